@@ -1,0 +1,1 @@
+//! Settings: Kafka's names, defaults and checks.

@@ -1,0 +1,262 @@
+//! What can go wrong, as facts: [`Corruption`] in bytes, [`Error`] for everything above.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::types::TopicPartition;
+
+/// What every fallible call of this crate gives.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What is wrong with bytes that should be a batch, a record or an index entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Corruption {
+    /// Fewer bytes than the format needs.
+    #[error("truncated: {have} bytes where {need} are needed")]
+    Truncated {
+        /// Bytes at hand.
+        have: usize,
+        /// Bytes needed.
+        need: usize,
+    },
+    /// A length field that no valid data has.
+    #[error("length {0} is impossible")]
+    Length(i64),
+    /// A format version Kafka does not have.
+    #[error("magic {0} is not 0, 1 or 2")]
+    Magic(i8),
+    /// The checksum does not fit the bytes.
+    #[error("checksum is {computed:#010x}, the batch says {stored:#010x}")]
+    Checksum {
+        /// What the batch says.
+        stored: u32,
+        /// What its bytes give.
+        computed: u32,
+    },
+    /// A varint of more than 5 or 10 bytes.
+    #[error("a variable-length integer does not end")]
+    Varint,
+    /// The records do not add up to the number the header gives.
+    #[error("the header counts {header} records, the batch holds {found}")]
+    Count {
+        /// What the header says.
+        header: i64,
+        /// What was found.
+        found: i64,
+    },
+    /// An offset that does not continue the log.
+    #[error("offset {found} where {expected} is due")]
+    Offset {
+        /// The offset due.
+        expected: i64,
+        /// The offset found.
+        found: i64,
+    },
+    /// A codec Kafka does not have.
+    #[error("compression codec {0} is unknown")]
+    Codec(u8),
+    /// The codec refused the compressed bytes.
+    #[error("the {0} data does not decompress")]
+    Compressed(&'static str),
+    /// Decompression would exceed the reader's limit.
+    #[error("decompresses to more than the limit of {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A field with a value that the format does not allow.
+    #[error("{0} is invalid")]
+    Field(&'static str),
+}
+
+/// Any failure of the engine or a client, with the numbers that explain it.
+///
+/// Variants that Kafka has carry Kafka's names.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused a call.
+    #[error("{op} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        op: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file holds bytes that are not what was written.
+    #[error(
+        "{} is corrupt at position {position}: {what}; restore the file from a copy, or move its \
+         partition's folder away",
+        path.display()
+    )]
+    CorruptRecord {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        position: u64,
+        /// What is wrong there.
+        what: Corruption,
+    },
+    /// A record or batch above a limit.
+    #[error(
+        "the record takes {size} bytes, more than {setting} allows ({max}); raise {setting} or send less"
+    )]
+    RecordTooLarge {
+        /// Its size, in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        max: usize,
+        /// The setting that limits.
+        setting: &'static str,
+    },
+    /// A name that Kafka refuses.
+    #[error(
+        "topic name {0:?} is invalid: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither '.' nor '..'"
+    )]
+    InvalidTopic(String),
+    /// No such topic, or no such partition of it.
+    #[error("{0} does not exist")]
+    UnknownTopicOrPartition(TopicPartition),
+    /// A topic of that name is there already.
+    #[error("topic {0:?} exists already")]
+    TopicAlreadyExists(String),
+    /// A number of partitions that cannot be.
+    #[error("{0}")]
+    InvalidPartitions(String),
+    /// An offset outside the log.
+    #[error("offset {offset} of {partition} is out of range: the log holds {start} to {end}")]
+    OffsetOutOfRange {
+        /// The partition asked.
+        partition: TopicPartition,
+        /// The offset asked for.
+        offset: i64,
+        /// The log start offset.
+        start: i64,
+        /// The log end offset.
+        end: i64,
+    },
+    /// No committed offset, and `auto.offset.reset` is `none`.
+    #[error(
+        "{0} has no committed offset and auto_offset_reset is 'none': seek, commit an offset, or set 'earliest' or 'latest'"
+    )]
+    NoOffsetForPartition(TopicPartition),
+    /// A setting with a value it cannot have.
+    #[error("{name}={value}: {why}")]
+    InvalidConfig {
+        /// Kafka's name of the setting.
+        name: String,
+        /// The value given.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An argument with a value it cannot have.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// A call that does not fit the client's state.
+    #[error("{0}")]
+    IllegalState(&'static str),
+    /// The client is closed.
+    #[error("the {0} is closed")]
+    Closed(&'static str),
+    /// A call took longer than it may.
+    #[error("{what} did not end within {} ms", after.as_millis())]
+    Timeout {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        after: Duration,
+    },
+    /// A signal interrupted a wait; the caller decides whether to go on.
+    #[error("interrupted by a signal")]
+    Interrupted,
+    /// A sync of the partition failed: what it holds on disk is unknown until it is reopened.
+    #[error(
+        "an earlier fdatasync of {0} failed, so nothing more can be written to it safely; \
+         close every process that uses the directory and open it again"
+    )]
+    Poisoned(TopicPartition),
+    /// The partition's files are not what this process left.
+    #[error("{} was changed from outside: {what}; close every process that uses the directory and open it again", path.display())]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+        /// What was noticed.
+        what: &'static str,
+    },
+    /// A Kafka broker holds the directory.
+    #[error("{} is open in a Kafka broker (it holds the lock on .lock); stop the broker, or open a copy read-only", .0.display())]
+    HeldByBroker(PathBuf),
+    /// The directory was written by a newer version.
+    #[error("{} has format {found}, this version reads up to {known}; upgrade brokerless", path.display())]
+    NewerFormat {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest this version knows.
+        known: u32,
+    },
+    /// A network file system, where locks and shared memory do not hold.
+    #[error("{} is on {kind}, a network file system, where locks and shared memory do not hold between machines; use a local disk", path.display())]
+    NetworkFileSystem {
+        /// The directory.
+        path: PathBuf,
+        /// The file system.
+        kind: &'static str,
+    },
+    /// A write to a directory opened for reading.
+    #[error("{} is open read-only", .0.display())]
+    ReadOnly(PathBuf),
+    /// A second live member of a group.
+    #[error(
+        "group {0:?} has a live member already; sharing a group among members is not supported yet: close it, or use another group_id"
+    )]
+    GroupInUse(String),
+    /// A handle used in a forked child.
+    #[error("this {0} was made before fork; make a new one in the child process")]
+    Forked(&'static str),
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anything being repaired.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Interrupted | Self::UnknownTopicOrPartition(_))
+    }
+
+    /// Whether the client can do nothing more with the partition or directory.
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::Poisoned(_) | Self::Replaced { .. } | Self::NewerFormat { .. } | Self::Forked(_)
+        )
+    }
+}
+
+/// Adds to an error what was tried, and where.
+pub trait At<T> {
+    /// Turns the error into [`Error::Io`] or [`Error::CorruptRecord`].
+    fn at(self, op: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, op: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Io { op, path: path.to_owned(), source })
+    }
+}
+
+/// Adds to a fact about bytes where they lie.
+pub trait AtPosition<T> {
+    /// Turns the fact into [`Error::CorruptRecord`].
+    fn at_position(self, path: &Path, position: u64) -> Result<T>;
+}
+
+impl<T> AtPosition<T> for Result<T, Corruption> {
+    fn at_position(self, path: &Path, position: u64) -> Result<T> {
+        self.map_err(|what| Error::CorruptRecord { path: path.to_owned(), position, what })
+    }
+}
