@@ -4,6 +4,13 @@
 //! code: `disk` is the operating system, `mem` a disk in memory that loses power, tears
 //! writes and fails calls. `contract` is one suite of tests for both.
 
+pub mod clock;
+pub mod disk;
+pub mod lock;
+pub mod map;
+mod syscall;
+pub mod wake;
+
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
@@ -82,7 +89,8 @@ pub trait Storage: Debug + Send + Sync {
     /// The network file system that holds `path`, if it is one: `nfs`, `smb`, `9p`, ...
     fn network_file_system(&self, path: &Path) -> io::Result<Option<&'static str>>;
 
-    /// Names this boot of the machine: what was not synced under another id may be lost.
+    /// Names this boot of the machine: what was not synced under another id may be lost. Empty
+    /// when the system does not tell.
     fn boot_id(&self) -> String;
 }
 
@@ -154,7 +162,7 @@ pub trait RecordLock: Debug + Send + Sync {
 pub trait Map: Debug + Send + Sync {
     /// The words, at an address that is a multiple of 64.
     fn words(&self) -> &[AtomicU64];
-    /// The same memory as 4-byte words, for the words that [`wake`](crate::env) waits on; one
+    /// The same memory as 4-byte words, for the words that [`wake`] waits on; one
     /// place is only ever used in one of the two ways.
     fn halves(&self) -> &[AtomicU32];
 }
@@ -174,4 +182,11 @@ pub struct Env {
     pub storage: Arc<dyn Storage>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Env {
+    /// The machine as it is.
+    pub fn system() -> Self {
+        Self { storage: Arc::new(disk::Disk::new()), clock: Arc::new(clock::SystemClock) }
+    }
 }
