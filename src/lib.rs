@@ -11,5 +11,8 @@ pub mod types;
 pub mod env;
 pub mod record;
 
+#[cfg(feature = "python")]
+mod python;
+
 pub use error::{Corruption, Error, Result};
 pub use types::{Compression, IsolationLevel, TimestampType, TopicPartition};
