@@ -1,0 +1,95 @@
+//! Engine errors as exceptions of kafka-python's classes, and signals during waits.
+
+use pyo3::exceptions::{PyInterruptedError, PyOSError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::error::Error;
+
+/// The exception of `brokerless.errors` that stands for an error.
+fn class_name(error: &Error) -> &'static str {
+    match error {
+        Error::Io { .. }
+        | Error::Poisoned(_)
+        | Error::Replaced { .. }
+        | Error::HeldByBroker(_)
+        | Error::NetworkFileSystem { .. }
+        | Error::ReadOnly(_) => "KafkaStorageError",
+        Error::CorruptRecord { .. } => "CorruptRecordError",
+        Error::RecordTooLarge { .. } => "MessageSizeTooLargeError",
+        Error::InvalidTopic(_) => "InvalidTopicError",
+        Error::UnknownTopicOrPartition(_) => "UnknownTopicOrPartitionError",
+        Error::TopicAlreadyExists(_) => "TopicAlreadyExistsError",
+        Error::InvalidPartitions(_) => "InvalidPartitionsError",
+        Error::OffsetOutOfRange { .. } => "OffsetOutOfRangeError",
+        Error::NoOffsetForPartition(_) => "NoOffsetForPartitionError",
+        Error::InvalidConfig { .. } => "KafkaConfigurationError",
+        Error::InvalidArgument(_) => ARGUMENT_VALUE,
+        Error::IllegalState(_) | Error::Forked(_) => "IllegalStateError",
+        Error::Closed(_) => "ClosedError",
+        Error::Timeout { .. } | Error::Interrupted => "KafkaTimeoutError",
+        Error::NewerFormat { .. } => "UnsupportedVersionError",
+        Error::GroupInUse(_) => "GroupMaxSizeReachedError",
+    }
+}
+
+const ARGUMENT_TYPE: &str = "ArgumentTypeError";
+const ARGUMENT_VALUE: &str = "IllegalArgumentError";
+
+/// The exception for an error, with the refused system call as its cause.
+pub(super) fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    if matches!(error, Error::Interrupted) {
+        return PyInterruptedError::new_err(error.to_string());
+    }
+    let raised = named(py, class_name(error), error.to_string());
+    if let Error::Io { source, path, .. } = error {
+        let cause = match source.raw_os_error() {
+            Some(code) => {
+                PyOSError::new_err((code, system_message(source), path.display().to_string()))
+            }
+            None => PyOSError::new_err(source.to_string()),
+        };
+        raised.set_cause(py, Some(cause));
+    }
+    raised
+}
+
+/// What the system says, without Rust's "(os error 28)".
+fn system_message(source: &std::io::Error) -> String {
+    let text = source.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        Python::attach(|py| exception(py, &error))
+    }
+}
+
+/// An argument of a type that cannot be.
+pub(super) fn argument_type(py: Python<'_>, message: impl Into<String>) -> PyErr {
+    named(py, ARGUMENT_TYPE, message.into())
+}
+
+/// An argument with a value that cannot be.
+pub(super) fn argument_value(py: Python<'_>, message: impl Into<String>) -> PyErr {
+    named(py, ARGUMENT_VALUE, message.into())
+}
+
+/// A call that does not fit the client's state.
+pub(super) fn illegal_state(py: Python<'_>, message: &str) -> PyErr {
+    named(py, "IllegalStateError", message.to_owned())
+}
+
+/// An exception of `brokerless.errors` by its name.
+pub(super) fn named(py: Python<'_>, class: &str, message: String) -> PyErr {
+    static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let made = ERRORS
+        .get_or_try_init(py, || py.import("brokerless.errors").map(Bound::unbind))
+        .and_then(|errors| errors.bind(py).getattr(class))
+        .and_then(|class| class.call1((message,)));
+    match made {
+        Ok(value) => PyErr::from_value(value),
+        Err(failed) => failed,
+    }
+}
