@@ -113,6 +113,9 @@ pub enum Error {
         /// The setting that limits.
         setting: &'static str,
     },
+    /// A record without a key on a compacted topic: Kafka's `InvalidRecordException`.
+    #[error("{0} is compacted, so every record needs a key")]
+    KeyRequired(TopicPartition),
     /// A name that Kafka refuses.
     #[error(
         "topic name {0:?} is invalid: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither '.' nor '..'"
