@@ -57,8 +57,8 @@ pub enum Corruption {
     /// A codec Kafka does not have.
     #[error("compression codec {0} is unknown")]
     Codec(u8),
-    /// The codec refused the compressed bytes.
-    #[error("the {0} data does not decompress")]
+    /// The codec refused the bytes.
+    #[error("{0} refuses the data")]
     Compressed(&'static str),
     /// Decompression would exceed the reader's limit.
     #[error("decompresses to more than the limit of {limit} bytes")]

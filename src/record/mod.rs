@@ -15,8 +15,11 @@ pub mod codec;
 mod fields;
 mod headers;
 mod info;
+mod lz4;
 mod records;
 pub mod varint;
+mod xerial;
+mod zstandard;
 
 pub use batch::{Batch, Mark, Records};
 pub use builder::BatchBuilder;
