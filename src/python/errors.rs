@@ -24,6 +24,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::OffsetOutOfRange { .. } => "OffsetOutOfRangeError",
         Error::NoOffsetForPartition(_) => "NoOffsetForPartitionError",
         Error::InvalidConfig { .. } => "KafkaConfigurationError",
+        Error::KeyRequired(_) => "InvalidRecordError",
         Error::InvalidArgument(_) => ARGUMENT_VALUE,
         Error::IllegalState(_) | Error::Forked(_) => "IllegalStateError",
         Error::Closed(_) => "ClosedError",
