@@ -12,17 +12,19 @@
 mod batch;
 mod builder;
 pub mod codec;
+pub mod control;
 mod fields;
 mod headers;
 mod info;
+mod legacy;
 mod lz4;
 mod records;
 pub mod varint;
 mod xerial;
 mod zstandard;
 
-pub use batch::{Batch, Mark, Records};
+pub use batch::Batch;
 pub use builder::BatchBuilder;
 pub use headers::{Headers, HeadersIter};
 pub use info::{BatchInfo, set_log_append_time, stamp, verify};
-pub use records::Record;
+pub use records::{Mark, Record, Records};

@@ -1,0 +1,161 @@
+//! The message sets of brokers before 0.11: magic 0 and 1, read only.
+//!
+//! Every message stands in the log as a batch of one, unless it is compressed: then its value
+//! is a message set, which counts as the batch. In magic 0 the offsets inside are absolute; in
+//! magic 1 they count from the first, and the outer offset is that of the last.
+
+use bytes::Bytes;
+
+use super::batch::Contents;
+use super::codec;
+use super::fields::{attributes, legacy};
+use super::headers::Headers;
+use super::info::{BatchInfo, need};
+use super::lz4::{self, HeaderChecksum};
+use super::records::{Base, Format, Record};
+use crate::error::Corruption;
+use crate::types::{Compression, NO_TIMESTAMP, TimestampType};
+
+/// Opens the batch of magic 0 or 1 in `bytes`; every message in it is checked.
+pub(crate) fn open(info: &BatchInfo, bytes: Bytes, limit: usize) -> Result<Contents, Corruption> {
+    match info.compression {
+        Compression::None => {
+            let base = base(info);
+            walk(&bytes)?;
+            Ok(Contents { data: bytes, start: 0, count: 1, base })
+        }
+        // Kafka has zstd in magic 2 only.
+        Compression::Zstd => Err(Corruption::Codec(info.compression as u8)),
+        _ => open_set(info, &bytes, limit),
+    }
+}
+
+fn open_set(info: &BatchInfo, bytes: &[u8], limit: usize) -> Result<Contents, Corruption> {
+    let mut rest = bytes;
+    let wrapper = Message::parse(&mut rest)?;
+    let value = wrapper.value.ok_or(Corruption::Field("value of a compressed message set"))?;
+    let data: Bytes = decompress(info, value, limit)?.into();
+    let (count, last) = walk(&data)?;
+    let offset = first_offset(info, last)?;
+    Ok(Contents { data, start: 0, count, base: Base { offset, ..base(info) } })
+}
+
+fn decompress(info: &BatchInfo, value: &[u8], limit: usize) -> Result<Vec<u8>, Corruption> {
+    match (info.magic, info.compression) {
+        (0, Compression::Lz4) => lz4::decompress(value, limit, HeaderChecksum::Ignored),
+        (_, codec) => codec::decompress(codec, value, limit),
+    }
+}
+
+/// What the offsets inside count from, by the last one inside.
+fn first_offset(info: &BatchInfo, last: i64) -> Result<i64, Corruption> {
+    match info.base_offset {
+        // Some versions of librdkafka leave the outer offset at 0.
+        0 => Ok(0),
+        _ if info.magic == 0 => Ok(0),
+        outer if outer < last => Err(Corruption::Offset { expected: last, found: outer }),
+        outer => Ok(outer.wrapping_sub(last)),
+    }
+}
+
+fn base(info: &BatchInfo) -> Base {
+    Base {
+        format: Format::Legacy,
+        offset: 0,
+        timestamp: NO_TIMESTAMP,
+        log_append_time: match info.timestamp_type {
+            TimestampType::CreateTime => None,
+            TimestampType::LogAppendTime => Some(info.max_timestamp),
+        },
+    }
+}
+
+/// Checks every message of a set; gives how many there are and the last one's offset.
+fn walk(mut set: &[u8]) -> Result<(usize, i64), Corruption> {
+    let (mut count, mut last) = (0, 0);
+    while !set.is_empty() {
+        last = Message::parse(&mut set)?.checked()?.offset;
+        count += 1;
+    }
+    match count {
+        0 => Err(Corruption::Field("empty message set")),
+        _ => Ok((count, last)),
+    }
+}
+
+/// One message of magic 0 or 1.
+struct Message<'a> {
+    offset: i64,
+    magic: i8,
+    timestamp: i64,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    compressed: bool,
+}
+
+impl<'a> Message<'a> {
+    /// Takes one message off the front of `bytes`.
+    fn parse(bytes: &mut &'a [u8]) -> Result<Self, Corruption> {
+        let info = BatchInfo::parse(bytes)?;
+        if info.magic > 1 {
+            return Err(Corruption::Magic(info.magic));
+        }
+        need(bytes, info.size)?;
+        let (message, rest) = bytes.split_at(info.size);
+        *bytes = rest;
+        let mut fields = &message[if info.magic == 0 { legacy::KEY_V0 } else { legacy::KEY_V1 }..];
+        let (key, value) = (field(&mut fields)?, field(&mut fields)?);
+        if !fields.is_empty() {
+            return Err(Corruption::Length(fields.len() as i64));
+        }
+        Ok(Self {
+            offset: info.base_offset,
+            magic: info.magic,
+            timestamp: info.base_timestamp,
+            key,
+            value,
+            compressed: message[legacy::ATTRIBUTES] & attributes::COMPRESSION != 0,
+        })
+    }
+
+    /// Refuses a compressed message inside a compressed one.
+    fn checked(self) -> Result<Self, Corruption> {
+        if self.compressed {
+            Err(Corruption::Field("compression within compression"))
+        } else {
+            Ok(self)
+        }
+    }
+}
+
+/// Takes the next message of a set off the front of `bytes`, as a record.
+pub(crate) fn record<'a>(bytes: &mut &'a [u8], base: &Base) -> Result<Record<'a>, Corruption> {
+    let message = Message::parse(bytes)?;
+    let timestamp = match message.magic {
+        0 => NO_TIMESTAMP,
+        _ => base.log_append_time.unwrap_or(message.timestamp),
+    };
+    Ok(Record {
+        offset: base.offset.wrapping_add(message.offset),
+        timestamp,
+        key: message.key,
+        value: message.value,
+        headers: Headers::default(),
+    })
+}
+
+/// Takes an `i32` length and that many bytes; a negative length is null.
+fn field<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Corruption> {
+    let have = bytes.len();
+    let (length, rest) =
+        bytes.split_first_chunk().ok_or(Corruption::Truncated { have, need: 4 })?;
+    let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+        *bytes = rest;
+        return Ok(None);
+    };
+    let (field, rest) = rest
+        .split_at_checked(length)
+        .ok_or(Corruption::Truncated { have: rest.len(), need: length })?;
+    *bytes = rest;
+    Ok(Some(field))
+}
