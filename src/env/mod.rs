@@ -5,9 +5,12 @@
 //! writes and fails calls. `contract` is one suite of tests for both.
 
 pub mod clock;
+#[cfg(test)]
+mod contract;
 pub mod disk;
 pub mod lock;
 pub mod map;
+pub mod mem;
 mod syscall;
 pub mod wake;
 

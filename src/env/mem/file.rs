@@ -1,0 +1,105 @@
+//! An open file.
+
+use std::io;
+use std::sync::MutexGuard;
+
+use super::MemDisk;
+use super::faults::Call;
+use super::world::{NodeId, World};
+use crate::env::{Access, File, Status};
+
+#[derive(Debug)]
+pub(super) struct MemFile {
+    pub(super) disk: MemDisk,
+    pub(super) node: NodeId,
+    pub(super) boot: u64,
+    pub(super) access: Access,
+}
+
+impl MemFile {
+    fn begin(&self, call: Call) -> io::Result<MutexGuard<'_, World>> {
+        let world = self.disk.begin(call)?;
+        self.check(&world)?;
+        Ok(world)
+    }
+
+    fn check(&self, world: &World) -> io::Result<()> {
+        if world.boot == self.boot && world.lives(self.disk.process) {
+            Ok(())
+        } else {
+            Err(io::Error::other("this file was open when the machine lost power"))
+        }
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        match self.access {
+            Access::Write => Ok(()),
+            Access::Read => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+
+    /// Writes, whatever the plans for failures are.
+    fn put(&self, world: &mut World, position: u64, buf: &[u8]) -> io::Result<()> {
+        let (step, time) = (world.next_step(), world.time);
+        let content = world.content(self.node)?;
+        content.modified = time;
+        content.write(position, buf, step)
+    }
+}
+
+impl File for MemFile {
+    fn read_at(&self, position: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut world = self.begin(Call::Read)?;
+        Ok(world.content(self.node)?.read(position, buf))
+    }
+
+    fn write_at(&self, position: u64, buf: &[u8]) -> io::Result<()> {
+        self.check_writable()?;
+        let failed = match self.begin(Call::Write) {
+            Ok(mut world) => return self.put(&mut world, position, buf),
+            Err(error) => error,
+        };
+        let mut world = self.disk.world();
+        if self.check(&world).is_ok() {
+            self.put(&mut world, position, &buf[..buf.len() / 2])?;
+        }
+        Err(failed)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let mut world = self.begin(Call::Status)?;
+        Ok(world.content(self.node)?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check_writable()?;
+        let mut world = self.begin(Call::SetLen)?;
+        let (step, time) = (world.next_step(), world.time);
+        let content = world.content(self.node)?;
+        content.modified = time;
+        content.set_len(len, step)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let failed = match self.begin(Call::SyncData) {
+            Ok(mut world) => {
+                world.content(self.node)?.sync();
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let mut world = self.disk.world();
+        if self.check(&world).is_ok() {
+            let seed = world.next_step();
+            world.content(self.node)?.fail_sync(seed);
+        }
+        Err(failed)
+    }
+
+    fn status(&self) -> io::Result<Status> {
+        let mut world = self.begin(Call::Status)?;
+        let linked = world.is_linked(self.node);
+        let content = world.content(self.node)?;
+        Ok(Status { len: content.len(), linked, id: self.node.0, modified: content.modified })
+    }
+}
