@@ -1,0 +1,136 @@
+"""The consumer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from brokerless import _brokerless
+from brokerless._brokerless import ConsumerRecord
+from brokerless.errors.base import IllegalStateError, KafkaError, SettingError
+from brokerless.listener import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
+from brokerless.location import directory_of
+from brokerless.settings import CONSUMER_DEFAULTS, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from brokerless.future import Future
+    from brokerless.structs import TopicPartition
+
+__all__ = ["ConsumerRecord", "KafkaConsumer"]
+
+
+class KafkaConsumer(_brokerless.Consumer):
+    """Reads records from topics of a directory. One thread uses it at a time.
+
+    The settings are kafka-python's. `bootstrap_servers` names the directory: a path
+    or a `file://` URL is that directory, any `host:port` is the default one.
+
+    `close` may be called from another thread: it ends a `poll` or an iteration.
+    """
+
+    DEFAULT_CONFIG: ClassVar[dict[str, Any]] = CONSUMER_DEFAULTS
+
+    def __init__(self, *topics: str, **configs: Any) -> None:
+        self.config = merge(self.DEFAULT_CONFIG, configs)
+        if self.config["group_instance_id"] is not None and self.config["group_id"] is None:
+            raise SettingError("group_instance_id requires group_id")
+        self._open(directory_of(self.config["bootstrap_servers"]), self.config)
+        if topics:
+            self.subscribe(topics)
+
+    def subscribe(
+        self,
+        topics: Iterable[str] | str = (),
+        pattern: Any = None,
+        listener: ConsumerRebalanceListener | AsyncConsumerRebalanceListener | None = None,
+    ) -> None:
+        """Read these topics, or all whose names match `pattern`, from now on.
+
+        `listener` is told, inside `poll`, when partitions come and go.
+        """
+        super().subscribe(topics, pattern, _listener(listener))
+
+    def commit_async(
+        self,
+        offsets: Mapping[TopicPartition, Any] | None = None,
+        callback: Callable[[Any, Any], object] | None = None,
+    ) -> Future:
+        """Commit, and hand the outcome to `callback(offsets, outcome)` and a future.
+
+        A commit here takes no longer than a write to the disk, so it is done when
+        this returns; errors do not raise but are the outcome.
+        """
+        from brokerless.future import Future
+
+        if self.config["group_id"] is None:
+            raise IllegalStateError("Requires group_id")
+        wanted = dict(self._consumed() if offsets is None else offsets)
+        callback = callback or self.config["default_offset_commit_callback"]
+        future = Future()
+        if callback is not None:
+            future.add_both(callback, wanted)
+        try:
+            self.commit(wanted)
+        except KafkaError as error:
+            return future.failure(error)
+        return future.success(True)
+
+    def bootstrap_connected(self) -> bool:
+        """Whether the directory is open."""
+        return not self._closed
+
+    def bootstrap(self, timeout_ms: float | None = None, refresh: bool = False) -> None:
+        """Do nothing: the directory is open from the start."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # What was polled but perhaps not handled must come again.
+        self.close(autocommit=exc_type is None)
+
+    def __repr__(self) -> str:
+        group = self.config.get("group_id")
+        return f"<{type(self).__name__} group_id={group} directory={self._directory}>"
+
+
+def _listener(given: Any) -> Any:
+    if given is None or isinstance(given, ConsumerRebalanceListener):
+        return given
+    if isinstance(given, AsyncConsumerRebalanceListener):
+        return _Awaiting(given)
+    raise TypeError(f"listener must be a ConsumerRebalanceListener, not {type(given).__name__}")
+
+
+class _Awaiting(ConsumerRebalanceListener):
+    """A listener of coroutines, each run to its end."""
+
+    def __init__(self, listener: AsyncConsumerRebalanceListener) -> None:
+        self._listener = listener
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        _finish(self._listener.on_partitions_revoked(revoked))
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        _finish(self._listener.on_partitions_assigned(assigned))
+
+    def on_partitions_lost(self, lost: Any) -> None:
+        _finish(self._listener.on_partitions_lost(lost))
+
+
+def _finish(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, also below a loop that runs in this thread."""
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, coroutine).result()
