@@ -151,6 +151,11 @@ impl BatchBuilder {
         Ok(batch)
     }
 
+    /// Gives up the batch for its buffer, to be used again.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
     fn compressed(&self, codec: Compression) -> Result<Vec<u8>, Corruption> {
         let records = &self.buffer[v2::RECORDS..];
         let mut batch = Vec::with_capacity(v2::RECORDS + records.len() / 2);
