@@ -220,6 +220,14 @@ pub enum Error {
         "group {0:?} has a live member already; sharing a group among members is not supported yet: close it, or use another group_id"
     )]
     GroupInUse(String),
+    /// Text beside a committed offset that is too long.
+    #[error("metadata of {size} bytes is more than the {max} that a commit may carry")]
+    OffsetMetadataTooLarge {
+        /// Its size, in bytes.
+        size: usize,
+        /// The limit, in bytes (Kafka's `offset.metadata.max.bytes`).
+        max: usize,
+    },
     /// A handle used in a forked child.
     #[error("this {0} was made before fork; make a new one in the child process")]
     Forked(&'static str),

@@ -11,6 +11,12 @@ pub mod types;
 pub mod env;
 pub mod record;
 
+mod coord;
+
+mod log;
+
+pub mod engine;
+
 #[cfg(feature = "python")]
 mod python;
 

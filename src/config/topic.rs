@@ -1,0 +1,230 @@
+//! A topic's settings (Kafka's `TopicConfig` and `LogConfig`).
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::types::{Compression, TimestampType};
+
+/// The settings of a topic that the log obeys; names and defaults are Kafka's.
+///
+/// Settings that were given and are not fields here (`cleanup.policy`, `retention.ms`, ...) are
+/// kept in [`given`](Self::given).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// `segment.bytes`: a segment is rolled before it grows past this.
+    pub segment_bytes: u32,
+    /// `segment.ms`: a segment is rolled when a batch is this much younger than its first.
+    pub segment_ms: i64,
+    /// `segment.index.bytes`: a segment is rolled when an index has this size.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`: an index entry is made when this many bytes came since the last.
+    pub index_interval_bytes: u32,
+    /// `max.message.bytes`: the largest batch, in bytes, as it lies in the log.
+    pub max_message_bytes: u32,
+    /// `message.timestamp.type`.
+    pub message_timestamp_type: TimestampType,
+    /// `compression.type`; `None` is Kafka's `producer`: batches stay as they come.
+    pub compression_type: Option<Compression>,
+    /// Every setting that was given, under Kafka's name.
+    pub given: BTreeMap<String, String>,
+}
+
+impl Default for TopicConfig {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 60 * 60 * 1000,
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            max_message_bytes: 1024 * 1024 + 12,
+            message_timestamp_type: TimestampType::CreateTime,
+            compression_type: None,
+            given: BTreeMap::new(),
+        }
+    }
+}
+
+impl TopicConfig {
+    /// The settings given, over the defaults. An unknown name or an impossible value is refused.
+    pub fn parse<'a>(given: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
+        let mut config = Self::default();
+        for (name, value) in given {
+            config.set(name, value)?;
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        match name {
+            "segment.bytes" => self.segment_bytes = number(name, value, 14, i64::from(i32::MAX))?,
+            "segment.ms" => self.segment_ms = number(name, value, 1, i64::MAX)?,
+            "segment.index.bytes" => {
+                self.segment_index_bytes = number(name, value, 4, i64::from(i32::MAX))?;
+            }
+            "index.interval.bytes" => {
+                self.index_interval_bytes = number(name, value, 0, i64::from(i32::MAX))?;
+            }
+            "max.message.bytes" => {
+                self.max_message_bytes = number(name, value, 0, i64::from(i32::MAX))?;
+            }
+            "message.timestamp.type" => {
+                self.message_timestamp_type = timestamp_type(name, value)?;
+            }
+            "compression.type" => self.compression_type = compression(name, value)?,
+            "cleanup.policy" => cleanup_policy(name, value)?,
+            _ if NUMBERS.contains(&name) => drop(number::<i64>(name, value, -1, i64::MAX)?),
+            _ if OTHERS.contains(&name) => {}
+            _ => return Err(unknown(name, value)),
+        }
+        self.given.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+}
+
+/// Settings that are whole numbers and do not yet change what the log does.
+const NUMBERS: [&str; 15] = [
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.zstd.level",
+    "delete.retention.ms",
+    "file.delete.delay.ms",
+    "flush.messages",
+    "flush.ms",
+    "max.compaction.lag.ms",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
+    "min.compaction.lag.ms",
+    "min.insync.replicas",
+    "retention.bytes",
+    "retention.ms",
+    "segment.jitter.ms",
+];
+
+/// Settings of other kinds that do not yet change what the log does.
+const OTHERS: [&str; 9] = [
+    "follower.replication.throttled.replicas",
+    "leader.replication.throttled.replicas",
+    "local.retention.bytes",
+    "local.retention.ms",
+    "message.downconversion.enable",
+    "min.cleanable.dirty.ratio",
+    "preallocate",
+    "remote.storage.enable",
+    "unclean.leader.election.enable",
+];
+
+const READ_HERE: [&str; 8] = [
+    "cleanup.policy",
+    "compression.type",
+    "index.interval.bytes",
+    "max.message.bytes",
+    "message.timestamp.type",
+    "segment.bytes",
+    "segment.index.bytes",
+    "segment.ms",
+];
+
+fn number<T: TryFrom<i64>>(name: &str, value: &str, min: i64, max: i64) -> Result<T> {
+    i64::from_str(value.trim())
+        .ok()
+        .filter(|n| (min..=max).contains(n))
+        .and_then(|n| T::try_from(n).ok())
+        .ok_or_else(|| invalid(name, value, format!("a whole number from {min} to {max} is due")))
+}
+
+fn timestamp_type(name: &str, value: &str) -> Result<TimestampType> {
+    match value {
+        "CreateTime" => Ok(TimestampType::CreateTime),
+        "LogAppendTime" => Ok(TimestampType::LogAppendTime),
+        _ => Err(invalid(name, value, "CreateTime or LogAppendTime is due")),
+    }
+}
+
+fn compression(name: &str, value: &str) -> Result<Option<Compression>> {
+    match value {
+        "producer" => Ok(None),
+        "uncompressed" => Ok(Some(Compression::None)),
+        _ => Compression::from_name(value).filter(|codec| *codec != Compression::None).map_or_else(
+            || {
+                let known = "producer, uncompressed, gzip, snappy, lz4 or zstd is due";
+                Err(invalid(name, value, known))
+            },
+            |codec| Ok(Some(codec)),
+        ),
+    }
+}
+
+fn cleanup_policy(name: &str, value: &str) -> Result<()> {
+    let known = |policy: &str| matches!(policy.trim(), "delete" | "compact");
+    if value.split(',').all(known) {
+        return Ok(());
+    }
+    Err(invalid(name, value, "delete, compact or both, with a comma between, are due"))
+}
+
+fn unknown(name: &str, value: &str) -> Error {
+    let known = READ_HERE.iter().chain(&NUMBERS).chain(&OTHERS);
+    let nearest = known.min_by_key(|known| distance(known, name));
+    let why = match nearest.filter(|known| distance(known, name) <= 3) {
+        Some(nearest) => format!("no topic setting has this name; did you mean {nearest}?"),
+        None => "no topic setting has this name".to_owned(),
+    };
+    invalid(name, value, why)
+}
+
+fn invalid(name: &str, value: &str, why: impl Into<String>) -> Error {
+    Error::InvalidConfig { name: name.to_owned(), value: value.to_owned(), why: why.into() }
+}
+
+/// How many letters must change to turn one name into the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let changed = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_given_stand_over_the_defaults() {
+        let config =
+            TopicConfig::parse([("segment.bytes", "1048576"), ("retention.ms", "-1")]).unwrap();
+
+        assert_eq!(config.segment_bytes, 1_048_576);
+        assert_eq!(config.index_interval_bytes, 4096);
+        assert_eq!(config.given["retention.ms"], "-1");
+    }
+
+    #[test]
+    fn a_misspelt_name_is_refused_with_the_nearest_one() {
+        let error = TopicConfig::parse([("segment.byte", "1")]).unwrap_err();
+
+        assert!(error.to_string().contains("did you mean segment.bytes?"), "{error}");
+    }
+
+    #[test]
+    fn impossible_values_are_refused() {
+        let cases = [
+            ("segment.bytes", "13"),
+            ("segment.bytes", "many"),
+            ("message.timestamp.type", "Now"),
+            ("compression.type", "rar"),
+            ("compression.type", "none"),
+            ("cleanup.policy", "delete,burn"),
+            ("retention.ms", "-2"),
+        ];
+        for (name, value) in cases {
+            assert!(TopicConfig::parse([(name, value)]).is_err(), "{name}={value}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Rules apart from storage: they turn requests into records, and records into state.
+
+pub(crate) mod offsets;
+pub(crate) mod schema;

@@ -1,0 +1,240 @@
+//! The append protocol: how a batch becomes part of a log that several processes write.
+//!
+//! 1. Take the lock; what a dead holder left is cut away.
+//! 2. Check that the file is as long as published, and roll the segment if that is due.
+//! 3. Say that a change has begun, write offset and epoch into the batch, write the batch and the
+//!    index entries that are due.
+//! 4. Publish the new end in one step. From here on it is part of the log.
+//! 5. Say that the change has ended, give the lock back, wake who waits.
+//!
+//! A process that dies before 4 has appended nothing: the next holder cuts its bytes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::engine::doorbell;
+use crate::engine::partition::Partition;
+use crate::error::{At, AtPosition, Error, Result};
+use crate::log::producers::Producers;
+use crate::log::scan::{Check, Found, Scan};
+use crate::log::segment::Segment;
+use crate::log::tail::Tail;
+use crate::record::{self, Batch, BatchBuilder, BatchInfo};
+use crate::types::{Timestamp, TimestampType};
+
+/// Where a batch was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset of its first record.
+    pub base_offset: i64,
+    /// One past the offset of its last record.
+    pub end_offset: i64,
+    /// The time of the append, where the topic's `message.timestamp.type` is `LogAppendTime`.
+    pub timestamp: Option<Timestamp>,
+    /// The leader epoch it was written in.
+    pub leader_epoch: i32,
+}
+
+impl Partition {
+    /// Appends a finished batch of format v2; its base offset and leader epoch are set.
+    ///
+    /// After `Ok` every process can read it, and it survives the death of this one; for what
+    /// survives a crash of the machine see [`sync`](Self::sync). After `Err` the log is as before.
+    pub fn append(&self, batch: &mut [u8]) -> Result<Appended> {
+        if self.shared.read_only {
+            return Err(Error::ReadOnly(self.shared.dir.clone()));
+        }
+        let info = BatchInfo::parse(batch).at_position(&self.dir, 0)?;
+        if let Some(codec) = self.config.compression_type
+            && codec != info.compression
+            && !info.is_control
+        {
+            let mut other = recompress(batch, codec).at_position(&self.dir, 0)?;
+            return self.append_as_it_is(&mut other);
+        }
+        self.append_as_it_is(batch)
+    }
+
+    fn append_as_it_is(&self, batch: &mut [u8]) -> Result<Appended> {
+        self.check_size(batch.len())?;
+        self.ready()?;
+        let turn = self.turn()?;
+        let appended = self.append_in_turn(batch);
+        drop(turn);
+        doorbell::ring_all(&self.shared.control, self.page.subscribers());
+        appended
+    }
+
+    fn check_size(&self, size: usize) -> Result<()> {
+        let limits = [
+            (self.config.max_message_bytes, "max.message.bytes"),
+            (self.config.segment_bytes, "segment.bytes"),
+        ];
+        match limits.into_iter().find(|(max, _)| size > *max as usize) {
+            Some((max, setting)) => Err(Error::RecordTooLarge { size, max: max as usize, setting }),
+            None => Ok(()),
+        }
+    }
+
+    fn append_in_turn(&self, batch: &mut [u8]) -> Result<Appended> {
+        if self.page.is_poisoned() {
+            return Err(Error::Poisoned(self.id.clone()));
+        }
+        let mut tail = self.page.tail();
+        let timestamp = self.stamp(batch, &tail);
+        let info = BatchInfo::parse(batch).at_position(&self.dir, 0)?;
+        let mut active = self.segments.get(tail.segment_base)?;
+        check_file(&active, &tail)?;
+        if self.roll_is_due(&active, &tail, &info)? {
+            (active, tail) = self.roll(&active, tail)?;
+        }
+        self.write(&active, &tail, &info, batch)?;
+        Ok(Appended {
+            base_offset: info.base_offset,
+            end_offset: info.last_offset + 1,
+            timestamp,
+            leader_epoch: info.leader_epoch,
+        })
+    }
+
+    /// Gives the batch its place in the log.
+    fn stamp(&self, batch: &mut [u8], tail: &Tail) -> Option<Timestamp> {
+        record::stamp(batch, tail.end_offset, self.page.leader_epoch());
+        let by_log = self.config.message_timestamp_type == TimestampType::LogAppendTime;
+        by_log.then(|| {
+            let now = self.shared.env.clock.now();
+            record::set_log_append_time(batch, now);
+            now
+        })
+    }
+
+    fn write(&self, active: &Segment, tail: &Tail, info: &BatchInfo, batch: &[u8]) -> Result<()> {
+        self.page.set_intent(true);
+        let written = active.append(tail, info, batch, &self.config);
+        let mut next = match written {
+            Ok(next) => next,
+            Err(error) => {
+                // If this fails too, the intent stays and the next holder of the lock tries.
+                if undo(active, tail).is_ok() {
+                    self.page.set_intent(false);
+                }
+                return Err(error);
+            }
+        };
+        if info.producer_id >= 0 {
+            self.page.set_has_producers();
+        }
+        next.last_stable_offset = self.page.first_unstable_offset().unwrap_or(next.end_offset);
+        self.page.publish(&next);
+        self.page.set_intent(false);
+        Ok(())
+    }
+
+    /// Kafka's rule (`LogSegment.shouldRoll`).
+    fn roll_is_due(&self, active: &Segment, tail: &Tail, info: &BatchInfo) -> Result<bool> {
+        if tail.end_position == 0 {
+            return Ok(false);
+        }
+        let config = &self.config;
+        let full = tail.end_position + info.size as u64 > u64::from(config.segment_bytes)
+            || tail.index_entries >= config.segment_index_bytes / 8
+            || tail.time_entries >= config.segment_index_bytes / 12
+            || info.last_offset - tail.segment_base > i64::from(i32::MAX);
+        Ok(full || self.is_old(active, tail, info)?)
+    }
+
+    fn is_old(&self, active: &Segment, tail: &Tail, info: &BatchInfo) -> Result<bool> {
+        let first = if let Some(known) = self.page.first_timestamp(tail.segment_base) {
+            known
+        } else {
+            let found = active.first_timestamp(tail.end_position)?.unwrap_or(-1);
+            self.page.set_first_timestamp(tail.segment_base, found);
+            found
+        };
+        Ok(first >= 0 && info.max_timestamp.saturating_sub(first) > self.config.segment_ms)
+    }
+
+    /// Seals the active segment and begins the next at the end of the log.
+    fn roll(&self, active: &Segment, mut tail: Tail) -> Result<(Arc<Segment>, Tail)> {
+        self.page.set_intent(true);
+        active.note_time(&mut tail)?;
+        self.sync_segment(active)?;
+        self.page.set_synced(tail.end_offset);
+        let storage = &*self.shared.env.storage;
+        let producers = self.producers(&tail)?;
+        producers.save(storage, &self.dir, tail.end_offset)?;
+        let next = Arc::new(Segment::create(storage, &self.dir, tail.end_offset)?);
+        self.segments.insert(next.clone());
+        let sealed = tail;
+        let tail = Tail {
+            last_stable_offset: sealed.last_stable_offset,
+            ..Tail::empty(sealed.end_offset)
+        };
+        self.page.publish(&tail);
+        self.page.set_intent(false);
+        Ok((next, tail))
+    }
+
+    /// What the log up to its end says of producers.
+    fn producers(&self, tail: &Tail) -> Result<Producers> {
+        if !self.page.has_producers() {
+            return Ok(Producers::default());
+        }
+        let storage = &*self.shared.env.storage;
+        let (from, mut producers) = Producers::load(storage, &self.dir, tail.end_offset)?
+            .unwrap_or((0, Producers::default()));
+        for base in self.segments.bases(tail.segment_base)? {
+            let segment = self.segments.get(base)?;
+            let sealed = base < tail.segment_base;
+            let end = if sealed { segment.len()? } else { tail.end_position };
+            let mut scan = Scan::new(&*segment.log, &segment.path, 0, end, Check::Headers);
+            while let Found::Batch(info) = scan.next()? {
+                if info.base_offset >= from && !info.is_control {
+                    producers.replay(&info, None);
+                }
+            }
+        }
+        Ok(producers)
+    }
+}
+
+/// The file must be exactly what was published. A longer one has bytes of somebody who does
+/// not follow the protocol; a shorter or nameless one was changed from outside.
+fn check_file(active: &Segment, tail: &Tail) -> Result<()> {
+    let status = active.log.status().at("stat", &active.path)?;
+    let replaced = |what| Error::Replaced { path: active.path.to_path_buf(), what };
+    if !status.linked {
+        return Err(replaced("the file was removed"));
+    }
+    if status.len < tail.end_position {
+        return Err(replaced("the file is shorter than it was"));
+    }
+    if status.len > tail.end_position {
+        active.log.set_len(tail.end_position).at("truncate", &active.path)?;
+    }
+    Ok(())
+}
+
+fn undo(active: &Segment, tail: &Tail) -> Result<()> {
+    active.log.set_len(tail.end_position).at("truncate", &active.path)?;
+    active.index.truncate(tail.index_entries)?;
+    active.times.truncate(tail.time_entries)
+}
+
+/// The same records with another codec, for a topic that says which (`compression.type`).
+fn recompress(
+    batch: &[u8],
+    codec: crate::types::Compression,
+) -> std::result::Result<Vec<u8>, crate::Corruption> {
+    let decoded = Batch::decode(Bytes::copy_from_slice(batch), usize::MAX)?;
+    let mut builder = BatchBuilder::new(codec, None);
+    let mut headers = Vec::new();
+    for record in decoded.records() {
+        let record = record?;
+        headers.clear();
+        headers.extend(record.headers.iter());
+        builder.append(record.timestamp, record.key, record.value, &headers);
+    }
+    builder.finish()
+}

@@ -1,0 +1,218 @@
+//! The control file: a header and the pages of all partitions, mapped by every process.
+//!
+//! ```text
+//! 64 KiB   header: a few words, and from 4 KiB on 64 doorbells of 64 bytes each
+//! 64 KiB   pages 0 to 127, 512 bytes each; and so on
+//! ```
+//!
+//! The first process in makes it anew, so it need not survive anything.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::engine::page::{self, Page};
+use crate::env::map::heap;
+use crate::env::{Map, Storage};
+use crate::error::{At, Result};
+use crate::log::files;
+use crate::log::recovery::Trust;
+
+/// The control file's name.
+pub(crate) const FILE: &str = ".brokerless-control";
+
+/// Doorbells in the header.
+pub(crate) const BELLS: u64 = 64;
+
+const CHUNK_WORDS: usize = 8192;
+const PAGES_IN_CHUNK: usize = CHUNK_WORDS / page::WORDS;
+const FIRST_BELL: usize = 4096 / 4;
+
+/// "brkless" and the layout's version.
+const MAGIC: u64 = 0x6272_6b6c_6573_7301;
+
+const AT_MAGIC: usize = 0;
+const AT_TRUST: usize = 1;
+const AT_BOOT: usize = 2;
+const AT_TOPICS: usize = 3;
+const AT_BELLS: usize = 4;
+const AT_POISON: usize = 5;
+const AT_PAGES: usize = 6;
+
+/// The control file of an open directory; memory of our own for one that is open read-only.
+#[derive(Debug)]
+pub(crate) struct Control {
+    file: Option<(Arc<dyn Storage>, PathBuf)>,
+    header: Arc<dyn Map>,
+    chunks: RwLock<Vec<Arc<dyn Map>>>,
+    /// What the processes before us left, where this one was the first in.
+    left_behind: LeftBehind,
+}
+
+impl Control {
+    /// Makes the file anew. Only for who has the directory alone.
+    pub(crate) fn create(storage: &Arc<dyn Storage>, dir: &Path, clean: bool) -> Result<Self> {
+        let path = dir.join(FILE);
+        let left_behind = LeftBehind::read(&**storage, &path)?;
+        files::remove(&**storage, &path)?;
+        let mut control = Self::map(storage, path)?;
+        control.begin(if clean { Trust::Clean } else { left_behind.trust(boot(&**storage)) });
+        control.left_behind = left_behind;
+        control.header(AT_BOOT).store(boot(&**storage), Ordering::Release);
+        control.header(AT_MAGIC).store(MAGIC, Ordering::Release);
+        Ok(control)
+    }
+
+    /// Opens the file that the first process in has made; `None` if it is not ready.
+    pub(crate) fn open(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Option<Self>> {
+        let control = Self::map(storage, dir.join(FILE))?;
+        let ready = control.header(AT_MAGIC).load(Ordering::Acquire) == MAGIC;
+        Ok(ready.then_some(control))
+    }
+
+    /// Memory of our own in place of the file.
+    pub(crate) fn private(trust: Trust) -> Self {
+        let control = Self {
+            file: None,
+            header: heap(CHUNK_WORDS),
+            chunks: RwLock::default(),
+            left_behind: LeftBehind::default(),
+        };
+        control.begin(trust);
+        control
+    }
+
+    fn map(storage: &Arc<dyn Storage>, path: PathBuf) -> Result<Self> {
+        let header = storage.map(&path, 0, CHUNK_WORDS).at("map", &path)?;
+        Ok(Self {
+            file: Some((storage.clone(), path)),
+            header,
+            chunks: RwLock::default(),
+            left_behind: LeftBehind::default(),
+        })
+    }
+
+    fn begin(&self, trust: Trust) {
+        self.header(AT_TRUST).store(trust as u64, Ordering::Release);
+        self.header(AT_TOPICS).store(1, Ordering::Release);
+    }
+
+    fn header(&self, index: usize) -> &AtomicU64 {
+        &self.header.words()[index]
+    }
+
+    /// How far the logs can be trusted that nobody has recovered yet.
+    pub(crate) fn trust(&self) -> Trust {
+        match self.header(AT_TRUST).load(Ordering::Acquire) {
+            0 => Trust::Clean,
+            1 => Trust::Process,
+            _ => Trust::Machine,
+        }
+    }
+
+    /// Numbers for pages that nobody has had since the first process came.
+    pub(crate) fn take_pages(&self, count: u32) -> std::ops::Range<u32> {
+        let first = self.header(AT_PAGES).fetch_add(u64::from(count), Ordering::AcqRel) as u32;
+        first..first + count
+    }
+
+    /// Lets page `new` inherit what page `old` of the processes before us proves: that its log was
+    /// recovered in this boot, so that every write since then is there.
+    pub(crate) fn take_over(&self, old: u32, new: u32) -> Result<()> {
+        let recovered = self.trust() == Trust::Machine && self.left_behind.is_recovered(old);
+        if recovered && self.left_behind.same_boot(self.header(AT_BOOT).load(Ordering::Acquire)) {
+            self.page(new)?.set_recovered_before();
+        }
+        Ok(())
+    }
+
+    /// Grows when the set of topics changes.
+    pub(crate) fn topics_generation(&self) -> u64 {
+        self.header(AT_TOPICS).load(Ordering::Acquire)
+    }
+
+    pub(crate) fn topics_changed(&self) {
+        self.header(AT_TOPICS).fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Remembers that a sync failed: after all are gone, the logs are read as after a crash.
+    pub(crate) fn poison(&self) {
+        self.header(AT_POISON).store(1, Ordering::Release);
+    }
+
+    /// The number of a doorbell for a process; more than 64 processes share them.
+    pub(crate) fn next_bell(&self) -> u64 {
+        self.header(AT_BELLS).fetch_add(1, Ordering::AcqRel) % BELLS
+    }
+
+    /// The word that the owner of doorbell `bell` waits on.
+    pub(crate) fn bell(&self, bell: u64) -> &AtomicU32 {
+        &self.header.halves()[FIRST_BELL + 16 * bell as usize]
+    }
+
+    /// Page number `slot`; the file grows as far as needed.
+    pub(crate) fn page(&self, slot: u32) -> Result<Page> {
+        let slot = slot as usize;
+        let chunk = self.chunk(slot / PAGES_IN_CHUNK)?;
+        Ok(Page::new(chunk, slot % PAGES_IN_CHUNK * page::WORDS))
+    }
+
+    fn chunk(&self, index: usize) -> Result<Arc<dyn Map>> {
+        if let Some(chunk) = self.chunks.read().unwrap_or_else(PoisonError::into_inner).get(index) {
+            return Ok(chunk.clone());
+        }
+        let mut chunks = self.chunks.write().unwrap_or_else(PoisonError::into_inner);
+        while chunks.len() <= index {
+            let next = self.map_chunk(chunks.len())?;
+            chunks.push(next);
+        }
+        Ok(chunks[index].clone())
+    }
+
+    fn map_chunk(&self, index: usize) -> Result<Arc<dyn Map>> {
+        let Some((storage, path)) = &self.file else { return Ok(heap(CHUNK_WORDS)) };
+        let position = (index as u64 + 1) * CHUNK_WORDS as u64 * 8;
+        storage.map(path, position, CHUNK_WORDS).at("map", path)
+    }
+}
+
+/// The words of a control file that nobody maps any more.
+#[derive(Debug, Default)]
+struct LeftBehind(Vec<u64>);
+
+impl LeftBehind {
+    fn read(storage: &dyn Storage, path: &Path) -> Result<Self> {
+        let bytes = files::read(storage, path)?.unwrap_or_default();
+        let words = bytes.as_chunks::<8>().0;
+        Ok(Self(words.iter().map(|word| u64::from_ne_bytes(*word)).collect()))
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        self.0.get(index).copied().unwrap_or(0)
+    }
+
+    fn same_boot(&self, boot: u64) -> bool {
+        let known = boot != 0 && self.word(AT_BOOT) == boot && self.word(AT_MAGIC) == MAGIC;
+        known && self.word(AT_POISON) == 0
+    }
+
+    /// How far writes can be trusted that nobody synced.
+    fn trust(&self, boot: u64) -> Trust {
+        let whole = self.same_boot(boot) && self.word(AT_TRUST) != Trust::Machine as u64;
+        if whole { Trust::Process } else { Trust::Machine }
+    }
+
+    fn is_recovered(&self, slot: u32) -> bool {
+        self.word(CHUNK_WORDS + slot as usize * page::WORDS + page::VALID) == 1
+    }
+}
+
+/// This boot of the machine as a word; 0 where the system does not tell.
+fn boot(storage: &dyn Storage) -> u64 {
+    let id = storage.boot_id();
+    if id.is_empty() {
+        return 0;
+    }
+    let (front, back) = id.as_bytes().split_at(id.len() / 2);
+    u64::from(crc32c::crc32c(front)) << 32 | u64::from(crc32c::crc32c(back)) | 1
+}

@@ -1,0 +1,76 @@
+//! How a waiting reader hears of an append in any process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::time::Duration;
+
+use crate::engine::control::Control;
+use crate::engine::partition::Partition;
+use crate::env::wake::{self, Woken};
+
+/// No wait is longer: a process may die between an append and its ring.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// The one word that the readers of a process wait on, whatever they read.
+///
+/// Take the [`value`](Self::value), [`watch`](Self::watch) each partition, look at the ends once
+/// more, and only then [`wait`](Self::wait): an append after the look changes the value.
+#[derive(Clone, Debug)]
+pub struct Doorbell {
+    control: Arc<Control>,
+    bell: u64,
+}
+
+impl Doorbell {
+    pub(crate) fn new(control: Arc<Control>) -> Self {
+        let bell = control.next_bell();
+        Self { control, bell }
+    }
+
+    /// What to give to [`wait`](Self::wait).
+    pub fn value(&self) -> u32 {
+        self.control.bell(self.bell).load(Ordering::Acquire)
+    }
+
+    /// Asks for a ring at the next append to `partition`; good for one ring.
+    pub fn watch(&self, partition: &Partition) {
+        let subscribers = partition.subscribers();
+        let bit = 1 << self.bell;
+        if subscribers.load(Ordering::Relaxed) & bit == 0 {
+            subscribers.fetch_or(bit, Ordering::SeqCst);
+        }
+        fence(Ordering::SeqCst);
+    }
+
+    /// Sleeps until the bell is rung after `seen` was taken, a signal comes, or the time is over:
+    /// `timeout`, but at most 100 ms.
+    pub fn wait(&self, seen: u32, timeout: Duration) -> Woken {
+        wake::wait(self.control.bell(self.bell), seen, timeout.min(LONGEST_WAIT))
+    }
+
+    /// Wakes every reader of this process.
+    pub fn ring(&self) {
+        ring(&self.control, self.bell);
+    }
+}
+
+/// Rings for all who watch. It costs no system call when nobody does.
+pub(crate) fn ring_all(control: &Control, subscribers: &AtomicU64) {
+    // The append must be visible before the subscribers are read: a reader subscribes first and
+    // looks at the end after that.
+    fence(Ordering::SeqCst);
+    if subscribers.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let mut bells = subscribers.swap(0, Ordering::SeqCst);
+    while bells != 0 {
+        ring(control, u64::from(bells.trailing_zeros()));
+        bells &= bells - 1;
+    }
+}
+
+fn ring(control: &Control, bell: u64) {
+    let word = control.bell(bell);
+    word.fetch_add(1, Ordering::SeqCst);
+    wake::wake_all(word);
+}

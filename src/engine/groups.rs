@@ -1,0 +1,198 @@
+//! Groups: their committed offsets, and until they can be shared, one member each.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::coord::offsets::{Offsets, java_hash};
+use crate::engine::partition::Partition;
+use crate::engine::read::Cursor;
+use crate::engine::topics::OFFSETS_TOPIC;
+use crate::engine::{Engine, Topic};
+use crate::env::{Lock, Mode};
+use crate::error::{At, AtPosition, Error, Result};
+use crate::record::{Batch, BatchBuilder, BatchInfo};
+use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
+
+/// Kafka's `offsets.topic.num.partitions`.
+const PARTITIONS: i32 = 50;
+
+/// Kafka's `offset.metadata.max.bytes`.
+const MAX_METADATA: usize = 4096;
+
+/// Bytes of `__consumer_offsets` that are read at once.
+const STRETCH: usize = 256 * 1024;
+
+/// A batch of `__consumer_offsets` decompresses to no more than this.
+const MAX_BATCH: usize = 64 << 20;
+
+/// What this process has read of `__consumer_offsets`, a state a partition.
+#[derive(Debug, Default)]
+pub(crate) struct Groups(Mutex<HashMap<i32, Arc<Mutex<State>>>>);
+
+#[derive(Debug)]
+struct State {
+    offsets: Offsets,
+    cursor: Cursor,
+}
+
+/// The membership of a group, which nobody else has while it lives.
+#[derive(Debug)]
+pub struct Membership {
+    lock: Box<dyn Lock>,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.release() {
+            log::error!("a group's lock could not be given back: {error}");
+        }
+    }
+}
+
+impl Engine {
+    /// Becomes the member of a group, until the membership is dropped or the process ends.
+    /// [`Error::GroupInUse`] while it has another, in any process.
+    pub fn join_group(&self, group: &str) -> Result<Membership> {
+        self.shared.check_fork()?;
+        if self.shared.read_only {
+            return Err(Error::ReadOnly(self.dir().to_owned()));
+        }
+        let path = self.group_lock(group);
+        let lock = self.env().storage.lock(&path).at("open", &path)?;
+        if lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
+            return Ok(Membership { lock });
+        }
+        Err(Error::GroupInUse(group.to_owned()))
+    }
+
+    fn group_lock(&self, group: &str) -> PathBuf {
+        let hash = u64::from(crc32c::crc32c(group.as_bytes())) << 32
+            | u64::from(java_hash(group).cast_unsigned());
+        self.dir().join(format!(".brokerless-group-{hash:016x}.lock"))
+    }
+
+    /// Commits offsets for a group. After `Ok` they are on stable storage, and so is every record
+    /// below them.
+    pub fn commit_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+    ) -> Result<()> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        for (partition, commit) in offsets {
+            self.check_commit(partition, commit)?;
+        }
+        let topic = self.offsets_topic()?;
+        let partition = self.partition(&partition_of(&topic, group))?;
+        let now = self.env().clock.now();
+        let mut builder = BatchBuilder::new(Compression::None, None);
+        for (key, value) in Offsets::commit(group, offsets, now) {
+            builder.append(now, Some(&key), Some(&value), &[]);
+        }
+        let mut batch = builder.finish().at_position(partition.dir(), 0)?;
+        let appended = partition.append(&mut batch)?;
+        partition.sync(appended.end_offset)
+    }
+
+    fn check_commit(&self, id: &TopicPartition, commit: &OffsetAndMetadata) -> Result<()> {
+        if commit.offset < 0 {
+            let text = format!("offset {} of {id} is negative", commit.offset);
+            return Err(Error::InvalidArgument(text));
+        }
+        if commit.metadata.len() > MAX_METADATA {
+            return Err(Error::OffsetMetadataTooLarge {
+                size: commit.metadata.len(),
+                max: MAX_METADATA,
+            });
+        }
+        let partition = self.partition(id)?;
+        let end = partition.ends()?.log_end_offset;
+        partition.sync(commit.offset.min(end))
+    }
+
+    fn offsets_topic(&self) -> Result<Arc<Topic>> {
+        if let Some(topic) = self.topic(OFFSETS_TOPIC)? {
+            return Ok(topic);
+        }
+        let settings = [("cleanup.policy", "compact"), ("segment.bytes", "104857600")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        match self.create_topic(OFFSETS_TOPIC, Some(PARTITIONS), &settings) {
+            Err(Error::TopicAlreadyExists(_)) => self.topic_or_create(OFFSETS_TOPIC),
+            made => made,
+        }
+    }
+
+    /// Everything a group has committed, by any process, until now.
+    pub fn committed_offsets(
+        &self,
+        group: &str,
+    ) -> Result<HashMap<TopicPartition, OffsetAndMetadata>> {
+        let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(HashMap::new()) };
+        let id = partition_of(&topic, group);
+        let partition = self.partition(&id)?;
+        let state = self.groups.state(id.partition);
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.catch_up(&partition)?;
+        Ok(state.offsets.of(group))
+    }
+}
+
+/// Kafka's rule (`GroupMetadataManager.partitionFor`).
+fn partition_of(topic: &Topic, group: &str) -> TopicPartition {
+    let number = (java_hash(group) & i32::MAX) % topic.partition_count();
+    TopicPartition::new(topic.name.clone(), number)
+}
+
+impl Groups {
+    fn state(&self, partition: i32) -> Arc<Mutex<State>> {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        states.entry(partition).or_default().clone()
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { offsets: Offsets::default(), cursor: Cursor::new(0) }
+    }
+}
+
+impl State {
+    /// Replays what was appended since the last time.
+    fn catch_up(&mut self, partition: &Partition) -> Result<()> {
+        let start = partition.ends()?.log_start_offset;
+        if self.cursor.offset() < start {
+            *self = Self { cursor: Cursor::new(start), ..Self::default() };
+        }
+        loop {
+            let chunk =
+                partition.read(&mut self.cursor, STRETCH, IsolationLevel::ReadUncommitted)?;
+            if chunk.bytes.is_empty() {
+                return Ok(());
+            }
+            let mut at = 0;
+            while at < chunk.bytes.len() {
+                let position = chunk.position + at as u64;
+                let info = BatchInfo::parse(&chunk.bytes[at..]);
+                let size = info.at_position(&chunk.path, position)?.size;
+                let batch = Batch::decode(chunk.bytes.slice(at..at + size), MAX_BATCH);
+                self.replay(&batch.at_position(&chunk.path, position)?)
+                    .at_position(&chunk.path, position)?;
+                at += size;
+            }
+        }
+    }
+
+    fn replay(&mut self, batch: &Batch) -> Result<(), crate::Corruption> {
+        if batch.info().is_control {
+            return Ok(());
+        }
+        for record in batch.records() {
+            let record = record?;
+            self.offsets.replay(record.key, record.value);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,367 @@
+//! One directory, shared by many processes: topics, partitions, groups' offsets.
+//!
+//! The engine is passive: it has no threads and does nothing unless it is called.
+
+mod append;
+mod control;
+mod doorbell;
+mod groups;
+mod id;
+mod page;
+mod partition;
+mod read;
+mod root;
+mod sync;
+mod topics;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::config::TopicConfig;
+use crate::env::lock::fork_generation;
+use crate::env::{Env, Lock, Mode};
+use crate::error::{At, Error, Result};
+use crate::log::checkpoint::Offsets;
+use crate::log::recovery::Trust;
+use crate::types::{TopicPartition, valid_topic_name};
+
+pub use crate::log::aborted::AbortedTransaction;
+pub use crate::log::segment::TimedOffset;
+pub use append::Appended;
+pub use doorbell::Doorbell;
+pub use groups::Membership;
+pub use id::Id;
+pub use partition::{Ends, Partition};
+pub use read::{Chunk, Cursor};
+pub use topics::{Topic, Topics};
+
+use groups::Groups;
+use partition::Shared;
+use root::{Attached, Root};
+
+/// How a directory is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct OpenOptions {
+    /// Change nothing and lock nothing: for the directory of a stopped broker, a copy, or one
+    /// without the right to write. What other processes append meanwhile is not seen.
+    pub read_only: bool,
+    /// Take a network file system, where nothing is promised if two machines use the directory.
+    pub allow_network_fs: bool,
+}
+
+/// Partitions of a topic that is made without saying how many (`num.partitions`).
+const DEFAULT_PARTITIONS: i32 = 1;
+
+/// An open directory. Dropping it closes it: the last process out marks it as closed in good order.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    /// `None` for a directory that is open read-only.
+    root: Option<Root>,
+    /// The lock of the directory itself, for changes of the set of topics.
+    topics_lock: Mutex<Option<Box<dyn Lock>>>,
+    topics: RwLock<Arc<Topics>>,
+    partitions: RwLock<HashMap<TopicPartition, (u32, Arc<Partition>)>>,
+    doorbell: Doorbell,
+    groups: Groups,
+}
+
+impl Engine {
+    /// Opens the directory, made if there is none (unless read-only).
+    pub fn open(dir: &Path, options: OpenOptions, env: Env) -> Result<Arc<Self>> {
+        let storage = &env.storage;
+        if !options.read_only {
+            storage.create_dir(dir).at("create", dir)?;
+        }
+        if !options.allow_network_fs
+            && let Some(kind) = storage.network_file_system(dir).at("stat", dir)?
+        {
+            return Err(Error::NetworkFileSystem { path: dir.to_owned(), kind });
+        }
+        if options.read_only {
+            return Self::inspect(dir, env);
+        }
+        let Attached { root, control, first } = Root::attach(dir, &env)?;
+        if first {
+            let topics = Topics::survey(&*env.storage, dir, &control)?;
+            topics.write(&*env.storage, dir)?;
+            root.share()?;
+        }
+        let generation = control.topics_generation();
+        let topics = Topics::read(&*env.storage, dir, generation)?;
+        Self::new(dir, env, control, Some(root), topics)
+    }
+
+    fn inspect(dir: &Path, env: Env) -> Result<Arc<Self>> {
+        let control = root::inspect(dir, &env)?;
+        let topics = Topics::survey(&*env.storage, dir, &control)?;
+        Self::new(dir, env, control, None, topics)
+    }
+
+    fn new(
+        dir: &Path,
+        env: Env,
+        control: control::Control,
+        root: Option<Root>,
+        topics: Topics,
+    ) -> Result<Arc<Self>> {
+        let control = Arc::new(control);
+        let shared = Arc::new(Shared {
+            recovery_points: root::recovery_points(&*env.storage, dir)?,
+            log_starts: root::log_starts(&*env.storage, dir)?,
+            dir: dir.to_owned(),
+            control: control.clone(),
+            read_only: root.is_none(),
+            born: fork_generation(),
+            env,
+        });
+        Ok(Arc::new(Self {
+            shared,
+            root,
+            topics_lock: Mutex::default(),
+            topics: RwLock::new(Arc::new(topics)),
+            partitions: RwLock::default(),
+            doorbell: Doorbell::new(control),
+            groups: Groups::default(),
+        }))
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// The world it lives in.
+    pub fn env(&self) -> &Env {
+        &self.shared.env
+    }
+
+    /// Whether it was opened read-only.
+    pub fn is_read_only(&self) -> bool {
+        self.shared.read_only
+    }
+
+    /// Grows when any process changes the set of topics or of a topic's partitions.
+    pub fn topics_generation(&self) -> u64 {
+        self.shared.control.topics_generation()
+    }
+
+    /// The topics there are now.
+    pub fn topics(&self) -> Result<Arc<Topics>> {
+        self.shared.check_fork()?;
+        let generation = self.topics_generation();
+        let known = self.topics.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.generation == generation {
+            return Ok(known);
+        }
+        let topics = Topics::read(&*self.env().storage, self.dir(), generation)?;
+        Ok(self.remember(topics))
+    }
+
+    fn remember(&self, topics: Topics) -> Arc<Topics> {
+        let topics = Arc::new(topics);
+        *self.topics.write().unwrap_or_else(PoisonError::into_inner) = topics.clone();
+        topics
+    }
+
+    /// The topic of that name, if there is one.
+    pub fn topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
+        Ok(self.topics()?.get(name).cloned())
+    }
+
+    /// The topic of that name, made with the defaults if there is none
+    /// (`auto.create.topics.enable`).
+    pub fn topic_or_create(&self, name: &str) -> Result<Arc<Topic>> {
+        if let Some(topic) = self.topic(name)? {
+            return Ok(topic);
+        }
+        match self.create_topic(name, None, &[]) {
+            Err(Error::TopicAlreadyExists(_)) => {
+                let gone = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
+                self.topic(name)?.ok_or_else(gone)
+            }
+            made => made,
+        }
+    }
+
+    /// Makes a topic. After `Ok` every process has it, and it survives a crash.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        partitions: Option<i32>,
+        settings: &[(String, String)],
+    ) -> Result<Arc<Topic>> {
+        if !valid_topic_name(name) {
+            return Err(Error::InvalidTopic(name.to_owned()));
+        }
+        let partitions = partitions.unwrap_or(DEFAULT_PARTITIONS);
+        if partitions < 1 {
+            let text = format!("a topic has at least 1 partition, not {partitions}");
+            return Err(Error::InvalidPartitions(text));
+        }
+        let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let config = Arc::new(TopicConfig::parse(given)?);
+        self.change(|topics| {
+            if topics.get(name).is_some() {
+                return Err(Error::TopicAlreadyExists(name.to_owned()));
+            }
+            let topic = topics.put(name, Id::random(), partitions, config, &self.shared.control);
+            self.make_folders(&topic, 0)?;
+            Ok(topic)
+        })
+    }
+
+    /// Gives a topic more partitions, `total` in all.
+    pub fn create_partitions(&self, name: &str, total: i32) -> Result<Arc<Topic>> {
+        self.change(|topics| {
+            let unknown = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
+            let topic = topics.get(name).cloned().ok_or_else(unknown)?;
+            let now = topic.partition_count();
+            if total <= now {
+                let text = format!("topic {name:?} has {now} partitions; {total} is not more");
+                return Err(Error::InvalidPartitions(text));
+            }
+            let more =
+                topics.put(name, topic.id, total, topic.config.clone(), &self.shared.control);
+            self.make_folders(&more, now)?;
+            Ok(more)
+        })
+    }
+
+    /// Removes a topic and all its records, for every process.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        let topic = self.change(|topics| {
+            let unknown = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
+            topics.remove(name).ok_or_else(unknown)
+        })?;
+        for partition in 0..topic.partition_count() {
+            self.partition_of(&topic, partition)?.delete()?;
+        }
+        self.env().storage.sync_dir(self.dir()).at("sync", self.dir())
+    }
+
+    /// Changes the set of topics, alone among all processes.
+    fn change<T>(&self, change: impl FnOnce(&mut Topics) -> Result<T>) -> Result<T> {
+        self.shared.check_fork()?;
+        if self.shared.read_only {
+            return Err(Error::ReadOnly(self.dir().to_owned()));
+        }
+        let lock = self.lock_topics()?;
+        let changed = self.change_locked(change);
+        let held = lock.as_ref().expect("the lock was made when it was taken");
+        held.release().at("unlock", self.dir())?;
+        changed
+    }
+
+    fn change_locked<T>(&self, change: impl FnOnce(&mut Topics) -> Result<T>) -> Result<T> {
+        let storage = &*self.env().storage;
+        let mut topics = Topics::read(storage, self.dir(), self.topics_generation())?;
+        let changed = change(&mut topics)?;
+        topics.write(storage, self.dir())?;
+        self.shared.control.topics_changed();
+        topics.generation = self.topics_generation();
+        self.remember(topics);
+        Ok(changed)
+    }
+
+    fn lock_topics(&self) -> Result<MutexGuard<'_, Option<Box<dyn Lock>>>> {
+        let mut lock = self.topics_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            *lock = Some(self.env().storage.lock(self.dir()).at("open", self.dir())?);
+        }
+        let taken = lock.as_ref().map(|lock| lock.acquire(Mode::Exclusive));
+        taken.unwrap_or(Ok(())).at("lock", self.dir())?;
+        Ok(lock)
+    }
+
+    /// Makes the folders of a topic's partitions from number `from` on.
+    fn make_folders(&self, topic: &Topic, from: i32) -> Result<()> {
+        let storage = &*self.env().storage;
+        for partition in from..topic.partition_count() {
+            let id = TopicPartition::new(topic.name.clone(), partition);
+            let folder = topics::folder(self.dir(), &id);
+            storage.create_dir(&folder).at("create", &folder)?;
+        }
+        storage.sync_dir(self.dir()).at("sync", self.dir())
+    }
+
+    /// A partition of a topic.
+    pub fn partition(&self, id: &TopicPartition) -> Result<Arc<Partition>> {
+        let topic = self.topic(&id.topic)?;
+        let topic = topic.filter(|topic| topic.slot(id.partition).is_some());
+        let topic = topic.ok_or_else(|| Error::UnknownTopicOrPartition(id.clone()))?;
+        self.partition_of(&topic, id.partition)
+    }
+
+    fn partition_of(&self, topic: &Topic, partition: i32) -> Result<Arc<Partition>> {
+        let id = TopicPartition::new(topic.name.clone(), partition);
+        let slot = topic.slot(partition);
+        let slot = slot.ok_or_else(|| Error::UnknownTopicOrPartition(id.clone()))?;
+        let known = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
+        // A topic that was deleted and made again has other pages.
+        if let Some((_, partition)) = known.get(&id).filter(|(known, _)| *known == slot) {
+            return Ok(partition.clone());
+        }
+        drop(known);
+        let made = Arc::new(Partition::new(id.clone(), topic, slot, self.shared.clone())?);
+        let mut known = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.entry(id).or_insert_with(|| (slot, made.clone()));
+        if entry.0 != slot {
+            *entry = (slot, made);
+        }
+        Ok(entry.1.clone())
+    }
+
+    /// What this process's readers wait on.
+    pub fn doorbell(&self) -> Doorbell {
+        self.doorbell.clone()
+    }
+}
+
+/// Closing. What one process appended and did not sync is synced by the last one out.
+impl Engine {
+    fn close(&self) -> Result<()> {
+        let Some(root) = &self.root else { return Ok(()) };
+        if self.shared.check_fork().is_err() || !root.is_last()? {
+            return Ok(());
+        }
+        let (mut ends, mut starts) = (Offsets::new(), Offsets::new());
+        for topic in self.topics()?.iter() {
+            for number in 0..topic.partition_count() {
+                let partition = self.partition_of(topic, number)?;
+                let Some(edges) = self.settle(&partition)? else { continue };
+                ends.insert(partition.id.clone(), edges.log_end_offset);
+                starts.insert(partition.id.clone(), edges.log_start_offset);
+            }
+        }
+        root.mark(&ends, &starts)
+    }
+
+    /// Syncs a partition, recovered first if nobody did that since a crash. `None` if nobody has
+    /// used it since the directory was closed in good order.
+    fn settle(&self, partition: &Partition) -> Result<Option<Ends>> {
+        if self.shared.control.trust() == Trust::Clean && !partition.is_recovered() {
+            let known = |offsets: &Offsets| offsets.get(&partition.id).copied();
+            let end = known(&self.shared.recovery_points);
+            return Ok(end.map(|log_end_offset| Ends {
+                log_start_offset: known(&self.shared.log_starts).unwrap_or(0),
+                last_stable_offset: log_end_offset,
+                log_end_offset,
+            }));
+        }
+        drop(partition.turn()?);
+        let ends = partition.ends()?;
+        partition.sync(ends.log_end_offset)?;
+        Ok(Some(ends))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            // The next process in recovers the directory: nothing that was acknowledged is lost.
+            log::warn!("{} was not closed in good order: {error}", self.dir().display());
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A partition's page: 64 words of shared memory that say where its log ends.
+//!
+//! The page is a cache. Whoever finds it void fills it from the log, under the partition's lock;
+//! only the holder of that lock writes it, the words of [`sync`](super::sync) and the subscribers
+//! excepted. Words that are hot for different users lie on different cache lines.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+use crate::env::Map;
+use crate::log::recovery::Recovered;
+use crate::log::tail::Tail;
+use crate::types::Timestamp;
+
+/// 8-byte words of one page.
+pub(crate) const WORDS: usize = 64;
+
+pub(crate) const VALID: usize = 0;
+const SEQUENCE: usize = 1;
+const INTENT: usize = 2;
+const POISON: usize = 3;
+const LEADER_EPOCH: usize = 4;
+const LOG_START: usize = 5;
+const FIRST_UNSTABLE: usize = 6;
+const PRODUCERS: usize = 7;
+const SLOTS: [usize; 2] = [8, 16];
+const SYNCED: usize = 24;
+/// The word that waits for a sync, counted in halves.
+const SYNC_SEQUENCE: usize = 2 * 25;
+const SUBSCRIBERS: usize = 32;
+const DELETED: usize = 33;
+/// The base offset of a segment plus one, and the timestamp of its first batch: what `segment.ms`
+/// is measured from. Only for the holder of the lock.
+const FIRST_OF: usize = 34;
+const FIRST_TIMESTAMP: usize = 35;
+const RECOVERED_BEFORE: usize = 36;
+
+/// One partition's page in a map.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    map: Arc<dyn Map>,
+    first: usize,
+}
+
+impl Page {
+    /// The page whose words begin with number `first` of the map.
+    pub(crate) fn new(map: Arc<dyn Map>, first: usize) -> Self {
+        Self { map, first }
+    }
+
+    fn word(&self, index: usize) -> &AtomicU64 {
+        &self.map.words()[self.first + index]
+    }
+
+    fn signed(&self, index: usize) -> i64 {
+        self.word(index).load(Ordering::Acquire) as i64
+    }
+
+    /// Whether somebody has filled the page since the directory was opened by its first process.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.word(VALID).load(Ordering::Acquire) == 1
+    }
+
+    /// Fills the page with what recovery found, and publishes it.
+    pub(crate) fn fill(&self, found: &Recovered) {
+        let store = |index: usize, value: i64| {
+            self.word(index).store(value as u64, Ordering::Release);
+        };
+        store(LEADER_EPOCH, i64::from(found.leader_epoch));
+        store(LOG_START, found.log_start_offset);
+        store(FIRST_UNSTABLE, found.first_unstable_offset.unwrap_or(-1));
+        store(PRODUCERS, i64::from(found.has_producers));
+        store(SYNCED, found.synced_offset);
+        self.publish(&found.tail);
+        store(VALID, 1);
+    }
+
+    /// The end of the log, as last published.
+    pub(crate) fn tail(&self) -> Tail {
+        loop {
+            let sequence = self.word(SEQUENCE).load(Ordering::Acquire);
+            let slot = SLOTS[(sequence & 1) as usize];
+            let words: [u64; 8] =
+                std::array::from_fn(|index| self.word(slot + index).load(Ordering::Relaxed));
+            fence(Ordering::Acquire);
+            // The slot is written again only after the sequence has moved on.
+            if self.word(SEQUENCE).load(Ordering::Relaxed) == sequence {
+                return unpack(words);
+            }
+        }
+    }
+
+    /// Makes `tail` the end of the log for everybody, in one step. For the holder of the lock.
+    pub(crate) fn publish(&self, tail: &Tail) {
+        let sequence = self.word(SEQUENCE).load(Ordering::Relaxed).wrapping_add(1);
+        let slot = SLOTS[(sequence & 1) as usize];
+        // A reader that sees one of the words below must see that the sequence moved on before.
+        fence(Ordering::Release);
+        for (index, word) in pack(tail).into_iter().enumerate() {
+            self.word(slot + index).store(word, Ordering::Relaxed);
+        }
+        self.word(SEQUENCE).store(sequence, Ordering::Release);
+    }
+
+    /// Whether the log was recovered earlier in this boot, though not since the first process came.
+    pub(crate) fn was_recovered_before(&self) -> bool {
+        self.word(RECOVERED_BEFORE).load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn set_recovered_before(&self) {
+        self.word(RECOVERED_BEFORE).store(1, Ordering::Release);
+    }
+
+    /// Whether the last holder of the lock died in the middle of a change.
+    pub(crate) fn intent(&self) -> bool {
+        self.word(INTENT).load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn set_intent(&self, intent: bool) {
+        self.word(INTENT).store(u64::from(intent), Ordering::Release);
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.word(POISON).load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn poison(&self) {
+        self.word(POISON).store(1, Ordering::Release);
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.word(DELETED).load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn delete(&self) {
+        self.word(DELETED).store(1, Ordering::Release);
+    }
+
+    pub(crate) fn leader_epoch(&self) -> i32 {
+        self.signed(LEADER_EPOCH) as i32
+    }
+
+    pub(crate) fn log_start_offset(&self) -> i64 {
+        self.signed(LOG_START)
+    }
+
+    /// Where the oldest open transaction begins.
+    pub(crate) fn first_unstable_offset(&self) -> Option<i64> {
+        Some(self.signed(FIRST_UNSTABLE)).filter(|offset| *offset >= 0)
+    }
+
+    /// Whether the log has batches of idempotent or transactional producers.
+    pub(crate) fn has_producers(&self) -> bool {
+        self.signed(PRODUCERS) != 0
+    }
+
+    pub(crate) fn set_has_producers(&self) {
+        self.word(PRODUCERS).store(1, Ordering::Release);
+    }
+
+    /// The timestamp of the first batch of the segment at `base`, if it was noted.
+    pub(crate) fn first_timestamp(&self, base: i64) -> Option<Timestamp> {
+        (self.signed(FIRST_OF) == base + 1).then(|| self.signed(FIRST_TIMESTAMP))
+    }
+
+    pub(crate) fn set_first_timestamp(&self, base: i64, timestamp: Timestamp) {
+        self.word(FIRST_TIMESTAMP).store(timestamp as u64, Ordering::Release);
+        self.word(FIRST_OF).store((base + 1) as u64, Ordering::Release);
+    }
+
+    /// Everything below this offset is on the disk.
+    pub(crate) fn synced_offset(&self) -> i64 {
+        self.signed(SYNCED)
+    }
+
+    /// Tells everybody that what is below `offset` is on the disk.
+    pub(crate) fn set_synced(&self, offset: i64) {
+        self.word(SYNCED).fetch_max(offset as u64, Ordering::AcqRel);
+        self.sync_sequence().fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Grows when a sync ends; who waits for one waits for this word.
+    pub(crate) fn sync_sequence(&self) -> &AtomicU32 {
+        &self.map.halves()[2 * self.first + SYNC_SEQUENCE]
+    }
+
+    /// A bit for each doorbell that wants to hear of an append.
+    pub(crate) fn subscribers(&self) -> &AtomicU64 {
+        self.word(SUBSCRIBERS)
+    }
+}
+
+fn pack(tail: &Tail) -> [u64; 8] {
+    [
+        tail.end_offset as u64,
+        tail.end_position,
+        tail.segment_base as u64,
+        tail.max_timestamp as u64,
+        tail.offset_of_max_timestamp as u64,
+        tail.indexed_position,
+        tail.last_stable_offset as u64,
+        u64::from(tail.index_entries) | u64::from(tail.time_entries) << 32,
+    ]
+}
+
+fn unpack(words: [u64; 8]) -> Tail {
+    let [end, position, base, max, offset_of_max, indexed, stable, entries] = words;
+    Tail {
+        end_offset: end as i64,
+        end_position: position,
+        segment_base: base as i64,
+        max_timestamp: max as i64,
+        offset_of_max_timestamp: offset_of_max as i64,
+        indexed_position: indexed,
+        last_stable_offset: stable as i64,
+        index_entries: entries as u32,
+        time_entries: (entries >> 32) as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::map::heap;
+
+    fn tail(end: i64) -> Tail {
+        Tail {
+            end_offset: end,
+            end_position: end as u64 * 2,
+            segment_base: end * 3,
+            max_timestamp: end * 4,
+            offset_of_max_timestamp: end * 5,
+            indexed_position: end as u64 * 6,
+            last_stable_offset: end * 7,
+            index_entries: end as u32,
+            time_entries: end as u32 + 1,
+        }
+    }
+
+    #[test]
+    fn a_reader_never_sees_parts_of_two_ends() {
+        let page = Page::new(heap(WORDS), 0);
+        page.publish(&tail(0));
+        let writer = page.clone();
+        let publish =
+            std::thread::spawn(move || (1..200_000).for_each(|n| writer.publish(&tail(n))));
+
+        while !publish.is_finished() {
+            let seen = page.tail();
+
+            assert_eq!(seen, tail(seen.end_offset));
+        }
+        publish.join().unwrap();
+    }
+}

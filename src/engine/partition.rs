@@ -1,0 +1,306 @@
+//! One partition, as a process of many sees it.
+//!
+//! Its page says where the log ends; its folder's lock decides who may change that. Appending is
+//! in `append`, reading in `read`, syncing in `sync`.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::config::TopicConfig;
+use crate::engine::control::Control;
+use crate::engine::id::Id;
+use crate::engine::page::Page;
+use crate::engine::topics;
+use crate::env::lock::fork_generation;
+use crate::env::{Access, Env, Lock, Mode};
+use crate::error::{At, Error, Result};
+use crate::log::aborted::{self, AbortedTransaction};
+use crate::log::files;
+use crate::log::recovery::{self, Recovered, Site, Trust};
+use crate::log::segment::Segment;
+use crate::log::segments::Segments;
+use crate::types::TopicPartition;
+
+/// What the partitions of a directory share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) env: Env,
+    pub(crate) dir: PathBuf,
+    pub(crate) control: Arc<Control>,
+    pub(crate) read_only: bool,
+    /// Where to begin when a log must be recovered, and where logs start.
+    pub(crate) recovery_points: crate::log::checkpoint::Offsets,
+    pub(crate) log_starts: crate::log::checkpoint::Offsets,
+    /// The fork generation of the process that opened the directory.
+    pub(crate) born: u32,
+}
+
+impl Shared {
+    /// Refuses to work in a forked child: it shares locks and files with its parent.
+    pub(crate) fn check_fork(&self) -> Result<()> {
+        if fork_generation() == self.born {
+            return Ok(());
+        }
+        Err(Error::Forked("client"))
+    }
+}
+
+/// The edges of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The first offset that can be read.
+    pub log_start_offset: i64,
+    /// Where a `read_committed` reader stops.
+    pub last_stable_offset: i64,
+    /// One past the last record.
+    pub log_end_offset: i64,
+}
+
+/// A partition of an open directory.
+#[derive(Debug)]
+pub struct Partition {
+    pub(crate) id: TopicPartition,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) dir: PathBuf,
+    pub(crate) topic_id: Id,
+    pub(crate) config: Arc<TopicConfig>,
+    pub(crate) page: Page,
+    pub(crate) segments: Segments,
+    /// The lock of the partition's folder, made when first needed. The mutex comes before the
+    /// lock: threads share the lock's handle, which would not exclude them from one another.
+    writer: Mutex<Option<Box<dyn Lock>>>,
+    /// The same for the lock of who syncs, which is on `partition.metadata`.
+    pub(crate) syncer: Mutex<Option<Box<dyn Lock>>>,
+    aborted: OnceLock<Vec<AbortedTransaction>>,
+}
+
+/// The right to change the partition; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    lock: MutexGuard<'a, Option<Box<dyn Lock>>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let released = self.lock.as_ref().map_or(Ok(()), |lock| lock.release());
+        if let Err(error) = released {
+            // Without its handle the lock ends for sure; the next turn makes another.
+            log::error!("a partition's lock could not be given back: {error}");
+            *self.lock = None;
+        }
+    }
+}
+
+impl Partition {
+    pub(crate) fn new(
+        id: TopicPartition,
+        topic: &topics::Topic,
+        slot: u32,
+        shared: Arc<Shared>,
+    ) -> Result<Self> {
+        let dir = topics::folder(&shared.dir, &id);
+        let access = if shared.read_only { Access::Read } else { Access::Write };
+        Ok(Self {
+            page: shared.control.page(slot)?,
+            segments: Segments::new(shared.env.storage.clone(), dir.clone(), access),
+            config: topic.config.clone(),
+            topic_id: topic.id,
+            id,
+            shared,
+            dir,
+            writer: Mutex::default(),
+            syncer: Mutex::default(),
+            aborted: OnceLock::new(),
+        })
+    }
+
+    /// Its topic and number.
+    pub fn id(&self) -> &TopicPartition {
+        &self.id
+    }
+
+    /// The settings of its topic.
+    pub fn config(&self) -> &TopicConfig {
+        &self.config
+    }
+
+    /// The edges of the log, as published by the last append of any process.
+    pub fn ends(&self) -> Result<Ends> {
+        self.ready()?;
+        let tail = self.page.tail();
+        Ok(Ends {
+            log_start_offset: self.page.log_start_offset(),
+            last_stable_offset: tail.last_stable_offset,
+            log_end_offset: tail.end_offset,
+        })
+    }
+
+    /// The newest leader epoch.
+    pub fn leader_epoch(&self) -> Result<i32> {
+        self.ready()?;
+        Ok(self.page.leader_epoch())
+    }
+
+    /// The aborted transactions that touch offsets from `from` to before `to`.
+    pub fn aborted(&self, from: i64, to: i64) -> Result<Vec<AbortedTransaction>> {
+        self.ready()?;
+        let all = if let Some(known) = self.aborted.get() {
+            known
+        } else {
+            let read = self.read_aborted()?;
+            self.aborted.get_or_init(|| read)
+        };
+        Ok(touching(all, from, to))
+    }
+
+    fn read_aborted(&self) -> Result<Vec<AbortedTransaction>> {
+        let newest = self.page.tail().segment_base;
+        let mut all = Vec::new();
+        for base in self.segments.bases(newest)? {
+            all.extend(aborted::read(&*self.shared.env.storage, &self.dir, base)?);
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn subscribers(&self) -> &AtomicU64 {
+        self.page.subscribers()
+    }
+
+    /// Makes sure that the page says where the log ends.
+    pub(crate) fn ready(&self) -> Result<()> {
+        self.shared.check_fork()?;
+        if self.page.is_deleted() {
+            return Err(Error::UnknownTopicOrPartition(self.id.clone()));
+        }
+        if self.page.is_valid() { Ok(()) } else { self.recover() }
+    }
+
+    fn recover(&self) -> Result<()> {
+        if self.shared.read_only {
+            return self.recover_alone();
+        }
+        self.make_folder()?;
+        drop(self.turn()?);
+        Ok(())
+    }
+
+    /// A reader's own view of a directory that it does not change.
+    fn recover_alone(&self) -> Result<()> {
+        let _alone = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.page.is_valid() {
+            self.fill()?;
+        }
+        Ok(())
+    }
+
+    fn make_folder(&self) -> Result<()> {
+        let storage = &*self.shared.env.storage;
+        storage.create_dir(&self.dir).at("create", &self.dir)?;
+        topics::write_metadata(storage, &self.dir, self.topic_id)
+    }
+
+    fn fill(&self) -> Result<()> {
+        let found = self.recover_log()?;
+        self.segments.clear();
+        self.page.fill(&found);
+        let _ = self.aborted.set(found.aborted);
+        Ok(())
+    }
+
+    fn trust(&self) -> Trust {
+        match self.shared.control.trust() {
+            Trust::Machine if self.page.was_recovered_before() => Trust::Process,
+            trust => trust,
+        }
+    }
+
+    fn recover_log(&self) -> Result<Recovered> {
+        let shared = &self.shared;
+        let trust = self.trust();
+        let recovery_point = match trust {
+            Trust::Clean if !shared.read_only => i64::MAX,
+            _ => shared.recovery_points.get(&self.id).copied().unwrap_or(0),
+        };
+        let site = Site {
+            storage: &*shared.env.storage,
+            dir: &self.dir,
+            config: &self.config,
+            writable: !shared.read_only,
+            log_start_offset: shared.log_starts.get(&self.id).copied().unwrap_or(0),
+            recovery_point,
+        };
+        recovery::recover(&site, trust)
+    }
+
+    /// Waits for the right to change the partition. When it is given, the page is filled and what
+    /// a dead process left is cut away.
+    pub(crate) fn turn(&self) -> Result<Turn<'_>> {
+        let turn = self.turn_unprepared()?;
+        if self.page.is_deleted() {
+            return Err(Error::UnknownTopicOrPartition(self.id.clone()));
+        }
+        if !self.page.is_valid() {
+            self.fill()?;
+        } else if self.page.intent() {
+            self.roll_back()?;
+        }
+        Ok(turn)
+    }
+
+    /// The lock alone.
+    pub(crate) fn turn_unprepared(&self) -> Result<Turn<'_>> {
+        let mut lock = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            let made = self.shared.env.storage.lock(&self.dir).at("open", &self.dir)?;
+            *lock = Some(made);
+        }
+        let taken = lock.as_ref().map(|lock| lock.acquire(Mode::Exclusive));
+        taken.unwrap_or(Ok(())).at("lock", &self.dir)?;
+        Ok(Turn { lock })
+    }
+
+    /// Cuts what the last holder of the lock wrote and did not live to publish. Nobody saw it and
+    /// nobody was told that it is there.
+    fn roll_back(&self) -> Result<()> {
+        let tail = self.page.tail();
+        for base in files::offsets(&*self.shared.env.storage, &self.dir, files::LOG)? {
+            if base > tail.segment_base {
+                Segment::remove(&*self.shared.env.storage, &self.dir, base)?;
+            }
+        }
+        self.segments.clear();
+        let active = self.segments.get(tail.segment_base)?;
+        active.log.set_len(tail.end_position).at("truncate", &active.path)?;
+        active.index.truncate(tail.index_entries)?;
+        active.times.truncate(tail.time_entries)?;
+        self.page.set_intent(false);
+        Ok(())
+    }
+
+    /// Removes the partition's files, for every process: who has them open reads on until it asks
+    /// again.
+    pub(crate) fn delete(&self) -> Result<()> {
+        let storage = &*self.shared.env.storage;
+        let _turn = self.turn_unprepared()?;
+        self.page.delete();
+        for entry in storage.list(&self.dir).at("list", &self.dir)? {
+            files::remove(storage, &self.dir.join(entry.name))?;
+        }
+        storage.remove_dir(&self.dir).at("remove", &self.dir)
+    }
+
+    pub(crate) fn is_recovered(&self) -> bool {
+        self.page.is_valid()
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+fn touching(all: &[AbortedTransaction], from: i64, to: i64) -> Vec<AbortedTransaction> {
+    let touches =
+        |entry: &&AbortedTransaction| entry.last_offset >= from && entry.first_offset < to;
+    all.iter().filter(touches).copied().collect()
+}

@@ -1,0 +1,255 @@
+//! Reading: no lock, and never behind the published end.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::engine::partition::Partition;
+use crate::error::{At, AtPosition, Corruption, Error, Result};
+use crate::log::segment::{Segment, TimedOffset};
+use crate::log::tail::Tail;
+use crate::record::BatchInfo;
+use crate::types::{IsolationLevel, NO_TIMESTAMP, Timestamp};
+
+/// The most bytes that one read takes, where the first batch is not larger: more would not be
+/// faster, and would not stay in the processor's cache.
+const STRETCH: usize = 256 * 1024;
+
+/// A reader's place in a log.
+#[derive(Debug)]
+pub struct Cursor {
+    offset: i64,
+    /// The segment and position where the batch of `offset` begins, once that is known.
+    place: Option<(Arc<Segment>, u64)>,
+    /// The buffer of the last read, used again when nobody looks at it any more.
+    buffer: Bytes,
+}
+
+impl Cursor {
+    /// At the record of `offset`.
+    pub fn new(offset: i64) -> Self {
+        Self { offset, place: None, buffer: Bytes::new() }
+    }
+
+    /// The offset that is read next.
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+}
+
+/// Whole batches, as they lie in the log.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// The batches, one behind the other; empty at the end of the log.
+    pub bytes: Bytes,
+    /// The file they are from.
+    pub path: Arc<Path>,
+    /// Where in it they begin.
+    pub position: u64,
+}
+
+impl Partition {
+    /// Reads batches from the one that holds the cursor's offset on: about `max_bytes`, but at
+    /// least one if there is one. The cursor moves behind them. An empty chunk: nothing yet.
+    ///
+    /// The first batch may begin with records before the offset. Only the framing is checked;
+    /// checksums are the caller's.
+    pub fn read(
+        &self,
+        cursor: &mut Cursor,
+        max_bytes: usize,
+        isolation: IsolationLevel,
+    ) -> Result<Chunk> {
+        self.ready()?;
+        let tail = self.page.tail();
+        let start = self.page.log_start_offset();
+        if cursor.offset < start || cursor.offset > tail.end_offset {
+            return Err(self.out_of_range(cursor.offset, start, tail.end_offset));
+        }
+        let upper = match isolation {
+            IsolationLevel::ReadUncommitted => tail.end_offset,
+            IsolationLevel::ReadCommitted => tail.last_stable_offset,
+        };
+        while cursor.offset < upper {
+            let (segment, position) = self.place(cursor, &tail)?;
+            let end = Self::end_of(&segment, &tail)?;
+            if position >= end {
+                let Some(next) = self.segments.after(segment.base_offset, tail.segment_base)?
+                else {
+                    break;
+                };
+                cursor.place = Some((next, 0));
+                continue;
+            }
+            let stretch = Stretch { segment: &segment, position, end, upper };
+            if let Some(chunk) = stretch.read(cursor, max_bytes)? {
+                return Ok(chunk);
+            }
+            if cursor.offset >= upper {
+                break;
+            }
+        }
+        Ok(Chunk { bytes: Bytes::new(), path: Arc::from(self.dir()), position: 0 })
+    }
+
+    fn out_of_range(&self, offset: i64, start: i64, end: i64) -> Error {
+        Error::OffsetOutOfRange { partition: self.id.clone(), offset, start, end }
+    }
+
+    fn place(&self, cursor: &mut Cursor, tail: &Tail) -> Result<(Arc<Segment>, u64)> {
+        if let Some(place) = &cursor.place {
+            return Ok(place.clone());
+        }
+        let segment = self.segments.floor(cursor.offset, tail.segment_base)?;
+        let end = Self::end_of(&segment, tail)?;
+        let position = segment.find(cursor.offset, end)?;
+        cursor.place = Some((segment.clone(), position));
+        Ok((segment, position))
+    }
+
+    /// Where the part of the segment ends that is published.
+    fn end_of(segment: &Segment, tail: &Tail) -> Result<u64> {
+        if segment.base_offset == tail.segment_base {
+            return Ok(tail.end_position);
+        }
+        segment.len()
+    }
+
+    /// The first record that is not older than `timestamp`; `None` if all are.
+    pub fn offset_for_time(&self, timestamp: Timestamp) -> Result<Option<TimedOffset>> {
+        self.ready()?;
+        let tail = self.page.tail();
+        let from = self.page.log_start_offset();
+        for base in self.segments.bases(tail.segment_base)? {
+            let segment = self.segments.get(base)?;
+            if Self::max_timestamp(&segment, &tail)? < timestamp {
+                continue;
+            }
+            let end = Self::end_of(&segment, &tail)?;
+            let found = segment.find_time(timestamp, from, end)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn max_timestamp(segment: &Segment, tail: &Tail) -> Result<Timestamp> {
+        if segment.base_offset == tail.segment_base {
+            return Ok(tail.max_timestamp);
+        }
+        // A segment without a time index may hold anything.
+        let indexed = segment.max_indexed_timestamp()?;
+        Ok(indexed.unwrap_or(if segment.len()? == 0 { NO_TIMESTAMP } else { Timestamp::MAX }))
+    }
+}
+
+/// A part of a segment to be read.
+struct Stretch<'a> {
+    segment: &'a Segment,
+    position: u64,
+    end: u64,
+    /// Batches from this offset on are not for the reader.
+    upper: i64,
+}
+
+impl Stretch<'_> {
+    /// `None` if there is no batch for the reader in it: the cursor then stands behind it, or at
+    /// the upper offset.
+    fn read(&self, cursor: &mut Cursor, max_bytes: usize) -> Result<Option<Chunk>> {
+        let mut size = max_bytes.clamp(BatchInfo::MAX_PREFIX, STRETCH);
+        loop {
+            let bytes = self.fill(cursor, size)?;
+            let framed = self.frame(&bytes, cursor.offset)?;
+            match framed {
+                Framed::Need(whole) => size = whole,
+                Framed::Batches { from, to, next } => {
+                    let position = self.position + from as u64;
+                    self.advance(cursor, to, next);
+                    let chunk = bytes.slice(from..to);
+                    cursor.buffer = bytes;
+                    if chunk.is_empty() {
+                        return Ok(None);
+                    }
+                    let path = self.segment.path.clone();
+                    return Ok(Some(Chunk { bytes: chunk, path, position }));
+                }
+            }
+        }
+    }
+
+    fn advance(&self, cursor: &mut Cursor, consumed: usize, next: i64) {
+        let position = self.position + consumed as u64;
+        if let Some((_, place)) = &mut cursor.place {
+            *place = position;
+        }
+        cursor.offset = next;
+    }
+
+    fn fill(&self, cursor: &mut Cursor, size: usize) -> Result<Bytes> {
+        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let size = size.min(left);
+        let mut buffer = std::mem::take(&mut cursor.buffer)
+            .try_into_mut()
+            .unwrap_or_else(|_| BytesMut::with_capacity(size));
+        buffer.resize(size, 0);
+        let read =
+            self.segment.log.read_at(self.position, &mut buffer).at("read", &self.segment.path)?;
+        if read < size {
+            return Err(Error::Replaced {
+                path: self.segment.path.to_path_buf(),
+                what: "the file is shorter than it was",
+            });
+        }
+        Ok(buffer.freeze())
+    }
+
+    /// Which of the bytes are whole batches for a reader at `offset`.
+    fn frame(&self, bytes: &[u8], offset: i64) -> Result<Framed> {
+        let left = self.end - self.position;
+        let (mut from, mut to, mut next) = (0, 0, offset);
+        while to < bytes.len() {
+            let rest = &bytes[to..];
+            let at_end = left == bytes.len() as u64;
+            if rest.len() < BatchInfo::MAX_PREFIX && !at_end {
+                break;
+            }
+            let info = BatchInfo::parse(rest)
+                .at_position(&self.segment.path, self.position + to as u64)?;
+            if info.size as u64 > left - to as u64 {
+                let what = Corruption::Truncated { have: rest.len(), need: info.size };
+                return Err(what).at_position(&self.segment.path, self.position + to as u64);
+            }
+            if info.magic == 2 && info.base_offset >= self.upper {
+                next = next.max(self.upper);
+                break;
+            }
+            if info.size > rest.len() {
+                break;
+            }
+            to += info.size;
+            if info.last_offset < offset {
+                from = to;
+            }
+            next = next.max(info.last_offset + 1);
+        }
+        Ok(self.framed(bytes, from, to, next))
+    }
+
+    fn framed(&self, bytes: &[u8], from: usize, to: usize, next: i64) -> Framed {
+        let stopped = next >= self.upper;
+        if to > 0 || stopped {
+            return Framed::Batches { from, to, next };
+        }
+        let whole = BatchInfo::parse(bytes).map_or(BatchInfo::MAX_PREFIX, |info| info.size);
+        Framed::Need(whole)
+    }
+}
+
+enum Framed {
+    /// Batches `from..to` of the bytes; the offset behind them.
+    Batches { from: usize, to: usize, next: i64 },
+    /// The first batch has this many bytes, more than were read.
+    Need(usize),
+}

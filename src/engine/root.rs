@@ -1,0 +1,178 @@
+//! The directory as a whole: Kafka's lock and marker files, our format, who came first.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use crate::engine::control::Control;
+use crate::engine::id::Id;
+use crate::env::wake;
+use crate::env::{Env, Mode, RecordLock, Storage};
+use crate::error::{At, Error, Result};
+use crate::log::checkpoint::{self, Offsets};
+use crate::log::files;
+use crate::log::recovery::Trust;
+
+const LOCK: &str = ".lock";
+const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+const FORMAT: &str = ".brokerless-format";
+const META: &str = "meta.properties";
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const LOG_STARTS: &str = "log-start-offset-checkpoint";
+
+/// The newest format of a directory that this version reads and writes.
+const FORMAT_VERSION: u32 = 1;
+
+/// How long to wait for another process that has the directory alone for a moment.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A directory that this process has open, shared with others.
+#[derive(Debug)]
+pub(crate) struct Root {
+    env: Env,
+    dir: PathBuf,
+    lock: Box<dyn RecordLock>,
+}
+
+/// What a process finds when it has opened a directory.
+pub(crate) struct Attached {
+    pub(crate) root: Root,
+    pub(crate) control: Control,
+    /// Nobody else has it open, and nobody else can open it before
+    /// [`share`](Root::share) is called.
+    pub(crate) first: bool,
+}
+
+impl Root {
+    /// Opens `dir`, which exists, for writing.
+    pub(crate) fn attach(dir: &Path, env: &Env) -> Result<Attached> {
+        let storage = &env.storage;
+        check_format(&**storage, dir)?;
+        let path = dir.join(LOCK);
+        let lock = storage.lock_record(&path).at("open", &path)?;
+        let root = Self { env: env.clone(), dir: dir.to_owned(), lock };
+        let deadline = env.clock.monotonic() + PATIENCE;
+        loop {
+            if root.take(Mode::Exclusive)? {
+                let control = root.begin()?;
+                return Ok(Attached { root, control, first: true });
+            }
+            if root.take(Mode::Shared)? {
+                if let Some(control) = Control::open(storage, dir)? {
+                    return Ok(Attached { root, control, first: false });
+                }
+                root.lock.release().at("unlock", &path)?;
+            } else if root.lock.holder().at("lock", &path)?.is_some() {
+                return Err(Error::HeldByBroker(dir.to_owned()));
+            }
+            if env.clock.monotonic() > deadline {
+                return Err(Error::Timeout { what: "opening the directory", after: PATIENCE });
+            }
+            pause();
+        }
+    }
+
+    fn take(&self, mode: Mode) -> Result<bool> {
+        self.lock.try_acquire(mode).at("lock", &self.dir.join(LOCK))
+    }
+
+    /// Lets others in.
+    pub(crate) fn share(&self) -> Result<()> {
+        if self.take(Mode::Shared)? {
+            return Ok(());
+        }
+        Err(Error::IllegalState("the lock of the directory was lost while it was opened"))
+    }
+
+    /// What the first process in does before anything else.
+    fn begin(&self) -> Result<Control> {
+        let storage = &self.env.storage;
+        let clean = is_clean(&**storage, &self.dir)?;
+        self.unmark()?;
+        self.write_identity()?;
+        Control::create(storage, &self.dir, clean)
+    }
+
+    /// Removes the marker of a clean shutdown, before the first change.
+    fn unmark(&self) -> Result<()> {
+        let storage = &*self.env.storage;
+        files::remove(storage, &self.dir.join(CLEAN_SHUTDOWN))?;
+        storage.sync_dir(&self.dir).at("sync", &self.dir)
+    }
+
+    fn write_identity(&self) -> Result<()> {
+        let storage = &*self.env.storage;
+        let format = self.dir.join(FORMAT);
+        if files::read(storage, &format)?.is_none() {
+            files::replace(storage, &format, format!("{FORMAT_VERSION}\n").as_bytes())?;
+        }
+        let meta = self.dir.join(META);
+        if files::read(storage, &meta)?.is_some() {
+            return Ok(());
+        }
+        let text = format!(
+            "#\ncluster.id={}\ndirectory.id={}\nnode.id=1\nversion=1\n",
+            Id::random(),
+            Id::random()
+        );
+        files::replace(storage, &meta, text.as_bytes())
+    }
+
+    /// Whether everybody else is gone; then nobody can come before this process has gone too.
+    pub(crate) fn is_last(&self) -> Result<bool> {
+        self.take(Mode::Exclusive)
+    }
+
+    /// Marks the directory as closed in good order. Only for the last one out, with everything
+    /// synced up to `ends`.
+    pub(crate) fn mark(&self, ends: &Offsets, starts: &Offsets) -> Result<()> {
+        let storage = &*self.env.storage;
+        checkpoint::write_offsets(storage, &self.dir.join(RECOVERY_POINTS), ends)?;
+        checkpoint::write_offsets(storage, &self.dir.join(LOG_STARTS), starts)?;
+        let content = br#"{"version":0,"brokerEpoch":-1}"#;
+        files::replace(storage, &self.dir.join(CLEAN_SHUTDOWN), content)
+    }
+}
+
+/// Opens `dir` for reading: nothing is locked and nothing is changed.
+pub(crate) fn inspect(dir: &Path, env: &Env) -> Result<Control> {
+    check_format(&*env.storage, dir)?;
+    env.storage.list(dir).at("list", dir)?;
+    let clean = is_clean(&*env.storage, dir)?;
+    Ok(Control::private(if clean { Trust::Clean } else { Trust::Machine }))
+}
+
+/// Whether the last to have the directory closed it in good order. A new one has no folders yet.
+fn is_clean(storage: &dyn Storage, dir: &Path) -> Result<bool> {
+    if files::read(storage, &dir.join(CLEAN_SHUTDOWN))?.is_some() {
+        return Ok(true);
+    }
+    Ok(!storage.list(dir).at("list", dir)?.iter().any(|entry| entry.is_dir))
+}
+
+fn check_format(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    let path = dir.join(FORMAT);
+    let Some(bytes) = files::read(storage, &path)? else { return Ok(()) };
+    let text = String::from_utf8_lossy(&bytes);
+    let found = text.trim().parse().unwrap_or(u32::MAX);
+    if found > FORMAT_VERSION {
+        return Err(Error::NewerFormat { path: dir.to_owned(), found, known: FORMAT_VERSION });
+    }
+    Ok(())
+}
+
+/// How far each partition was synced when the directory was last closed.
+pub(crate) fn recovery_points(storage: &dyn Storage, dir: &Path) -> Result<Offsets> {
+    checkpoint::read_offsets(storage, &dir.join(RECOVERY_POINTS))
+}
+
+/// Where each partition's log starts, if that is not the first of its segments.
+pub(crate) fn log_starts(storage: &dyn Storage, dir: &Path) -> Result<Offsets> {
+    checkpoint::read_offsets(storage, &dir.join(LOG_STARTS))
+}
+
+fn pause() {
+    let word = Arc::new(AtomicU32::new(0));
+    wake::wait(&word, 0, Duration::from_millis(1));
+}

@@ -1,0 +1,88 @@
+//! Group commit: many waiting writers, in many processes, and few calls of `fdatasync`.
+//!
+//! Who needs a sync tries to become the one who does it. The others wait for the word that it
+//! changes when it is done, at most 20 ms: it may have died. An error is for everybody and for
+//! good: the kernel may have dropped the unwritten pages, and a second `fdatasync` would say
+//! that all is well.
+
+use std::sync::TryLockError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::engine::partition::Partition;
+use crate::env::Mode;
+use crate::env::wake;
+use crate::error::{At, Error, Result};
+use crate::log::files;
+use crate::log::segment::Segment;
+
+const PATIENCE: Duration = Duration::from_millis(20);
+
+impl Partition {
+    /// Waits until every record below `end_offset` is on stable storage.
+    ///
+    /// After [`Error::Poisoned`] it is not known what the disk holds; nobody can append to the
+    /// partition until the directory was closed by all and opened again.
+    pub fn sync(&self, end_offset: i64) -> Result<()> {
+        self.ready()?;
+        loop {
+            let seen = self.page.sync_sequence().load(Ordering::Acquire);
+            if self.page.is_poisoned() {
+                return Err(Error::Poisoned(self.id.clone()));
+            }
+            if self.page.synced_offset() >= end_offset {
+                return Ok(());
+            }
+            if !self.sync_if_nobody_does()? {
+                wake::wait(self.page.sync_sequence(), seen, PATIENCE);
+            }
+        }
+    }
+
+    /// Syncs what is published now, unless somebody else is at it.
+    fn sync_if_nobody_does(&self) -> Result<bool> {
+        let mut lock = match self.syncer.try_lock() {
+            Ok(lock) => lock,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+        };
+        let path = self.dir.join(files::PARTITION_METADATA);
+        if lock.is_none() {
+            *lock = Some(self.shared.env.storage.lock(&path).at("open", &path)?);
+        }
+        let Some(lock) = &*lock else { return Ok(false) };
+        if !lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
+            return Ok(false);
+        }
+        let synced = self.sync_published();
+        lock.release().at("unlock", &path)?;
+        synced.map(|()| true)
+    }
+
+    /// The end is read after the lock was taken, so that it covers all who wait by then. Segments
+    /// before the active one were synced when they were sealed.
+    fn sync_published(&self) -> Result<()> {
+        let tail = self.page.tail();
+        if self.page.synced_offset() < tail.end_offset {
+            let active = self.segments.get(tail.segment_base)?;
+            self.sync_segment(&active)?;
+        }
+        self.page.set_synced(tail.end_offset);
+        wake::wake_all(self.page.sync_sequence());
+        Ok(())
+    }
+
+    /// One `fdatasync`. An error poisons the partition for every process.
+    pub(crate) fn sync_segment(&self, segment: &Segment) -> Result<()> {
+        let Err(error) = segment.log.sync_data() else { return Ok(()) };
+        self.page.poison();
+        self.shared.control.poison();
+        self.page.sync_sequence().fetch_add(1, Ordering::AcqRel);
+        wake::wake_all(self.page.sync_sequence());
+        log::error!(
+            "fdatasync of {}: {error}; nothing more is written to it",
+            segment.path.display()
+        );
+        Err(Error::Poisoned(self.id.clone()))
+    }
+}

@@ -1,0 +1,245 @@
+//! The topics of a directory: names, ids, settings and where their partitions' pages are.
+//!
+//! They are kept in `.brokerless-topics`, a line a topic, replaced whole under the directory's
+//! lock:
+//!
+//! ```text
+//! brokerless-topics 1
+//! orders ASNFZ4mrze_-3LqYdlQyEA 0,1,2 retention.ms=86400000
+//! ```
+//!
+//! The numbers are the partitions' pages. The first process in looks through the folders too, so
+//! that a directory of a broker's is taken as it is.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::TopicConfig;
+use crate::engine::control::Control;
+use crate::engine::id::Id;
+use crate::env::Storage;
+use crate::error::{At, Error, Result};
+use crate::log::files;
+use crate::types::{TopicPartition, valid_topic_name};
+
+const FILE: &str = ".brokerless-topics";
+const HEADER: &str = "brokerless-topics 1";
+
+/// The topic that holds committed offsets.
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
+const TRANSACTIONS_TOPIC: &str = "__transaction_state";
+/// A broker's own log of its cluster, which is no topic.
+const CLUSTER_METADATA: &str = "__cluster_metadata";
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topic {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id (KIP-516).
+    pub id: Id,
+    /// Its settings.
+    pub config: Arc<TopicConfig>,
+    /// Whether it is one of Kafka's own: `__consumer_offsets` or `__transaction_state`.
+    pub internal: bool,
+    /// The page of each partition.
+    pub(crate) slots: Vec<u32>,
+}
+
+impl Topic {
+    /// How many partitions it has.
+    pub fn partition_count(&self) -> i32 {
+        i32::try_from(self.slots.len()).unwrap_or(i32::MAX)
+    }
+
+    pub(crate) fn slot(&self, partition: i32) -> Option<u32> {
+        self.slots.get(usize::try_from(partition).ok()?).copied()
+    }
+}
+
+/// All topics at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Topics {
+    /// What [`Engine::topics_generation`](super::Engine::topics_generation) was then.
+    pub(crate) generation: u64,
+    by_name: BTreeMap<Arc<str>, Arc<Topic>>,
+}
+
+impl Topics {
+    /// The topic of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.by_name.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.by_name.values()
+    }
+
+    /// Adds a topic, or replaces the one of its name, with `partitions` partitions. Those it has
+    /// keep their pages, the others take the next.
+    pub(crate) fn put(
+        &mut self,
+        name: &str,
+        id: Id,
+        partitions: i32,
+        config: Arc<TopicConfig>,
+        control: &Control,
+    ) -> Arc<Topic> {
+        let mut slots = self.get(name).map_or_else(Vec::new, |topic| topic.slots.clone());
+        let more = partitions as u32 - slots.len() as u32;
+        slots.extend(control.take_pages(more));
+        let name: Arc<str> = name.into();
+        let internal = matches!(&*name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC);
+        let topic = Arc::new(Topic { name: name.clone(), id, config, internal, slots });
+        self.by_name.insert(name, topic.clone());
+        topic
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Arc<Topic>> {
+        self.by_name.remove(name)
+    }
+
+    /// Reads the file; without one there are no topics.
+    pub(crate) fn read(storage: &dyn Storage, dir: &Path, generation: u64) -> Result<Self> {
+        let path = dir.join(FILE);
+        let mut topics = Self { generation, ..Self::default() };
+        let Some(bytes) = files::read(storage, &path)? else { return Ok(topics) };
+        let text = String::from_utf8(bytes).map_err(|_| damaged(&path))?;
+        let mut lines = text.lines();
+        if lines.next() != Some(HEADER) {
+            return Err(damaged(&path));
+        }
+        for line in lines {
+            let topic = parse(line).ok_or_else(|| damaged(&path))?;
+            topics.by_name.insert(topic.name.clone(), Arc::new(topic));
+        }
+        Ok(topics)
+    }
+
+    /// Replaces the file.
+    pub(crate) fn write(&self, storage: &dyn Storage, dir: &Path) -> Result<()> {
+        let mut text = format!("{HEADER}\n");
+        for topic in self.iter() {
+            let slots: Vec<String> = topic.slots.iter().map(u32::to_string).collect();
+            write!(text, "{} {} {}", topic.name, topic.id, slots.join(","))
+                .expect("a string takes any text");
+            for (name, value) in &topic.config.given {
+                write!(text, " {name}={value}").expect("a string takes any text");
+            }
+            text.push('\n');
+        }
+        files::replace(storage, &dir.join(FILE), text.as_bytes())
+    }
+
+    /// The topics of a directory that nobody has open: those of the file whose folders are still
+    /// there, and those a broker has made. Pages are numbered anew.
+    pub(crate) fn survey(storage: &dyn Storage, dir: &Path, control: &Control) -> Result<Self> {
+        let file = Self::read(storage, dir, 1)?;
+        let mut topics = Self { generation: 1, ..Self::default() };
+        for (name, partitions) in folders(storage, dir)? {
+            let (id, config) = match file.get(&name) {
+                Some(topic) => (topic.id, topic.config.clone()),
+                None => (id_in(storage, dir, &name)?, Arc::default()),
+            };
+            let topic = topics.put(&name, id, partitions, config, control);
+            let pages = file.get(&name).map_or(&[][..], |topic| &topic.slots);
+            for (old, new) in pages.iter().zip(&topic.slots) {
+                control.take_over(*old, *new)?;
+            }
+        }
+        Ok(topics)
+    }
+}
+
+fn damaged(path: &Path) -> Error {
+    Error::Replaced { path: path.to_owned(), what: "it is not a list of topics" }
+}
+
+fn parse(line: &str) -> Option<Topic> {
+    let mut words = line.split(' ');
+    let name = words.next().filter(|name| valid_topic_name(name))?;
+    let id = Id::parse(words.next()?)?;
+    let slots: Option<Vec<u32>> = words.next()?.split(',').map(|slot| slot.parse().ok()).collect();
+    let settings: Option<Vec<_>> = words.map(|word| word.split_once('=')).collect();
+    let config = TopicConfig::parse(settings?).ok()?;
+    Some(Topic {
+        name: name.into(),
+        id,
+        config: Arc::new(config),
+        internal: matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC),
+        slots: slots?,
+    })
+}
+
+/// The topics that have folders `name-0`, `name-1`, ..., and how many partitions that makes.
+fn folders(storage: &dyn Storage, dir: &Path) -> Result<BTreeMap<String, i32>> {
+    let mut topics = BTreeMap::new();
+    for entry in storage.list(dir).at("list", dir)? {
+        if let Some((name, partition)) = partition_of(&entry.name).filter(|_| entry.is_dir) {
+            let count: &mut i32 = topics.entry(name.to_owned()).or_default();
+            *count = (*count).max(partition + 1);
+        }
+    }
+    Ok(topics)
+}
+
+fn partition_of(folder: &str) -> Option<(&str, i32)> {
+    let (name, number) = folder.rsplit_once('-')?;
+    let partition: i32 = number.parse().ok()?;
+    let canonical = partition >= 0 && partition.to_string() == number && partition < 1 << 20;
+    (canonical && valid_topic_name(name) && name != CLUSTER_METADATA).then_some((name, partition))
+}
+
+/// The folder of a partition.
+pub(crate) fn folder(dir: &Path, id: &TopicPartition) -> PathBuf {
+    dir.join(id.to_string())
+}
+
+/// The topic's id as a broker wrote it into the folder of one of its partitions, or a new one.
+fn id_in(storage: &dyn Storage, dir: &Path, topic: &str) -> Result<Id> {
+    let path = folder(dir, &TopicPartition::new(topic, 0)).join(files::PARTITION_METADATA);
+    let bytes = files::read(storage, &path)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let id = text.lines().find_map(|line| line.strip_prefix("topic_id: "));
+    Ok(id.and_then(Id::parse).unwrap_or_else(Id::random))
+}
+
+/// Writes the topic's id into a partition's folder (Kafka's `PartitionMetadataFile`), unless it is
+/// there.
+pub(crate) fn write_metadata(storage: &dyn Storage, dir: &Path, id: Id) -> Result<()> {
+    let path = dir.join(files::PARTITION_METADATA);
+    if files::read(storage, &path)?.is_some_and(|bytes| !bytes.is_empty()) {
+        return Ok(());
+    }
+    files::replace(storage, &path, format!("version: 0\ntopic_id: {id}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_and_a_plain_number_make_a_partition() {
+        assert_eq!(partition_of("orders-0"), Some(("orders", 0)));
+        assert_eq!(partition_of("a-b-12"), Some(("a-b", 12)));
+        for other in ["orders", "orders-", "orders-01", "-0", "o/r-0"] {
+            assert_eq!(partition_of(other), None, "{other}");
+        }
+        assert_eq!(partition_of("orders-0.5f3c-delete"), None);
+        assert_eq!(partition_of("__cluster_metadata-0"), None);
+    }
+
+    #[test]
+    fn a_line_reads_as_it_was_written() {
+        let topic = parse("orders ASNFZ4mrze_-3LqYdlQyEA 4,7 segment.bytes=1000000").unwrap();
+
+        assert_eq!(&*topic.name, "orders");
+        assert_eq!(topic.slots, [4, 7]);
+        assert_eq!(topic.config.segment_bytes, 1_000_000);
+        assert!(parse("orders ASNFZ4mrze_-3LqYdlQyEA").is_none());
+        assert!(parse("../etc ASNFZ4mrze_-3LqYdlQyEA 0").is_none());
+    }
+}

@@ -1,0 +1,103 @@
+//! Small text files of Kafka's: a version, a count, a line an entry (`CheckpointFile`).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::env::Storage;
+use crate::error::Result;
+use crate::log::files;
+use crate::types::TopicPartition;
+
+/// The leader epochs of a partition and where each began, ascending (KIP-101).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeaderEpochs(Vec<(i32, i64)>);
+
+impl LeaderEpochs {
+    /// Reads the file; one that is absent or unreadable counts as empty, as in Kafka.
+    pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Self> {
+        let lines = lines(storage, &dir.join(files::LEADER_EPOCHS))?;
+        let entry = |line: &String| {
+            let (epoch, offset) = line.split_once(' ')?;
+            Some((epoch.parse().ok()?, offset.parse().ok()?))
+        };
+        Ok(Self(lines.iter().map_while(entry).collect()))
+    }
+
+    pub(crate) fn write(&self, storage: &dyn Storage, dir: &Path) -> Result<()> {
+        let lines = self.0.iter().map(|(epoch, offset)| format!("{epoch} {offset}"));
+        replace(storage, &dir.join(files::LEADER_EPOCHS), lines)
+    }
+
+    /// The newest epoch.
+    pub(crate) fn latest(&self) -> Option<i32> {
+        self.0.last().map(|(epoch, _)| *epoch)
+    }
+
+    /// Begins an epoch at `offset`. Epochs that began there or later held no record and go.
+    pub(crate) fn begin(&mut self, epoch: i32, offset: i64) {
+        self.0.retain(|(_, start)| *start < offset);
+        self.0.push((epoch, offset));
+    }
+}
+
+/// An offset a partition: `recovery-point-offset-checkpoint`, `log-start-offset-checkpoint`.
+pub(crate) type Offsets = BTreeMap<TopicPartition, i64>;
+
+/// Reads a file of offsets; one that is absent or unreadable counts as empty.
+pub(crate) fn read_offsets(storage: &dyn Storage, path: &Path) -> Result<Offsets> {
+    let entry = |line: &String| {
+        let mut words = line.split(' ');
+        let topic = words.next()?;
+        let partition = words.next()?.parse().ok()?;
+        Some((TopicPartition::new(topic, partition), words.next()?.parse().ok()?))
+    };
+    Ok(lines(storage, path)?.iter().map_while(entry).collect())
+}
+
+/// Replaces a file of offsets.
+pub(crate) fn write_offsets(storage: &dyn Storage, path: &Path, offsets: &Offsets) -> Result<()> {
+    let line =
+        |(id, offset): (&TopicPartition, &i64)| format!("{} {} {offset}", id.topic, id.partition);
+    replace(storage, path, offsets.iter().map(line))
+}
+
+fn lines(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
+    let Some(bytes) = files::read(storage, path)? else { return Ok(Vec::new()) };
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    let mut lines = text.lines();
+    let known = lines.next() == Some("0");
+    let count: Option<usize> = lines.next().and_then(|line| line.parse().ok());
+    let entries: Vec<String> = lines.map(str::to_owned).collect();
+    let whole = known && count == Some(entries.len());
+    Ok(if whole { entries } else { Vec::new() })
+}
+
+fn replace(
+    storage: &dyn Storage,
+    path: &Path,
+    lines: impl ExactSizeIterator<Item = String>,
+) -> Result<()> {
+    let mut text = format!("0\n{}\n", lines.len());
+    for line in lines {
+        writeln!(text, "{line}").expect("a string takes any text");
+    }
+    files::replace(storage, path, text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_without_records_makes_room_for_the_next() {
+        let mut epochs = LeaderEpochs::default();
+        epochs.begin(0, 0);
+        epochs.begin(1, 7);
+
+        epochs.begin(2, 7);
+
+        assert_eq!(epochs, LeaderEpochs(vec![(0, 0), (2, 7)]));
+        assert_eq!(epochs.latest(), Some(2));
+    }
+}

@@ -1,0 +1,95 @@
+//! The names of a partition's files (Kafka's `LogFileUtils`), and how small files are replaced.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::env::{Access, File, Storage};
+use crate::error::{At, Result};
+
+pub(crate) const LOG: &str = "log";
+pub(crate) const INDEX: &str = "index";
+pub(crate) const TIME_INDEX: &str = "timeindex";
+pub(crate) const TXN_INDEX: &str = "txnindex";
+pub(crate) const SNAPSHOT: &str = "snapshot";
+/// Put behind the name of a segment that recovery took out of the log; Kafka passes it over.
+pub(crate) const QUARANTINED: &str = "quarantined";
+pub(crate) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
+pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
+
+/// `dir/00000000000000042000.log`: a file named after the offset it begins with.
+pub(crate) fn path(dir: &Path, offset: i64, suffix: &str) -> PathBuf {
+    dir.join(format!("{offset:020}.{suffix}"))
+}
+
+/// The offsets of all files of that suffix, ascending.
+pub(crate) fn offsets(storage: &dyn Storage, dir: &Path, suffix: &str) -> Result<Vec<i64>> {
+    let entries = storage.list(dir).at("list", dir)?;
+    let mut offsets: Vec<i64> =
+        entries.iter().filter_map(|entry| offset_of(&entry.name, suffix)).collect();
+    offsets.sort_unstable();
+    Ok(offsets)
+}
+
+fn offset_of(name: &str, suffix: &str) -> Option<i64> {
+    let stem = name.strip_suffix(suffix)?.strip_suffix('.')?;
+    let digits = stem.len() == 20 && stem.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| stem.parse().ok()).flatten()
+}
+
+/// All bytes of a small file, `None` if it does not exist.
+pub(crate) fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>> {
+    let file = match storage.open(path, Access::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).at("open", path),
+    };
+    whole(&*file).at("read", path).map(Some)
+}
+
+fn whole(file: &dyn File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// Replaces a small file in one step: after `Ok` the new content survives a crash, after `Err` or
+/// a crash before that either the old or the new is there, whole.
+pub(crate) fn replace(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
+    write_new(storage, &temporary, bytes)?;
+    storage.rename(&temporary, path).at("rename", path)?;
+    let dir = path.parent().expect("a file of a data directory has a folder");
+    storage.sync_dir(dir).at("sync", dir)
+}
+
+fn write_new(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<()> {
+    let file = storage.open(path, Access::Write).at("open", path)?;
+    file.set_len(0).at("truncate", path)?;
+    file.write_at(0, bytes).at("write", path)?;
+    file.sync_data().at("sync", path)
+}
+
+/// Removes a file; that it is not there is no error.
+pub(crate) fn remove(storage: &dyn Storage, path: &Path) -> Result<()> {
+    match storage.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_twenty_digits_and_the_suffix_name_a_segment() {
+        assert_eq!(offset_of("00000000000000042000.log", LOG), Some(42_000));
+        assert_eq!(offset_of("00000000000000042000.index", LOG), None);
+        assert_eq!(offset_of("42000.log", LOG), None);
+        assert_eq!(offset_of("00000000000000042000.log.quarantined", LOG), None);
+        assert_eq!(offset_of("99999999999999999999.log", LOG), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! One partition's files: segments, indexes, checkpoints and their recovery.
+//!
+//! Nothing here locks or is shared: `engine` decides who may write and what is published.
+
+pub(crate) mod aborted;
+pub(crate) mod checkpoint;
+pub(crate) mod files;
+pub(crate) mod index;
+pub(crate) mod producers;
+pub(crate) mod recovery;
+pub(crate) mod scan;
+pub(crate) mod segment;
+pub(crate) mod segments;
+pub(crate) mod tail;

@@ -1,0 +1,392 @@
+//! Finds out where a log ends when no running process knows (Kafka's `LogLoader`).
+//!
+//! What may be trusted depends on what has happened, see [`Trust`]. Bytes below the recovery point
+//! are never cut: if they are bad, the disk lost them, and that is an error.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use crate::config::TopicConfig;
+use crate::env::{Access, Storage};
+use crate::error::{At, AtPosition, Corruption, Result};
+use crate::log::aborted::{self, AbortedTransaction};
+use crate::log::checkpoint::LeaderEpochs;
+use crate::log::files;
+use crate::log::producers::Producers;
+use crate::log::scan::{Check, Found, Scan};
+use crate::log::segment::Segment;
+use crate::log::tail::Tail;
+use crate::record::control::{ControlType, EndTransactionMarker};
+use crate::record::{Batch, BatchInfo};
+
+/// A control batch decompresses to no more than this.
+const CONTROL_LIMIT: usize = 1 << 20;
+
+/// What happened since the log was last known to be whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Trust {
+    /// The last process out closed the directory.
+    Clean = 0,
+    /// All processes died, the machine did not: every completed write is there.
+    Process = 1,
+    /// The machine crashed, or nobody knows: only what was synced is there for sure.
+    Machine = 2,
+}
+
+/// The log to recover.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site<'a> {
+    pub(crate) storage: &'a dyn Storage,
+    pub(crate) dir: &'a Path,
+    pub(crate) config: &'a TopicConfig,
+    /// Whether files may be changed. If not, the log is taken to end where it is bad.
+    pub(crate) writable: bool,
+    /// From `log-start-offset-checkpoint`.
+    pub(crate) log_start_offset: i64,
+    /// Everything below it was synced once.
+    pub(crate) recovery_point: i64,
+}
+
+/// What recovery found.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) tail: Tail,
+    pub(crate) log_start_offset: i64,
+    pub(crate) leader_epoch: i32,
+    /// Everything below it is on the disk.
+    pub(crate) synced_offset: i64,
+    /// Where the oldest open transaction begins.
+    pub(crate) first_unstable_offset: Option<i64>,
+    /// Whether idempotent or transactional producers have written to it.
+    pub(crate) has_producers: bool,
+    pub(crate) aborted: Vec<AbortedTransaction>,
+}
+
+/// Recovers a log. After `Ok` the files hold exactly the log that is described; after `Err` no
+/// byte below the recovery point was changed, and recovery can be tried again.
+pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
+    let mut bases = files::offsets(site.storage, site.dir, files::LOG)?;
+    if bases.is_empty() {
+        return create(site);
+    }
+    let suspect = first_suspect(site, &bases, trust);
+    let mut tail = Tail::empty(bases[suspect]);
+    for at in suspect..bases.len() {
+        let walk = Walk::new(site, bases[at], trust, tail.end_offset)?;
+        let (end, cut) = walk.run()?;
+        tail = end;
+        if cut {
+            quarantine(site, &bases[at + 1..])?;
+            bases.truncate(at + 1);
+            break;
+        }
+    }
+    finish(site, trust, &bases, suspect, tail)
+}
+
+/// A log without files begins where its start says, with one empty segment.
+fn create(site: &Site<'_>) -> Result<Recovered> {
+    let base = site.log_start_offset;
+    let mut epochs = LeaderEpochs::default();
+    epochs.begin(0, base);
+    if site.writable {
+        epochs.write(site.storage, site.dir)?;
+        Segment::create(site.storage, site.dir, base)?;
+    }
+    Ok(Recovered {
+        tail: Tail::empty(base),
+        log_start_offset: base,
+        leader_epoch: 0,
+        synced_offset: base,
+        first_unstable_offset: None,
+        has_producers: false,
+        aborted: Vec::new(),
+    })
+}
+
+/// The first segment that must be walked: the active one, or after a crash of the machine the one
+/// that holds the recovery point.
+fn first_suspect(site: &Site<'_>, bases: &[i64], trust: Trust) -> usize {
+    let last = bases.len() - 1;
+    match trust {
+        Trust::Clean | Trust::Process => last,
+        Trust::Machine => {
+            bases.partition_point(|base| *base <= site.recovery_point).saturating_sub(1)
+        }
+    }
+}
+
+/// Segments behind a cut are kept under another name: nobody can say where they belong.
+fn quarantine(site: &Site<'_>, bases: &[i64]) -> Result<()> {
+    if !site.writable || bases.is_empty() {
+        return Ok(());
+    }
+    for base in bases {
+        for suffix in [files::INDEX, files::TIME_INDEX, files::TXN_INDEX] {
+            files::remove(site.storage, &files::path(site.dir, *base, suffix))?;
+        }
+        let from = files::path(site.dir, *base, files::LOG);
+        let to = files::path(site.dir, *base, &format!("{}.{}", files::LOG, files::QUARANTINED));
+        log::warn!("{} lies behind a damaged segment: it is now {}", from.display(), to.display());
+        site.storage.rename(&from, &to).at("rename", &from)?;
+    }
+    site.storage.sync_dir(site.dir).at("sync", site.dir)
+}
+
+fn finish(
+    site: &Site<'_>,
+    trust: Trust,
+    bases: &[i64],
+    suspect: usize,
+    mut tail: Tail,
+) -> Result<Recovered> {
+    let transactions = Transactions::replay(site, bases, suspect, trust, &tail)?;
+    tail.last_stable_offset = transactions.first_unstable_offset.unwrap_or(tail.end_offset);
+    let mut epochs = LeaderEpochs::read(site.storage, site.dir)?;
+    let mut leader_epoch = epochs.latest().unwrap_or(0);
+    let mut synced_offset = tail.segment_base;
+    if site.writable {
+        metadata_survives(site, trust, &bases[suspect..])?;
+        if epochs.latest().is_none() {
+            epochs.begin(0, bases[0]);
+            epochs.write(site.storage, site.dir)?;
+        }
+        if trust == Trust::Machine && tail.end_offset > bases[0] {
+            leader_epoch += 1;
+            epochs.begin(leader_epoch, tail.end_offset);
+            epochs.write(site.storage, site.dir)?;
+        }
+        if trust != Trust::Process {
+            synced_offset = tail.end_offset;
+        }
+    }
+    Ok(Recovered {
+        tail,
+        log_start_offset: site.log_start_offset.max(bases[0]).min(tail.end_offset),
+        leader_epoch,
+        synced_offset,
+        first_unstable_offset: transactions.first_unstable_offset,
+        has_producers: transactions.has_producers,
+        aborted: transactions.aborted,
+    })
+}
+
+/// After a crash of the machine what was found must be on the disk before it is shown.
+fn metadata_survives(site: &Site<'_>, trust: Trust, bases: &[i64]) -> Result<()> {
+    if trust != Trust::Machine {
+        return Ok(());
+    }
+    for base in bases {
+        let segment = Segment::open(site.storage, site.dir, *base, Access::Write)?;
+        segment.log.sync_data().at("sync", &segment.path)?;
+    }
+    site.storage.sync_dir(site.dir).at("sync", site.dir)
+}
+
+/// The walk over one segment, from a place that can be trusted to its end.
+struct Walk<'a> {
+    site: &'a Site<'a>,
+    segment: Segment,
+    tail: Tail,
+    /// The least offset that may come next.
+    due: i64,
+    check: Check,
+}
+
+impl<'a> Walk<'a> {
+    fn new(site: &'a Site<'a>, base: i64, trust: Trust, due: i64) -> Result<Self> {
+        let access = if site.writable { Access::Write } else { Access::Read };
+        let segment = Segment::open(site.storage, site.dir, base, access)?;
+        let tail = match trust {
+            Trust::Machine => Tail::empty(base),
+            Trust::Clean | Trust::Process => last_indexed(&segment)?,
+        };
+        let due = due.max(tail.end_offset);
+        Ok(Self { site, segment, tail, due, check: Check::Checksums })
+    }
+
+    /// Walks to the end. The flag says whether the log was cut before the end of the file.
+    fn run(mut self) -> Result<(Tail, bool)> {
+        if self.site.writable {
+            self.segment.index.truncate(self.tail.index_entries)?;
+            self.segment.times.truncate(self.tail.time_entries)?;
+        }
+        let len = self.segment.len()?;
+        let log = self.segment.log.clone();
+        let path = self.segment.path.clone();
+        let mut scan = Scan::new(&*log, &path, self.tail.end_position, len, self.check);
+        loop {
+            let bad = match scan.next()? {
+                Found::Batch(info) if info.base_offset >= self.due || info.magic < 2 => {
+                    self.take(&info)?;
+                    continue;
+                }
+                Found::Batch(info) => {
+                    Corruption::Offset { expected: self.due, found: info.base_offset }
+                }
+                Found::End => return Ok((self.tail, false)),
+                Found::Bad(what) => what,
+            };
+            self.cut(bad)?;
+            return Ok((self.tail, true));
+        }
+    }
+
+    fn take(&mut self, info: &BatchInfo) -> Result<()> {
+        let tail = if self.site.writable {
+            self.segment.note(&self.tail, info, self.site.config)?
+        } else {
+            self.tail.after(info)
+        };
+        self.tail = tail;
+        self.due = tail.end_offset;
+        Ok(())
+    }
+
+    fn cut(&self, what: Corruption) -> Result<()> {
+        let Tail { end_offset, end_position, .. } = self.tail;
+        if end_offset < self.site.recovery_point {
+            return Err(what).at_position(&self.segment.path, end_position);
+        }
+        log::warn!(
+            "{} ends at position {end_position}, offset {end_offset}: {what}",
+            self.segment.path.display()
+        );
+        if !self.site.writable {
+            return Ok(());
+        }
+        self.segment.log.set_len(end_position).at("truncate", &self.segment.path)
+    }
+}
+
+/// The tail at the last index entry that fits the log; the beginning of the segment if none does.
+fn last_indexed(segment: &Segment) -> Result<Tail> {
+    let start = Tail::empty(segment.base_offset);
+    let entries = segment.index.entries()?;
+    let Some(last) = entries.checked_sub(1) else { return Ok(start) };
+    let place = segment.index.place(last)?;
+    let position = u64::from(place.position);
+    let mut scan =
+        Scan::new(&*segment.log, &segment.path, position, segment.len()?, Check::Checksums);
+    let Found::Batch(info) = scan.next()? else { return Ok(start) };
+    let offset = segment.base_offset + i64::from(place.relative_offset);
+    if info.last_offset != offset || (info.magic == 2 && info.base_offset < segment.base_offset) {
+        return Ok(start);
+    }
+    let all = segment.times.entries()?;
+    let time_entries = segment.times.count_to(all, place.relative_offset)?;
+    let mut tail = Tail {
+        // The least offset the batch at the position can have; the walk takes it from there.
+        end_offset: if info.magic == 2 { info.base_offset } else { segment.base_offset },
+        end_position: position,
+        indexed_position: position,
+        index_entries: entries,
+        time_entries,
+        ..start
+    };
+    if let Some(last) = time_entries.checked_sub(1) {
+        let moment = segment.times.moment(last)?;
+        tail.max_timestamp = moment.timestamp;
+        tail.offset_of_max_timestamp = segment.base_offset + i64::from(moment.relative_offset);
+    }
+    Ok(tail)
+}
+
+/// What the log says of transactions, from the newest snapshot on.
+struct Transactions {
+    first_unstable_offset: Option<i64>,
+    has_producers: bool,
+    aborted: Vec<AbortedTransaction>,
+}
+
+impl Transactions {
+    fn replay(
+        site: &Site<'_>,
+        bases: &[i64],
+        suspect: usize,
+        trust: Trust,
+        tail: &Tail,
+    ) -> Result<Self> {
+        let rebuilt = if trust == Trust::Machine { &bases[suspect..] } else { &[] };
+        let known = rebuilt.first().copied().unwrap_or(tail.end_offset);
+        let (from, mut producers) = Producers::load(site.storage, site.dir, known)?
+            .unwrap_or((bases[0], Producers::default()));
+        let mut aborted = Vec::new();
+        let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
+        for base in &bases[first..] {
+            let mut of_segment = Vec::new();
+            replay_segment(site, *base, from, tail, &mut producers, &mut of_segment)?;
+            if site.writable && rebuilt.contains(base) {
+                aborted::write(site.storage, site.dir, *base, &of_segment)?;
+            }
+            aborted.append(&mut of_segment);
+        }
+        for base in bases {
+            for entry in aborted::read(site.storage, site.dir, *base)? {
+                if entry.last_offset < tail.end_offset && !aborted.contains(&entry) {
+                    aborted.push(entry);
+                }
+            }
+        }
+        aborted.sort_unstable_by_key(|entry| entry.last_offset);
+        if site.writable && from < tail.segment_base {
+            producers_at(site, &producers, tail)?;
+        }
+        Ok(Self {
+            first_unstable_offset: producers.first_unstable_offset(),
+            has_producers: !producers.is_empty(),
+            aborted,
+        })
+    }
+}
+
+/// A snapshot of the end spares the next recovery this replay.
+fn producers_at(site: &Site<'_>, producers: &Producers, tail: &Tail) -> Result<()> {
+    producers.save(site.storage, site.dir, tail.end_offset)
+}
+
+fn replay_segment(
+    site: &Site<'_>,
+    base: i64,
+    from: i64,
+    tail: &Tail,
+    producers: &mut Producers,
+    aborted: &mut Vec<AbortedTransaction>,
+) -> Result<()> {
+    let segment = Segment::open(site.storage, site.dir, base, Access::Read)?;
+    let end = if base == tail.segment_base { tail.end_position } else { segment.len()? };
+    let start = segment.find(from, end)?;
+    let mut scan = Scan::new(&*segment.log, &segment.path, start, end, Check::Headers);
+    loop {
+        let position = scan.position();
+        let info = match scan.next()? {
+            Found::Batch(info) => info,
+            Found::End => return Ok(()),
+            Found::Bad(what) => return Err(what).at_position(&segment.path, position),
+        };
+        let mut ends = None;
+        if info.is_control {
+            let bytes = Bytes::copy_from_slice(scan.last(info.size)?);
+            ends = marker(bytes).at_position(&segment.path, position)?;
+        }
+        if info.is_control && ends.is_none() {
+            continue;
+        }
+        aborted.extend(producers.replay(&info, ends));
+    }
+}
+
+/// What a control batch says of a transaction, if it does.
+fn marker(batch: Bytes) -> Result<Option<EndTransactionMarker>, Corruption> {
+    let batch = Batch::decode(batch, CONTROL_LIMIT)?;
+    let Some(record) = batch.records().next().transpose()? else { return Ok(None) };
+    let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+    match ControlType::parse(key)? {
+        ControlType::Abort | ControlType::Commit => {
+            EndTransactionMarker::parse(key, value).map(Some)
+        }
+        _ => Ok(None),
+    }
+}

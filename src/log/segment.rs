@@ -1,0 +1,235 @@
+//! One segment: a file of batches and its two indexes (Kafka's `LogSegment`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::TopicConfig;
+use crate::env::{Access, File, Storage};
+use crate::error::{At, AtPosition, Result};
+use crate::log::files;
+use crate::log::index::{Moment, OffsetIndex, Place, TimeIndex};
+use crate::log::scan::{Check, Found, Scan};
+use crate::log::tail::Tail;
+use crate::record::{Batch, BatchInfo};
+use crate::types::Timestamp;
+
+/// The open files of a segment. Which of their bytes count is decided by who uses it.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) base_offset: i64,
+    pub(crate) path: Arc<Path>,
+    pub(crate) log: Arc<dyn File>,
+    pub(crate) index: OffsetIndex,
+    pub(crate) times: TimeIndex,
+}
+
+/// The first record at or after a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOffset {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp.
+    pub timestamp: Timestamp,
+    /// The leader epoch it was written in, or -1.
+    pub leader_epoch: i32,
+}
+
+/// Decompressed bytes of one batch that a search by time may take.
+const SEARCH_LIMIT: usize = 1 << 30;
+
+impl Segment {
+    pub(crate) fn open(
+        storage: &dyn Storage,
+        dir: &Path,
+        base_offset: i64,
+        access: Access,
+    ) -> Result<Self> {
+        let path = files::path(dir, base_offset, files::LOG);
+        Ok(Self {
+            base_offset,
+            log: storage.open(&path, access).at("open", &path)?,
+            path: path.into(),
+            index: OffsetIndex::of(storage, dir, base_offset, access)?,
+            times: TimeIndex::of(storage, dir, base_offset, access)?,
+        })
+    }
+
+    /// Makes an empty segment, whose name survives a crash after `Ok`.
+    pub(crate) fn create(storage: &dyn Storage, dir: &Path, base_offset: i64) -> Result<Self> {
+        let segment = Self::open(storage, dir, base_offset, Access::Write)?;
+        segment.log.set_len(0).at("truncate", &segment.path)?;
+        segment.index.truncate(0)?;
+        segment.times.truncate(0)?;
+        storage.sync_dir(dir).at("sync", dir)?;
+        Ok(segment)
+    }
+
+    /// Removes every file of the segment that begins at `base_offset`.
+    pub(crate) fn remove(storage: &dyn Storage, dir: &Path, base_offset: i64) -> Result<()> {
+        for suffix in [files::INDEX, files::TIME_INDEX, files::TXN_INDEX, files::LOG] {
+            files::remove(storage, &files::path(dir, base_offset, suffix))?;
+        }
+        Ok(())
+    }
+
+    /// Bytes in the log file.
+    pub(crate) fn len(&self) -> Result<u64> {
+        self.log.len().at("stat", &self.path)
+    }
+
+    fn scan(&self, position: u64, end: u64) -> Scan<'_> {
+        Scan::new(&*self.log, &self.path, position, end, Check::Headers)
+    }
+
+    /// Writes a batch behind `tail`, with index entries if they are due; gives the new tail. The
+    /// last stable offset is the caller's to set.
+    pub(crate) fn append(
+        &self,
+        tail: &Tail,
+        info: &BatchInfo,
+        batch: &[u8],
+        config: &TopicConfig,
+    ) -> Result<Tail> {
+        self.log.write_at(tail.end_position, batch).at("append", &self.path)?;
+        self.note(tail, info, config)
+    }
+
+    /// Makes the index entries that are due after the batch of `info` at the end of `tail`.
+    pub(crate) fn note(&self, tail: &Tail, info: &BatchInfo, config: &TopicConfig) -> Result<Tail> {
+        let mut next = tail.after(info);
+        let since = tail.end_position - tail.indexed_position;
+        if since > u64::from(config.index_interval_bytes) {
+            self.note_offset(&mut next, info.last_offset, tail.end_position)?;
+            self.note_time(&mut next)?;
+            next.indexed_position = tail.end_position;
+        }
+        Ok(next)
+    }
+
+    fn note_offset(&self, tail: &mut Tail, offset: i64, position: u64) -> Result<()> {
+        let place = Place {
+            relative_offset: (offset - self.base_offset) as u32,
+            position: position as u32,
+        };
+        self.index.put(tail.index_entries, place)?;
+        tail.index_entries += 1;
+        Ok(())
+    }
+
+    /// Adds the youngest timestamp so far to the time index, unless it is there.
+    pub(crate) fn note_time(&self, tail: &mut Tail) -> Result<()> {
+        let last = match tail.time_entries {
+            0 => i64::MIN,
+            entries => self.times.moment(entries - 1)?.timestamp,
+        };
+        if tail.max_timestamp > last.max(-1) {
+            let relative_offset = (tail.offset_of_max_timestamp - self.base_offset) as u32;
+            let moment = Moment { timestamp: tail.max_timestamp, relative_offset };
+            self.times.put(tail.time_entries, moment)?;
+            tail.time_entries += 1;
+        }
+        Ok(())
+    }
+
+    /// Where the first batch begins that ends at or after `offset`; `end` if there is none before.
+    pub(crate) fn find(&self, offset: i64, end: u64) -> Result<u64> {
+        let hint = self.hint(offset, end)?;
+        let mut scan = self.scan(hint, end);
+        loop {
+            let position = scan.position();
+            match scan.next()? {
+                Found::Batch(info) if info.last_offset >= offset => return Ok(position),
+                Found::Batch(_) => {}
+                Found::End => return Ok(end),
+                // A stale index entry may lead into the middle of a batch.
+                Found::Bad(_) if hint > 0 => scan = self.scan(0, end),
+                Found::Bad(what) => return Err(what).at_position(&self.path, position),
+            }
+        }
+    }
+
+    /// A place at or before the batch that holds `offset`, from the index if that proves right.
+    fn hint(&self, offset: i64, end: u64) -> Result<u64> {
+        let Ok(relative) = u32::try_from(offset - self.base_offset) else { return Ok(0) };
+        let Some(place) = self.index.floor(self.index.entries()?, relative)? else { return Ok(0) };
+        let position = u64::from(place.position);
+        let proven = self.holds(position, end, place.relative_offset)?;
+        Ok(if proven { position } else { 0 })
+    }
+
+    /// Whether a batch begins at `position` that fits an index entry of that offset.
+    fn holds(&self, position: u64, end: u64, relative_offset: u32) -> Result<bool> {
+        if position >= end {
+            return Ok(false);
+        }
+        let offsets = self.base_offset..=self.base_offset + i64::from(relative_offset);
+        let found = self.scan(position, end).next()?;
+        Ok(matches!(found, Found::Batch(info) if offsets.contains(&info.base_offset)))
+    }
+
+    /// The timestamp of the first batch, if there is one before `end`.
+    pub(crate) fn first_timestamp(&self, end: u64) -> Result<Option<Timestamp>> {
+        Ok(match self.scan(0, end).next()? {
+            Found::Batch(info) => Some(info.max_timestamp),
+            _ => None,
+        })
+    }
+
+    /// The youngest timestamp that the time index knows.
+    pub(crate) fn max_indexed_timestamp(&self) -> Result<Option<Timestamp>> {
+        let entries = self.times.entries()?;
+        entries.checked_sub(1).map(|last| Ok(self.times.moment(last)?.timestamp)).transpose()
+    }
+
+    /// The first record at `from` or later that is not older than `timestamp`.
+    pub(crate) fn find_time(
+        &self,
+        timestamp: Timestamp,
+        from: i64,
+        end: u64,
+    ) -> Result<Option<TimedOffset>> {
+        // Records up to the entry's offset are not younger than its timestamp, so all of them are
+        // too old if that is below the one asked for.
+        let entry = self.times.floor(self.times.entries()?, timestamp - 1)?;
+        let indexed = entry.map_or(0, |moment| i64::from(moment.relative_offset));
+        let start = self.find(from.max(self.base_offset + indexed), end)?;
+        let mut scan = self.scan(start, end);
+        loop {
+            let position = scan.position();
+            match scan.next()? {
+                Found::Batch(info) if info.max_timestamp >= timestamp && !info.is_control => {
+                    let bytes = Bytes::copy_from_slice(scan.last(info.size)?);
+                    let found = first_since(&info, bytes, timestamp, from);
+                    if let Some(found) = found.at_position(&self.path, position)? {
+                        return Ok(Some(found));
+                    }
+                }
+                Found::Batch(_) => {}
+                Found::End => return Ok(None),
+                Found::Bad(what) => return Err(what).at_position(&self.path, position),
+            }
+        }
+    }
+}
+
+fn first_since(
+    info: &BatchInfo,
+    bytes: Bytes,
+    timestamp: Timestamp,
+    from: i64,
+) -> Result<Option<TimedOffset>, crate::Corruption> {
+    let batch = Batch::decode(bytes, SEARCH_LIMIT)?;
+    for record in batch.records() {
+        let record = record?;
+        if record.timestamp >= timestamp && record.offset >= from {
+            return Ok(Some(TimedOffset {
+                offset: record.offset,
+                timestamp: record.timestamp,
+                leader_epoch: info.leader_epoch,
+            }));
+        }
+    }
+    Ok(None)
+}

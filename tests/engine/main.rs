@@ -1,0 +1,10 @@
+//! The engine through its public API, on real directories.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod groups;
+mod logs;
+mod recovery;
+mod topics;

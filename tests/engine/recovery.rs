@@ -1,0 +1,180 @@
+//! What a directory looks like after its processes did not close it.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+use brokerless::Error;
+use brokerless::engine::{Engine, OpenOptions as Options};
+use brokerless::env::Env;
+
+use crate::support::{append, numbered, open, open_read_only, partition, read};
+
+const LOG: &str = "orders-0/00000000000000000000.log";
+
+/// A copy of the directory as it is now: what a crash at this moment leaves.
+fn crashed(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(dir, copy.path());
+    copy
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn len(file: &Path) -> u64 {
+    std::fs::metadata(file).unwrap().len()
+}
+
+fn cut(file: &Path, len: u64) {
+    OpenOptions::new().write(true).open(file).unwrap().set_len(len).unwrap();
+}
+
+/// As after a crash of the machine: nothing says that the writes were completed.
+fn forget_the_boot(dir: &Path) {
+    std::fs::remove_file(dir.join(".brokerless-control")).unwrap();
+}
+
+fn log_of(dir: &Path) -> PathBuf {
+    dir.join(LOG)
+}
+
+#[test]
+fn a_torn_tail_is_cut_at_every_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let orders = partition(&engine);
+    append(&orders, &["a", "b"]);
+    let whole = len(&log_of(dir.path()));
+    append(&orders, &["c"]);
+    let end = len(&log_of(dir.path()));
+
+    for length in whole..end {
+        let copy = crashed(dir.path());
+        cut(&log_of(copy.path()), length);
+
+        let engine = open(copy.path());
+
+        assert_eq!(read(&partition(&engine)), numbered(&["a", "b"]), "cut at {length}");
+        assert_eq!(append(&partition(&engine), &["d"]), 2);
+        assert_eq!(len(&log_of(copy.path())), end);
+    }
+}
+
+#[test]
+fn a_crash_of_the_machine_begins_a_new_leader_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a"]);
+    let copy = crashed(dir.path());
+    forget_the_boot(copy.path());
+
+    let engine = open(copy.path());
+
+    assert_eq!(partition(&engine).leader_epoch().unwrap(), 1);
+    let epochs = std::fs::read_to_string(copy.path().join("orders-0/leader-epoch-checkpoint"));
+    assert_eq!(epochs.unwrap(), "0\n2\n0 0\n1 1\n");
+}
+
+#[test]
+fn the_death_of_all_processes_keeps_the_leader_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a"]);
+    let copy = crashed(dir.path());
+
+    let engine = open(copy.path());
+
+    assert_eq!(partition(&engine).leader_epoch().unwrap(), 0);
+    assert_eq!(read(&partition(&engine)), numbered(&["a"]));
+}
+
+#[test]
+fn bytes_that_are_no_batch_end_an_unclean_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a"]);
+    let end = len(&log_of(dir.path()));
+    append(&partition(&engine), &["b"]);
+    let copy = crashed(dir.path());
+    let mut bytes = std::fs::read(log_of(copy.path())).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(log_of(copy.path()), &bytes).unwrap();
+
+    assert_eq!(read(&partition(&open_read_only(copy.path()))), numbered(&["a"]));
+    assert_eq!(len(&log_of(copy.path())), bytes.len() as u64);
+    assert_eq!(read(&partition(&open(copy.path()))), numbered(&["a"]));
+    assert_eq!(len(&log_of(copy.path())), end);
+}
+
+#[test]
+fn a_damaged_log_that_was_closed_in_good_order_is_an_error_and_is_not_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    append(&partition(&open(dir.path())), &["a"]);
+    let mut bytes = std::fs::read(log_of(dir.path())).unwrap();
+    bytes[30] ^= 1;
+    std::fs::write(log_of(dir.path()), &bytes).unwrap();
+
+    let engine = open(dir.path());
+    let refused = partition(&engine).ends();
+
+    let Err(Error::CorruptRecord { path, position: 0, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(path, log_of(dir.path()));
+    drop(engine);
+    assert_eq!(std::fs::read(log_of(dir.path())).unwrap(), bytes);
+}
+
+#[test]
+fn lost_indexes_are_built_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let orders = partition(&engine);
+    for n in 0..100 {
+        append(&orders, &[&format!("{n} {}", "x".repeat(300))]);
+    }
+    let expected = read(&orders);
+    let index = dir.path().join("orders-0/00000000000000000000.index");
+    let entries = std::fs::read(&index).unwrap();
+    assert!(entries.len() >= 48, "{} bytes", entries.len());
+    let copy = crashed(dir.path());
+    let index = copy.path().join("orders-0/00000000000000000000.index");
+    std::fs::write(&index, b"garbage!").unwrap();
+
+    assert_eq!(read(&partition(&open(copy.path()))), expected);
+
+    assert_eq!(std::fs::read(&index).unwrap(), entries);
+}
+
+#[test]
+fn a_second_process_may_come_and_go_without_closing_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a"]);
+
+    drop(open(dir.path()));
+
+    assert!(!dir.path().join(".kafka_cleanshutdown").exists());
+    assert_eq!(append(&partition(&engine), &["b"]), 1);
+}
+
+#[test]
+fn a_directory_that_does_not_exist_cannot_be_opened_read_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { read_only: true, ..Options::default() };
+
+    let refused = Engine::open(&dir.path().join("none"), options, Env::system());
+
+    assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
+}

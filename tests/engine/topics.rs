@@ -1,0 +1,81 @@
+//! The set of topics, as several handles see it.
+
+use brokerless::engine::{Engine, OpenOptions};
+use brokerless::env::Env;
+use brokerless::{Error, TopicPartition};
+
+use crate::support::{ORDERS, append, numbered, open, partition, read};
+
+#[test]
+fn a_topic_made_by_one_handle_is_there_for_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (open(dir.path()), open(dir.path()));
+    let before = two.topics_generation();
+
+    let made = one.create_topic(ORDERS, Some(3), &[]).unwrap();
+
+    assert_ne!(two.topics_generation(), before);
+    assert_eq!(two.topic(ORDERS).unwrap(), Some(made));
+    let again = two.create_topic(ORDERS, None, &[]);
+    assert!(matches!(again, Err(Error::TopicAlreadyExists(_))), "{again:?}");
+}
+
+#[test]
+fn more_partitions_leave_the_old_ones_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a"]);
+
+    engine.create_partitions(ORDERS, 3).unwrap();
+
+    assert_eq!(read(&partition(&engine)), numbered(&["a"]));
+    append(&engine.partition(&TopicPartition::new(ORDERS, 2)).unwrap(), &["b"]);
+    assert!(matches!(engine.create_partitions(ORDERS, 3), Err(Error::InvalidPartitions(_))));
+    drop(engine);
+    let engine = open(dir.path());
+    assert_eq!(engine.topic(ORDERS).unwrap().unwrap().partition_count(), 3);
+    let third = engine.partition(&TopicPartition::new(ORDERS, 2)).unwrap();
+    assert_eq!(read(&third), numbered(&["b"]));
+}
+
+#[test]
+fn a_deleted_topic_is_gone_for_every_handle_and_can_be_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (open(dir.path()), open(dir.path()));
+    let old = partition(&two);
+    append(&old, &["a"]);
+
+    one.delete_topic(ORDERS).unwrap();
+
+    assert!(matches!(old.ends(), Err(Error::UnknownTopicOrPartition(_))));
+    assert_eq!(two.topic(ORDERS).unwrap(), None);
+    assert!(!dir.path().join("orders-0").exists());
+    assert_eq!(append(&partition(&two), &["b"]), 0);
+    assert_eq!(read(&partition(&one)), numbered(&["b"]));
+}
+
+#[test]
+fn names_that_kafka_refuses_are_refused_and_nothing_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+
+    for name in ["", ".", "..", "a/b", "../x", "a b", "\u{e9}", &"x".repeat(250)] {
+        let refused = engine.topic_or_create(name);
+        assert!(matches!(refused, Err(Error::InvalidTopic(_))), "{name:?}");
+    }
+    assert_eq!(engine.topics().unwrap().iter().count(), 0);
+    assert!(matches!(engine.create_topic("a", Some(0), &[]), Err(Error::InvalidPartitions(_))));
+}
+
+#[test]
+fn a_directory_of_a_newer_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    std::fs::write(dir.path().join(".brokerless-format"), "2\n").unwrap();
+
+    for read_only in [false, true] {
+        let options = OpenOptions { read_only, ..OpenOptions::default() };
+        let refused = Engine::open(dir.path(), options, Env::system());
+        assert!(matches!(refused, Err(Error::NewerFormat { found: 2, .. })), "{refused:?}");
+    }
+}
