@@ -22,6 +22,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::TopicAlreadyExists(_) => "TopicAlreadyExistsError",
         Error::InvalidPartitions(_) => "InvalidPartitionsError",
         Error::OffsetOutOfRange { .. } => "OffsetOutOfRangeError",
+        Error::OffsetMetadataTooLarge { .. } => "OffsetMetadataTooLargeError",
         Error::NoOffsetForPartition(_) => "NoOffsetForPartitionError",
         Error::InvalidConfig { .. } => "KafkaConfigurationError",
         Error::KeyRequired(_) => "InvalidRecordError",

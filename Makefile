@@ -1,0 +1,86 @@
+# A verb per need. Everything that Python needs lives in .venv, which the first call makes.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+# Arguments for the demo, the benches and pytest.
+ARGS ?=
+# Of each fuzz target.
+SECONDS ?= 60
+
+BIN := .venv/bin
+RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
+
+# Also in a shell where another environment is active.
+export VIRTUAL_ENV := $(CURDIR)/.venv
+unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
+# One interpreter for every build, so that none undoes another.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+
+.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench fuzz interop venv clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: venv ## producers and consumers on real input (ARGS="file or folder")
+	$(BIN)/python examples/demo.py $(ARGS)
+
+test: lint test-rust test-python ## every check and every test
+
+lint: lint-rust lint-python ## format, lints, types, stubs, documentation
+
+lint-rust: .venv/made
+	cargo fmt --check
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features --document-private-items
+
+lint-python: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict python/brokerless
+	$(BIN)/python -m mypy.stubtest brokerless._brokerless
+
+# Without the binding: to link it takes Python's own library, which not every machine has.
+# tests/python is what tests it.
+test-rust:
+	cargo test --locked
+
+test-python: venv
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: venv ## criterion, then Python beside its peers
+	cargo bench --locked --bench '*'
+	$(BIN)/python -m pip install --quiet --requirement benches/python/requirements.txt
+	$(BIN)/python benches/python/run.py $(ARGS)
+
+fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
+	for target in $$(cargo fuzz list); do \
+	    cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(SECONDS); \
+	done
+
+interop: venv ## Kafka's own tools and broker beside ours (needs Java)
+	$(BIN)/python tests/interop/run.py $(ARGS)
+
+venv: .venv/installed ## the virtual environment, with the package in it
+
+.venv/made: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	    || { echo "Python 3.10 or newer is needed; set PYTHON=..." >&2; exit 1; }
+	@cargo --version >/dev/null \
+	    || { echo "Rust is needed: https://rustup.rs" >&2; exit 1; }
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 \
+	    || rustup component add rustfmt clippy
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.9.4,<2'
+	touch $@
+
+.venv/installed: .venv/made $(RUST)
+	$(BIN)/maturin develop --locked --release --extras dev
+	touch $@
+
+clean: ## removes all that was made
+	rm -rf target .venv fuzz/target demo-data .mypy_cache .ruff_cache .pytest_cache
+	find python tests examples -name __pycache__ -prune -exec rm -rf {} +
