@@ -13,12 +13,20 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
+
+from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
 
 KAFKA = "4.3.1"
 """The newest release whose dependencies are all on Maven Central."""
+
+OLD_KAFKA = "1.1.1"
+"""A release that can still write message formats 0 and 1."""
 
 CLUSTER = "brokerlessInteropTest_A"
 """A cluster id is a UUID in 22 characters; ours says where it comes from."""
@@ -30,13 +38,20 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 """
 
-DEPENDENCY = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
-
-NEEDED = (
-    ("org.apache.kafka", "kafka_2.13", KAFKA),
-    ("org.apache.kafka", "kafka-tools", KAFKA),
-    ("org.slf4j", "slf4j-reload4j", "1.7.36"),
+DEPENDENCY = (
+    "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
 )
+
+LOGGING = ("org.slf4j", "slf4j-reload4j", "1.7.36")
+
+NEEDED = {
+    KAFKA: (
+        ("org.apache.kafka", "kafka_2.13", KAFKA),
+        ("org.apache.kafka", "kafka-tools", KAFKA),
+        LOGGING,
+    ),
+    OLD_KAFKA: (("org.apache.kafka", "kafka_2.12", OLD_KAFKA), LOGGING),
+}
 
 JVM = ("-Xms64m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
@@ -49,7 +64,20 @@ log4j.logger.org.apache.kafka.storage=INFO
 """
 
 
-class KafkaFailed(Exception):
+ONE_NODE = {
+    "offsets.topic.num.partitions": "2",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "num.network.threads": "1",
+    "num.io.threads": "2",
+    "log.cleaner.dedupe.buffer.size": "2097152",
+}
+
+
+class KafkaProgramError(Exception):
     """One of Kafka's programs ended with an error; the message is what it said."""
 
 
@@ -61,19 +89,21 @@ def cache() -> Path:
     return folder
 
 
-def jars() -> Path:
+def jars(version: str = KAFKA) -> Path:
     """The folder of Kafka's jars, fetched by the first caller."""
-    folder = cache() / f"jars-{KAFKA}"
+    folder = cache() / f"jars-{version}"
     if folder.is_dir():
         return folder
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
-            raise KafkaFailed(f"{program} is not installed: the interop checks run Apache Kafka")
-    build = cache() / f"pom-{KAFKA}"
+            raise KafkaProgramError(
+                f"{program} is not installed: the interop checks run Apache Kafka"
+            )
+    build = cache() / f"pom-{version}"
     build.mkdir(exist_ok=True)
-    dependencies = "".join(DEPENDENCY.format(*one) for one in NEEDED)
+    dependencies = "".join(DEPENDENCY.format(*one) for one in NEEDED[version])
     (build / "pom.xml").write_text(POM.format(dependencies=dependencies))
-    partial = cache() / f"jars-{KAFKA}.partial"
+    partial = cache() / f"jars-{version}.partial"
     command = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime"]
     _checked([*command, f"-DoutputDirectory={partial}"], cwd=build, timeout=600)
     partial.rename(folder)
@@ -81,8 +111,8 @@ def jars() -> Path:
 
 
 def java(main: str, *arguments: str, timeout: float = 120) -> str:
-    """What one of Kafka's programs prints; raises `KafkaFailed` if it fails."""
-    return _checked([*_java(main), *arguments], timeout=timeout)
+    """What one of Kafka's programs prints; raises `KafkaProgramError` if it fails."""
+    return _checked([*java_command(main), *arguments], timeout=timeout)
 
 
 def dump(files: Iterable[Path], *flags: str) -> str:
@@ -92,11 +122,12 @@ def dump(files: Iterable[Path], *flags: str) -> str:
     return java(main, "--deep-iteration", *flags, "--files", named)
 
 
-def _java(main: str) -> list[str]:
+def java_command(main: str, version: str = KAFKA) -> list[str]:
+    """The command line that runs a class of Kafka's jars."""
     log4j = cache() / "log4j.properties"
     if not log4j.exists():
         log4j.write_text(LOG4J)
-    return ["java", *JVM, f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{jars()}/*", main]
+    return ["java", *JVM, f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{jars(version)}/*", main]
 
 
 def _checked(command: list[str], timeout: float, cwd: Path | None = None) -> str:
@@ -105,7 +136,7 @@ def _checked(command: list[str], timeout: float, cwd: Path | None = None) -> str
     )
     said = done.stdout + done.stderr
     if done.returncode != 0:
-        raise KafkaFailed(f"{command[-3:]} ended with {done.returncode}:\n{said[-4000:]}")
+        raise KafkaProgramError(f"{command[-3:]} ended with {done.returncode}:\n{said[-4000:]}")
     return said
 
 
@@ -121,77 +152,32 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-class Broker:
-    """One KRaft node, broker and controller at once, on the loopback.
+class Server:
+    """A program that listens on the loopback until it is stopped."""
 
-    `directory` is its log directory. The metadata log lies in it, as it does by default,
-    unless `metadata` names another folder.
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        settings: Mapping[str, str] | None = None,
-        metadata: Path | None = None,
-        state: Path | None = None,
-    ) -> None:
-        self.directory = directory
-        self.state = state or directory.with_name(f"{directory.name}-broker")
-        self.state.mkdir(parents=True, exist_ok=True)
-        self.output = self.state / "output.txt"
-        port, controller = free_ports(2)
+    def __init__(self, command: list[str], port: int, output: Path) -> None:
         self.address = f"127.0.0.1:{port}"
-        self.config = self.state / "server.properties"
-        lines = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
-            "controller.listener.names": "CONTROLLER",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "log.dirs": str(directory),
-            "offsets.topic.num.partitions": "2",
-            "offsets.topic.replication.factor": "1",
-            "transaction.state.log.num.partitions": "1",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.num.partitions": "1",
-            "share.coordinator.state.topic.min.isr": "1",
-            "group.initial.rebalance.delay.ms": "0",
-            "num.network.threads": "1",
-            "num.io.threads": "2",
-            "log.cleaner.dedupe.buffer.size": "2097152",
-            **(settings or {}),
-        }
-        if metadata is not None:
-            lines["metadata.log.dir"] = str(metadata)
-        text = "".join(f"{name}={value}\n" for name, value in lines.items())
-        self.config.write_text(text)
+        self.output = output
+        self._command = command
+        self._port = port
         self._process: subprocess.Popen[bytes] | None = None
 
-    def format(self, *flags: str) -> None:
-        """`kafka-storage format`: gives a directory its `meta.properties` and metadata log."""
-        java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(self.config), *flags)
-
     def start(self, timeout: float = 60) -> None:
-        """Runs until `stop` or `kill`; returns when a client can connect."""
+        """Returns when a client can connect."""
         with self.output.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*_java("kafka.Kafka"), str(self.config)], stdout=output, stderr=output
-            )
-        host, port = self.address.split(":")
+            self._process = subprocess.Popen(self._command, stdout=output, stderr=output)
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise KafkaFailed(f"the broker ended at once:\n{self.said()}")
+                raise KafkaProgramError(f"the server ended at once:\n{self.said()}")
             try:
-                socket.create_connection((host, int(port)), timeout=1).close()
+                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
             except OSError:
                 time.sleep(0.1)
             else:
                 return
         self.kill()
-        raise KafkaFailed(f"the broker did not listen after {timeout} s:\n{self.said()}")
+        raise KafkaProgramError(f"the server did not listen after {timeout} s:\n{self.said()}")
 
     def said(self) -> str:
         """The end of what the broker printed."""
@@ -201,10 +187,10 @@ class Broker:
         """What it says when it refuses to start; raises if it starts."""
         try:
             self.start(timeout)
-        except KafkaFailed as refused:
+        except KafkaProgramError as refused:
             return str(refused)
         self.stop()
-        raise KafkaFailed("the broker started, but must have refused")
+        raise KafkaProgramError("the broker started, but must have refused")
 
     def stop(self) -> None:
         """A clean shutdown."""
@@ -225,7 +211,7 @@ class Broker:
             process.kill()
             process.wait()
 
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -236,3 +222,66 @@ class Broker:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+class Broker(Server):
+    """One KRaft node, broker and controller at once.
+
+    `directory` is its log directory. The metadata log lies in it, as it does by default.
+    """
+
+    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.directory = directory
+        state = directory.with_name(f"{directory.name}-broker")
+        state.mkdir(parents=True, exist_ok=True)
+        port, controller = free_ports(2)
+        self.config = state / "server.properties"
+        lines = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "log.dirs": str(directory),
+            **ONE_NODE,
+            **(settings or {}),
+        }
+        self.config.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        command = [*java_command("kafka.Kafka"), str(self.config)]
+        super().__init__(command, port, state / "output.txt")
+
+    def format(self, *flags: str) -> None:
+        """`kafka-storage format`: gives a directory its `meta.properties` and metadata log."""
+        java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(self.config), *flags)
+
+
+class ZooKeeper(Server):
+    """What an old broker needs to run."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (port,) = free_ports(1)
+        main = "org.apache.zookeeper.server.ZooKeeperServerMain"
+        java, *rest = java_command(main, OLD_KAFKA)
+        command = [java, "-Dzookeeper.jmx.log4j.disable=true", *rest, str(port), str(folder)]
+        super().__init__(command, port, folder / "output.txt")
+
+
+class OldBroker(Server):
+    """A broker that can write message formats 0 and 1."""
+
+    def __init__(self, directory: Path, keeper: ZooKeeper, settings: Mapping[str, str]) -> None:
+        self.directory = directory
+        config = directory.with_name("old-server.properties")
+        (port,) = free_ports(1)
+        lines = {
+            "broker.id": "0",
+            "listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "zookeeper.connect": keeper.address,
+            "log.dirs": str(directory),
+            **ONE_NODE,
+            **settings,
+        }
+        config.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        command = [*java_command("kafka.Kafka", OLD_KAFKA), str(config)]
+        super().__init__(command, port, directory.with_name("old-output.txt"))

@@ -16,15 +16,18 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kafka
 import observe
 from broker import Broker
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TARGET = Path(__file__).parents[1] / "data" / "kafka"
 
@@ -88,7 +91,11 @@ def sample(number: int) -> dict[str, Any]:
         {"key": b"", "value": b""},
         {"key": None, "value": None},
         {"key": b"h", "value": b"headers", "headers": [("a", b"1"), ("a", b"2"), ("empty", b"")]},
-        {"key": b"u", "value": "\u00fcml\u00e4ut".encode(), "headers": [("\u540d\u524d", b"\x00\xff")]},
+        {
+            "key": b"u",
+            "value": "\u00fcml\u00e4ut".encode(),
+            "headers": [("\u540d\u524d", b"\x00\xff")],
+        },
         {"key": b"n", "value": b"null header", "headers": [("null", None)]},
         {"key": b"big", "value": some_bytes(f"big {number}", 3000)},
         {"key": b"many", "value": b"x", "headers": [(f"h{n}", b"v" * n) for n in range(20)]},
@@ -301,43 +308,48 @@ class Workload:
         topics = (observer.topics() | INTERNAL) - {"gone"}
         return list(observer.rows(topics, GROUPS))
 
-    def check_with_librdkafka(self, rows: list[observe.Row]) -> None:
-        """The second opinion: librdkafka is given the same records."""
-        for isolation in ("read_uncommitted", "read_committed"):
-            wanted = {
-                (row["topic"], row["partition"], row["offset"]): row["value"]
-                for row in rows
-                if row["is"] == "record" and (row["committed"] or isolation == "read_uncommitted")
-            }
-            given = self.given_to_librdkafka(rows, isolation)
-            other = sorted(dict(given.items() ^ wanted.items()))
-            assert not other, f"{isolation}: librdkafka is given others at {other}"
 
-    def given_to_librdkafka(self, rows: list[observe.Row], isolation: str) -> dict[Any, Any]:
-        ends = [row for row in rows if row["is"] == "ends"]
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.address,
-                "group.id": "second opinion",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-                "isolation.level": isolation,
-            }
-        )
-        consumer.assign([TopicPartition(row["topic"], row["partition"], 0) for row in ends])
-        given: dict[Any, Any] = {}
-        at_end: set[Any] = set()
-        while len(at_end) < len(ends):
-            message = consumer.poll(10)
-            assert message is not None, f"nothing for 10 s, {len(at_end)} of {len(ends)} at the end"
-            place = (message.topic(), message.partition())
-            if message.error():
-                at_end.add(place)
-            else:
-                given[(*place, message.offset())] = observe.as_text(message.value())
-        consumer.close()
-        return given
+def check_with_librdkafka(address: str, rows: list[observe.Row]) -> None:
+    """The second opinion: librdkafka is given the same records."""
+    partitions = [(row["topic"], row["partition"]) for row in rows if row["is"] == "ends"]
+    for isolation in ("read_uncommitted", "read_committed"):
+        wanted = {
+            (row["topic"], row["partition"], row["offset"]): row["value"]
+            for row in rows
+            if row["is"] == "record" and (row["committed"] or isolation == "read_uncommitted")
+        }
+        given = given_to_librdkafka(address, partitions, isolation)
+        other = sorted(dict(given.items() ^ wanted.items()))
+        assert not other, f"{isolation}: librdkafka is given others at {other}"
+
+
+def given_to_librdkafka(
+    address: str, partitions: list[tuple[str, int]], isolation: str
+) -> dict[Any, Any]:
+    """The value at each topic, partition and offset."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": address,
+            "group.id": "second opinion",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "isolation.level": isolation,
+        }
+    )
+    consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in partitions])
+    given: dict[Any, Any] = {}
+    at_end: set[Any] = set()
+    while len(at_end) < len(partitions):
+        message = consumer.poll(10)
+        assert message is not None, f"nothing for 10 s, {partitions} but {at_end} not at the end"
+        place = (message.topic(), message.partition())
+        if message.error():
+            at_end.add(place)
+        else:
+            given[message.topic(), message.partition(), message.offset()] = observe.as_text(message.value())
+    consumer.close()
+    return given
 
 
 def keep(directory: Path, name: str, rows: list[observe.Row]) -> None:
@@ -366,14 +378,14 @@ def main() -> None:
         broker.start()
         workload.go_on()
         rows = workload.observed()
-        workload.check_with_librdkafka(rows)
+        check_with_librdkafka(broker.address, rows)
         broker.stop()
         keep(directory, "clean", rows)
         broker.start()
         workload.send_samples("codec-lz4", "lz4", range(300, 322))
         workload.send_in_order("epochs", 10)
         rows = workload.observed()
-        workload.check_with_librdkafka(rows)
+        check_with_librdkafka(broker.address, rows)
         broker.kill()
         keep(directory, "killed", rows)
     except BaseException:

@@ -19,9 +19,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
 Row = dict[str, Any]
 
@@ -162,9 +164,9 @@ def record_row(record: Any, committed: bool) -> Row:
     }
 
 
-def asked_times(timestamps: list[int]) -> list[int]:
+def asked_times(timestamps: list[int | None]) -> list[int]:
     """Before, at, between and after: a few of the times there are."""
-    known = sorted({one for one in timestamps if one >= 0})
+    known = sorted({one for one in timestamps if one is not None and one >= 0})
     if not known:
         return [0]
     some = known[:: max(1, len(known) // 5)]
