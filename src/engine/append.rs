@@ -161,19 +161,14 @@ impl Partition {
         active.note_time(&mut tail)?;
         self.sync_segment(active)?;
         self.page.set_synced(tail.end_offset);
-        let storage = &*self.shared.env.storage;
-        let producers = self.producers(&tail)?;
-        producers.save(storage, &self.dir, tail.end_offset)?;
-        let next = Arc::new(Segment::create(storage, &self.dir, tail.end_offset)?);
-        self.segments.insert(next.clone());
-        let sealed = tail;
-        let tail = Tail {
-            last_stable_offset: sealed.last_stable_offset,
-            ..Tail::empty(sealed.end_offset)
-        };
-        self.page.publish(&tail);
+        let storage = &self.shared.env.storage;
+        self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;
+        Segment::create(storage, &self.dir, tail.end_offset)?;
+        let next =
+            Tail { last_stable_offset: tail.last_stable_offset, ..Tail::empty(tail.end_offset) };
+        self.page.publish(&next);
         self.page.set_intent(false);
-        Ok((next, tail))
+        Ok((self.segments.get(next.segment_base)?, next))
     }
 
     /// What the log up to its end says of producers.

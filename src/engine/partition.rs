@@ -13,7 +13,7 @@ use crate::engine::id::Id;
 use crate::engine::page::Page;
 use crate::engine::topics;
 use crate::env::lock::fork_generation;
-use crate::env::{Access, Env, Lock, Mode};
+use crate::env::{Env, Lock, Mode};
 use crate::error::{At, Error, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::files;
@@ -100,10 +100,9 @@ impl Partition {
         shared: Arc<Shared>,
     ) -> Result<Self> {
         let dir = topics::folder(&shared.dir, &id);
-        let access = if shared.read_only { Access::Read } else { Access::Write };
         Ok(Self {
             page: shared.control.page(slot)?,
-            segments: Segments::new(shared.env.storage.clone(), dir.clone(), access),
+            segments: Segments::new(shared.env.storage.clone(), dir.clone(), !shared.read_only),
             config: topic.config.clone(),
             topic_id: topic.id,
             id,
@@ -197,7 +196,10 @@ impl Partition {
     fn make_folder(&self) -> Result<()> {
         let storage = &*self.shared.env.storage;
         storage.create_dir(&self.dir).at("create", &self.dir)?;
-        topics::write_metadata(storage, &self.dir, self.topic_id)
+        if topics::write_metadata(storage, &self.dir, self.topic_id)? {
+            storage.sync_dir(&self.shared.dir).at("sync", &self.shared.dir)?;
+        }
+        Ok(())
     }
 
     fn fill(&self) -> Result<()> {
@@ -223,7 +225,7 @@ impl Partition {
             _ => shared.recovery_points.get(&self.id).copied().unwrap_or(0),
         };
         let site = Site {
-            storage: &*shared.env.storage,
+            storage: &shared.env.storage,
             dir: &self.dir,
             config: &self.config,
             writable: !shared.read_only,

@@ -208,13 +208,14 @@ fn id_in(storage: &dyn Storage, dir: &Path, topic: &str) -> Result<Id> {
 }
 
 /// Writes the topic's id into a partition's folder (Kafka's `PartitionMetadataFile`), unless it is
-/// there.
-pub(crate) fn write_metadata(storage: &dyn Storage, dir: &Path, id: Id) -> Result<()> {
+/// there; tells whether it was not.
+pub(crate) fn write_metadata(storage: &dyn Storage, dir: &Path, id: Id) -> Result<bool> {
     let path = dir.join(files::PARTITION_METADATA);
     if files::read(storage, &path)?.is_some_and(|bytes| !bytes.is_empty()) {
-        return Ok(());
+        return Ok(false);
     }
-    files::replace(storage, &path, format!("version: 0\ntopic_id: {id}").as_bytes())
+    files::replace(storage, &path, format!("version: 0\ntopic_id: {id}").as_bytes())?;
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ impl Storage for Disk {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {
         let flags = match access {
             Access::Read => OFlags::RDONLY,
+            Access::Update => OFlags::RDWR,
             Access::Write => OFlags::RDWR | OFlags::CREATE,
         };
         let file = regular(open(path, flags)?)?;

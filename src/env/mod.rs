@@ -29,6 +29,8 @@ use crate::types::Timestamp;
 pub enum Access {
     /// Read it; it must exist.
     Read,
+    /// Read and write it; it must exist.
+    Update,
     /// Read and write it; an empty one is made if there is none.
     Write,
 }

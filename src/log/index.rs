@@ -4,19 +4,23 @@
 //! (`timestamp: i64`, `offset - base: u32`). Neither has a checksum: entries are hints, and who
 //! uses one checks it against the log.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::env::{Access, File, Storage};
 use crate::error::{At, Result};
 use crate::log::files;
 use crate::types::Timestamp;
 
-/// An index file whose entries have `N` bytes; one that does not exist is empty.
+/// An index file whose entries have `N` bytes, opened when first used.
 #[derive(Debug)]
 pub(crate) struct IndexFile<const N: usize> {
+    storage: Arc<dyn Storage>,
     path: PathBuf,
-    file: Option<Arc<dyn File>>,
+    access: Access,
+    /// `None` inside: there is none, and none may be made.
+    file: OnceLock<Option<Arc<dyn File>>>,
 }
 
 /// From offsets to positions in the segment.
@@ -26,22 +30,28 @@ pub(crate) type OffsetIndex = IndexFile<8>;
 pub(crate) type TimeIndex = IndexFile<12>;
 
 impl<const N: usize> IndexFile<N> {
-    pub(crate) fn open(storage: &dyn Storage, path: PathBuf, access: Access) -> Result<Self> {
-        let file = match storage.open(&path, access) {
+    fn new(storage: Arc<dyn Storage>, path: PathBuf, access: Access) -> Self {
+        Self { storage, path, access, file: OnceLock::new() }
+    }
+
+    /// The file; `None` if there is none to read.
+    fn file(&self) -> Result<Option<&Arc<dyn File>>> {
+        if let Some(known) = self.file.get() {
+            return Ok(known.as_ref());
+        }
+        let opened = match self.storage.open(&self.path, self.access) {
             Ok(file) => Some(file),
-            Err(error)
-                if access == Access::Read && error.kind() == std::io::ErrorKind::NotFound =>
-            {
+            Err(error) if self.access == Access::Read && error.kind() == ErrorKind::NotFound => {
                 None
             }
-            Err(error) => return Err(error).at("open", &path),
+            Err(error) => return Err(error).at("open", &self.path),
         };
-        Ok(Self { path, file })
+        Ok(self.file.get_or_init(|| opened).as_ref())
     }
 
     /// Entries in the file, without the zeros a broker preallocates behind them.
     pub(crate) fn entries(&self) -> Result<u32> {
-        let Some(file) = &self.file else { return Ok(0) };
+        let Some(file) = self.file()? else { return Ok(0) };
         let len = file.len().at("stat", &self.path)?;
         let entries = u32::try_from(len / N as u64).unwrap_or(u32::MAX);
         if entries == 0 || self.entry(entries - 1)? != [0; N] {
@@ -63,20 +73,20 @@ impl<const N: usize> IndexFile<N> {
     /// The entry numbered `index`; zeros where the file ends before it.
     fn entry(&self, index: u32) -> Result<[u8; N]> {
         let mut entry = [0; N];
-        if let Some(file) = &self.file {
+        if let Some(file) = self.file()? {
             file.read_at(u64::from(index) * N as u64, &mut entry).at("read", &self.path)?;
         }
         Ok(entry)
     }
 
     fn write(&self, index: u32, entry: &[u8; N]) -> Result<()> {
-        let file = self.file.as_ref().expect("an index opened for writing has a file");
+        let file = self.file()?.expect("an index opened for writing has a file");
         file.write_at(u64::from(index) * N as u64, entry).at("append", &self.path)
     }
 
     /// Drops every entry from number `entries` on.
     pub(crate) fn truncate(&self, entries: u32) -> Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = self.file()? else { return Ok(()) };
         let len = u64::from(entries) * N as u64;
         if file.len().at("stat", &self.path)? == len {
             return Ok(());
@@ -95,8 +105,8 @@ pub(crate) struct Place {
 }
 
 impl OffsetIndex {
-    pub(crate) fn of(storage: &dyn Storage, dir: &Path, base: i64, access: Access) -> Result<Self> {
-        Self::open(storage, files::path(dir, base, files::INDEX), access)
+    pub(crate) fn of(storage: &Arc<dyn Storage>, dir: &Path, base: i64, access: Access) -> Self {
+        Self::new(storage.clone(), files::path(dir, base, files::INDEX), access)
     }
 
     /// The last of the first `entries` whose offset is not above `relative_offset`.
@@ -139,8 +149,8 @@ pub(crate) struct Moment {
 }
 
 impl TimeIndex {
-    pub(crate) fn of(storage: &dyn Storage, dir: &Path, base: i64, access: Access) -> Result<Self> {
-        Self::open(storage, files::path(dir, base, files::TIME_INDEX), access)
+    pub(crate) fn of(storage: &Arc<dyn Storage>, dir: &Path, base: i64, access: Access) -> Self {
+        Self::new(storage.clone(), files::path(dir, base, files::TIME_INDEX), access)
     }
 
     /// The last of the first `entries` whose timestamp is not above `timestamp`.

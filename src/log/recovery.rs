@@ -4,11 +4,12 @@
 //! are never cut: if they are bad, the disk lost them, and that is an error.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::config::TopicConfig;
-use crate::env::{Access, Storage};
+use crate::env::Storage;
 use crate::error::{At, AtPosition, Corruption, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::checkpoint::LeaderEpochs;
@@ -38,7 +39,7 @@ pub(crate) enum Trust {
 /// The log to recover.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Site<'a> {
-    pub(crate) storage: &'a dyn Storage,
+    pub(crate) storage: &'a Arc<dyn Storage>,
     pub(crate) dir: &'a Path,
     pub(crate) config: &'a TopicConfig,
     /// Whether files may be changed. If not, the log is taken to end where it is bad.
@@ -67,7 +68,7 @@ pub(crate) struct Recovered {
 /// Recovers a log. After `Ok` the files hold exactly the log that is described; after `Err` no
 /// byte below the recovery point was changed, and recovery can be tried again.
 pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
-    let mut bases = files::offsets(site.storage, site.dir, files::LOG)?;
+    let mut bases = files::offsets(&**site.storage, site.dir, files::LOG)?;
     if bases.is_empty() {
         return create(site);
     }
@@ -92,7 +93,7 @@ fn create(site: &Site<'_>) -> Result<Recovered> {
     let mut epochs = LeaderEpochs::default();
     epochs.begin(0, base);
     if site.writable {
-        epochs.write(site.storage, site.dir)?;
+        epochs.write(&**site.storage, site.dir)?;
         Segment::create(site.storage, site.dir, base)?;
     }
     Ok(Recovered {
@@ -125,7 +126,7 @@ fn quarantine(site: &Site<'_>, bases: &[i64]) -> Result<()> {
     }
     for base in bases {
         for suffix in [files::INDEX, files::TIME_INDEX, files::TXN_INDEX] {
-            files::remove(site.storage, &files::path(site.dir, *base, suffix))?;
+            files::remove(&**site.storage, &files::path(site.dir, *base, suffix))?;
         }
         let from = files::path(site.dir, *base, files::LOG);
         let to = files::path(site.dir, *base, &format!("{}.{}", files::LOG, files::QUARANTINED));
@@ -144,19 +145,19 @@ fn finish(
 ) -> Result<Recovered> {
     let transactions = Transactions::replay(site, bases, suspect, trust, &tail)?;
     tail.last_stable_offset = transactions.first_unstable_offset.unwrap_or(tail.end_offset);
-    let mut epochs = LeaderEpochs::read(site.storage, site.dir)?;
+    let mut epochs = LeaderEpochs::read(&**site.storage, site.dir)?;
     let mut leader_epoch = epochs.latest().unwrap_or(0);
     let mut synced_offset = tail.segment_base;
     if site.writable {
         metadata_survives(site, trust, &bases[suspect..])?;
         if epochs.latest().is_none() {
             epochs.begin(0, bases[0]);
-            epochs.write(site.storage, site.dir)?;
+            epochs.write(&**site.storage, site.dir)?;
         }
         if trust == Trust::Machine && tail.end_offset > bases[0] {
             leader_epoch += 1;
             epochs.begin(leader_epoch, tail.end_offset);
-            epochs.write(site.storage, site.dir)?;
+            epochs.write(&**site.storage, site.dir)?;
         }
         if trust != Trust::Process {
             synced_offset = tail.end_offset;
@@ -179,7 +180,7 @@ fn metadata_survives(site: &Site<'_>, trust: Trust, bases: &[i64]) -> Result<()>
         return Ok(());
     }
     for base in bases {
-        let segment = Segment::open(site.storage, site.dir, *base, Access::Write)?;
+        let segment = Segment::open(site.storage, site.dir, *base, true)?;
         segment.log.sync_data().at("sync", &segment.path)?;
     }
     site.storage.sync_dir(site.dir).at("sync", site.dir)
@@ -197,8 +198,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(site: &'a Site<'a>, base: i64, trust: Trust, due: i64) -> Result<Self> {
-        let access = if site.writable { Access::Write } else { Access::Read };
-        let segment = Segment::open(site.storage, site.dir, base, access)?;
+        let segment = Segment::open(site.storage, site.dir, base, site.writable)?;
         let tail = match trust {
             Trust::Machine => Tail::empty(base),
             Trust::Clean | Trust::Process => last_indexed(&segment)?,
@@ -311,7 +311,7 @@ impl Transactions {
     ) -> Result<Self> {
         let rebuilt = if trust == Trust::Machine { &bases[suspect..] } else { &[] };
         let known = rebuilt.first().copied().unwrap_or(tail.end_offset);
-        let (from, mut producers) = Producers::load(site.storage, site.dir, known)?
+        let (from, mut producers) = Producers::load(&**site.storage, site.dir, known)?
             .unwrap_or((bases[0], Producers::default()));
         let mut aborted = Vec::new();
         let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
@@ -319,12 +319,12 @@ impl Transactions {
             let mut of_segment = Vec::new();
             replay_segment(site, *base, from, tail, &mut producers, &mut of_segment)?;
             if site.writable && rebuilt.contains(base) {
-                aborted::write(site.storage, site.dir, *base, &of_segment)?;
+                aborted::write(&**site.storage, site.dir, *base, &of_segment)?;
             }
             aborted.append(&mut of_segment);
         }
         for base in bases {
-            for entry in aborted::read(site.storage, site.dir, *base)? {
+            for entry in aborted::read(&**site.storage, site.dir, *base)? {
                 if entry.last_offset < tail.end_offset && !aborted.contains(&entry) {
                     aborted.push(entry);
                 }
@@ -344,7 +344,7 @@ impl Transactions {
 
 /// A snapshot of the end spares the next recovery this replay.
 fn producers_at(site: &Site<'_>, producers: &Producers, tail: &Tail) -> Result<()> {
-    producers.save(site.storage, site.dir, tail.end_offset)
+    producers.save(&**site.storage, site.dir, tail.end_offset)
 }
 
 fn replay_segment(
@@ -355,7 +355,7 @@ fn replay_segment(
     producers: &mut Producers,
     aborted: &mut Vec<AbortedTransaction>,
 ) -> Result<()> {
-    let segment = Segment::open(site.storage, site.dir, base, Access::Read)?;
+    let segment = Segment::open(site.storage, site.dir, base, false)?;
     let end = if base == tail.segment_base { tail.end_position } else { segment.len()? };
     let start = segment.find(from, end)?;
     let mut scan = Scan::new(&*segment.log, &segment.path, start, end, Check::Headers);

@@ -40,25 +40,39 @@ pub struct TimedOffset {
 const SEARCH_LIMIT: usize = 1 << 30;
 
 impl Segment {
+    /// Opens a segment that exists. Its indexes are made anew where they are missing and may be
+    /// written.
     pub(crate) fn open(
-        storage: &dyn Storage,
+        storage: &Arc<dyn Storage>,
         dir: &Path,
         base_offset: i64,
-        access: Access,
+        writable: bool,
+    ) -> Result<Self> {
+        let (log, index) =
+            if writable { (Access::Update, Access::Write) } else { (Access::Read, Access::Read) };
+        Self::open_as(storage, dir, base_offset, log, index)
+    }
+
+    fn open_as(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        base_offset: i64,
+        log: Access,
+        index: Access,
     ) -> Result<Self> {
         let path = files::path(dir, base_offset, files::LOG);
         Ok(Self {
             base_offset,
-            log: storage.open(&path, access).at("open", &path)?,
+            log: storage.open(&path, log).at("open", &path)?,
             path: path.into(),
-            index: OffsetIndex::of(storage, dir, base_offset, access)?,
-            times: TimeIndex::of(storage, dir, base_offset, access)?,
+            index: OffsetIndex::of(storage, dir, base_offset, index),
+            times: TimeIndex::of(storage, dir, base_offset, index),
         })
     }
 
     /// Makes an empty segment, whose name survives a crash after `Ok`.
-    pub(crate) fn create(storage: &dyn Storage, dir: &Path, base_offset: i64) -> Result<Self> {
-        let segment = Self::open(storage, dir, base_offset, Access::Write)?;
+    pub(crate) fn create(storage: &Arc<dyn Storage>, dir: &Path, base_offset: i64) -> Result<Self> {
+        let segment = Self::open_as(storage, dir, base_offset, Access::Write, Access::Write)?;
         segment.log.set_len(0).at("truncate", &segment.path)?;
         segment.index.truncate(0)?;
         segment.times.truncate(0)?;

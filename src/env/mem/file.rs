@@ -33,7 +33,7 @@ impl MemFile {
 
     fn check_writable(&self) -> io::Result<()> {
         match self.access {
-            Access::Write => Ok(()),
+            Access::Update | Access::Write => Ok(()),
             Access::Read => Err(io::ErrorKind::PermissionDenied.into()),
         }
     }

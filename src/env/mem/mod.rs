@@ -206,7 +206,7 @@ impl Storage for MemDisk {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {
         let mut world = self.begin(Call::Open)?;
         let node = match access {
-            Access::Read => world.find(path)?,
+            Access::Read | Access::Update => world.find(path)?,
             Access::Write => world.create_file(path)?,
         };
         if matches!(world.node(node), Node::Folder(_)) {
