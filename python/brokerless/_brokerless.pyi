@@ -28,9 +28,24 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, SupportsIndex, final, overload
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 from brokerless.structs import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
+
+__all__ = [
+    "Admin",
+    "Consumer",
+    "ConsumerRecord",
+    "FutureRecordMetadata",
+    "Producer",
+    "RecordMetadata",
+    "__version__",
+    "_after_fork_in_child",
+    "_after_fork_in_parent",
+    "_before_fork",
+    "flush_all",
+    "murmur2",
+]
 
 __version__: str
 
@@ -205,6 +220,7 @@ class FutureRecordMetadata:
 
 # Base of KafkaProducer. `__new__` takes anything; `_open` must follow before any other call
 # (which raises IllegalStateError else).
+@disjoint_base
 class Producer:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     # Keys read from `settings`, all optional, others are ignored (self.config may be given whole):
@@ -258,6 +274,7 @@ class Producer:
 
 # Base of KafkaConsumer. `__new__` takes anything; `_open` must follow.
 # One thread uses it at a time, except for `close`, which ends a poll or iteration elsewhere.
+@disjoint_base
 class Consumer:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     # Keys read from `settings`, all optional, others are ignored:
