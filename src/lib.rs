@@ -17,6 +17,8 @@ mod log;
 
 pub mod engine;
 
+pub mod client;
+
 #[cfg(feature = "python")]
 mod python;
 

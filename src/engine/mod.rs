@@ -321,7 +321,7 @@ impl Engine {
 
 /// Closing. What one process appended and did not sync is synced by the last one out.
 impl Engine {
-    fn close(&self) -> Result<()> {
+    pub(crate) fn close(&self) -> Result<()> {
         let Some(root) = &self.root else { return Ok(()) };
         if self.shared.check_fork().is_err() || !root.is_last()? {
             return Ok(());

@@ -1,0 +1,290 @@
+//! The open batches of a producer, one per partition, and the queue of those with work in them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::time::Duration;
+
+use crate::client::delivery::{BatchState, Delivery, Pledge};
+use crate::client::memory::Memory;
+use crate::client::producer::Outgoing;
+use crate::client::sender::Sender;
+use crate::config::producer::ProducerConfig;
+use crate::engine::{Partition, Topic};
+use crate::error::{Error, Result};
+use crate::record::BatchBuilder;
+use crate::types::{Compression, Durability, Timestamp, TopicPartition};
+
+/// What a batch may grow to when `batch.size` was left at its default and the sender is busy.
+const GROWN_BATCH: usize = 256 << 10;
+
+/// A batch's header.
+const HEADER: usize = 61;
+
+/// By how much the bound of a record's size may lie above its true size.
+const SLACK: usize = 29;
+
+/// What the settings of producer and topic allow a partition's batches to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// A batch of so many bytes need not linger.
+    pub(super) ready: usize,
+    /// It takes no further record beyond so many, before compression.
+    pub(super) full: usize,
+    /// The largest record.
+    pub(super) record: usize,
+    pub(super) compression: Compression,
+    pub(super) level: Option<i32>,
+    /// The topic's `max.message.bytes`, after compression.
+    pub(super) message: usize,
+    /// A compacted topic takes no record without a key.
+    pub(super) needs_key: bool,
+}
+
+impl Limits {
+    pub(super) fn new(config: &ProducerConfig, topic: &Topic) -> Self {
+        let message = topic.config.max_message_bytes as usize;
+        let own = topic.config.compression_type;
+        let compression = own.unwrap_or(config.compression);
+        let grown = match config.batch_size {
+            ProducerConfig::DEFAULT_BATCH_SIZE => GROWN_BATCH,
+            set => set,
+        };
+        // A codec may make a batch of several records longer, which must not make it too long.
+        let packed = match compression {
+            Compression::None => message,
+            _ => message - message / 6,
+        };
+        Self {
+            ready: config.batch_size,
+            full: grown.min(packed).min(config.max_request_size),
+            record: config.max_request_size,
+            compression,
+            level: if compression == config.compression { config.compression_level } else { None },
+            message,
+            needs_key: is_compacted(topic),
+        }
+    }
+
+    /// Refuses a record that no batch could hold; `size` is the bound of a batch of it alone.
+    fn check(&self, id: &TopicPartition, record: &Outgoing<'_>, size: usize) -> Result<()> {
+        if size > self.record {
+            let (max, setting) = (self.record, "max_request_size");
+            return Err(Error::RecordTooLarge { size, max, setting });
+        }
+        let least = size.saturating_sub(SLACK);
+        if self.compression == Compression::None && least > self.message {
+            let (max, setting) = (self.message, "max.message.bytes");
+            return Err(Error::RecordTooLarge { size: least, max, setting });
+        }
+        if self.needs_key && record.key.is_none() {
+            return Err(Error::KeyRequired(id.clone()));
+        }
+        Ok(())
+    }
+}
+
+fn is_compacted(topic: &Topic) -> bool {
+    let policy = topic.config.given.get("cleanup.policy");
+    policy.is_some_and(|policy| policy.split(',').any(|word| word.trim() == "compact"))
+}
+
+/// A batch that is being filled, or waits to be sent.
+#[derive(Debug)]
+pub(super) struct OpenBatch {
+    pub(super) builder: BatchBuilder,
+    pub(super) pledge: Pledge,
+    /// Monotonic time.
+    pub(super) opened: Duration,
+    /// Bytes taken from the producer's memory.
+    pub(super) reserved: usize,
+    /// What it may take after compression.
+    pub(super) max_size: usize,
+}
+
+/// What became of an attempt to append.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    /// The record is in a batch, and whether the sender ought to look.
+    Accepted(Delivery, bool),
+    /// There is no memory left.
+    NoMemory,
+    /// Another thread is just at it.
+    Contended,
+}
+
+/// One partition of a producer.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) id: TopicPartition,
+    pub(super) partition: Arc<Partition>,
+    /// The state of every record, where no acknowledgement is wanted.
+    accepted: Option<Arc<BatchState>>,
+    /// Whether the queue holds this slot.
+    queued: AtomicBool,
+    batches: Mutex<Batches>,
+}
+
+#[derive(Debug)]
+struct Batches {
+    limits: Limits,
+    full: VecDeque<OpenBatch>,
+    open: Option<OpenBatch>,
+    /// The newest batch of all, sent or not.
+    last: Option<Arc<BatchState>>,
+}
+
+impl Slot {
+    pub(super) fn new(partition: Arc<Partition>, limits: Limits, acks: Durability) -> Self {
+        let id = partition.id().clone();
+        let accepted = (acks == Durability::Accepted).then(|| BatchState::accepted(id.clone()));
+        let batches = Batches { limits, full: VecDeque::new(), open: None, last: None };
+        let (queued, batches) = (AtomicBool::new(false), Mutex::new(batches));
+        Self { id, partition, accepted, queued, batches }
+    }
+
+    /// The topic's settings changed: later records are held to these limits.
+    pub(super) fn set_limits(&self, limits: Limits) {
+        self.lock().limits = limits;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Batches> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest batch, unless all is delivered. Batches of one partition are settled in order.
+    pub(super) fn unsettled(&self) -> Option<Arc<BatchState>> {
+        self.lock().last.clone().filter(|state| !state.is_settled())
+    }
+
+    /// The batches whose turn it is, and when the open one is due if it stays.
+    pub(super) fn take_due(&self, into: &mut Vec<OpenBatch>, due: &Due) -> Option<Duration> {
+        let mut batches = self.lock();
+        into.extend(batches.full.drain(..));
+        let open = batches.open.as_ref()?;
+        let at = open.opened + due.linger;
+        if due.all || at <= due.now || open.builder.len() >= batches.limits.ready {
+            into.extend(batches.open.take());
+            return None;
+        }
+        Some(at)
+    }
+}
+
+/// When a batch need not wait longer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub(super) now: Duration,
+    pub(super) linger: Duration,
+    /// Whatever is there is due: somebody flushes, or waits for memory.
+    pub(super) all: bool,
+}
+
+/// All open batches of a producer.
+#[derive(Debug)]
+pub(super) struct Accumulator {
+    pub(super) memory: Memory,
+    queue: Mutex<VecDeque<Arc<Slot>>>,
+    /// The queue's length, to look at without the lock.
+    queued: AtomicUsize,
+}
+
+impl Accumulator {
+    pub(super) fn new(buffer_memory: usize) -> Self {
+        let (queue, queued) = (Mutex::default(), AtomicUsize::new(0));
+        Self { memory: Memory::new(buffer_memory), queue, queued }
+    }
+
+    /// Puts a record into the open batch of `slot`, or into a new one. With `patient`, waits for
+    /// another thread that is just doing the same.
+    pub(super) fn append(
+        &self,
+        slot: &Arc<Slot>,
+        sender: &Weak<Sender>,
+        record: &Outgoing<'_>,
+        timestamp: Timestamp,
+        now: impl FnOnce() -> Duration,
+        patient: bool,
+    ) -> Result<Attempt> {
+        let size = BatchBuilder::record_size(record.key, record.value, record.headers);
+        if HEADER + size > self.memory.limit() {
+            let (size, max) = (HEADER + size, self.memory.limit());
+            return Err(Error::RecordTooLarge { size, max, setting: "buffer_memory" });
+        }
+        let mut batches = match slot.batches.try_lock() {
+            Ok(batches) => batches,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) if patient => slot.lock(),
+            Err(TryLockError::WouldBlock) => return Ok(Attempt::Contended),
+        };
+        let limits = batches.limits;
+        limits.check(&slot.id, record, HEADER + size)?;
+        let fits =
+            batches.open.as_ref().is_some_and(|open| open.builder.len() + size <= limits.full);
+        let need = if fits { size } else { HEADER + size };
+        if !self.memory.take(need) {
+            return Ok(Attempt::NoMemory);
+        }
+        if !fits {
+            self.open(slot, &mut batches, sender, now());
+        }
+        let open = batches.open.as_mut().expect("a batch is open: it was, or was just opened");
+        open.reserved += need;
+        let before = open.builder.len();
+        let index = open.builder.append(timestamp, record.key, record.value, record.headers);
+        // It need not linger any more.
+        let full = before < limits.ready && open.builder.len() >= limits.ready;
+        let state = slot.accepted.as_ref().unwrap_or(&open.pledge.0);
+        let delivery = Delivery::new(Arc::clone(state), timestamp, index);
+        drop(batches);
+        if !fits && !slot.queued.swap(true, Ordering::AcqRel) {
+            self.enqueue(Arc::clone(slot));
+        }
+        Ok(Attempt::Accepted(delivery, !fits || full))
+    }
+
+    fn open(&self, slot: &Slot, batches: &mut Batches, sender: &Weak<Sender>, opened: Duration) {
+        let Limits { compression, level, message, .. } = batches.limits;
+        let builder = BatchBuilder::with_buffer(compression, level, self.memory.buffer());
+        let state = Arc::new(BatchState::new(slot.id.clone(), sender.clone()));
+        batches.last = Some(Arc::clone(&state));
+        let old = batches.open.replace(OpenBatch {
+            builder,
+            pledge: Pledge(state),
+            opened,
+            reserved: 0,
+            max_size: message,
+        });
+        batches.full.extend(old);
+    }
+
+    fn enqueue(&self, slot: Arc<Slot>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push_back(slot);
+        self.queued.store(queue.len(), Ordering::SeqCst);
+    }
+
+    /// Takes the slots with work in them, in the order in which they got it. A record that comes
+    /// afterwards queues its slot anew.
+    pub(super) fn take_queue(&self, into: &mut Vec<Arc<Slot>>) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        into.extend(queue.drain(..));
+        self.queued.store(0, Ordering::SeqCst);
+        drop(queue);
+        for slot in into {
+            slot.queued.store(false, Ordering::Release);
+        }
+    }
+
+    /// Puts a slot back whose open batch lingers.
+    pub(super) fn put_back(&self, slot: &Arc<Slot>) {
+        if !slot.queued.swap(true, Ordering::AcqRel) {
+            self.enqueue(Arc::clone(slot));
+        }
+    }
+
+    /// Whether no batch waits to be sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queued.load(Ordering::SeqCst) == 0
+    }
+}

@@ -1,0 +1,312 @@
+//! The producer: takes records from any number of threads.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard, TryLockError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::client::accumulator::{Attempt, Limits, Slot};
+use crate::client::delivery::Delivery;
+use crate::client::registry;
+use crate::client::sender::{self, Around, Sender, Working};
+use crate::client::topics::{Known, Topics};
+use crate::config::producer::ProducerConfig;
+use crate::engine::{Engine, Topic};
+use crate::env::wake::{self, Woken};
+use crate::error::{Error, Result};
+use crate::types::{Timestamp, TopicPartition, valid_topic_name};
+
+/// A record to send.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outgoing<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition; `None` lets the key decide, or chance.
+    pub partition: Option<i32>,
+    /// Milliseconds since the epoch; `None` is now.
+    pub timestamp: Option<Timestamp>,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The value.
+    pub value: Option<&'a [u8]>,
+    /// The headers.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+}
+
+/// Sends records to the topics of a directory.
+///
+/// Share one among threads. Each partition gets the records of a thread in the order of its
+/// calls. Dropping a producer sends what it was given in the background.
+#[derive(Debug)]
+pub struct Producer {
+    sender: Arc<Sender>,
+    weak: Weak<Sender>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What became of an offered record.
+enum Offer {
+    Accepted(Delivery),
+    /// Its topic or partition was not met yet under the present set of topics.
+    Unknown,
+    NoMemory,
+    Contended,
+}
+
+impl Producer {
+    /// Starts a producer with its sender thread.
+    pub fn new(engine: Arc<Engine>, config: ProducerConfig) -> Result<Self> {
+        Self::start(engine, config, None)
+    }
+
+    /// The same; the callbacks of all batches that complete together run inside one call of
+    /// `around`.
+    pub fn with_around(
+        engine: Arc<Engine>,
+        config: ProducerConfig,
+        around: Around,
+    ) -> Result<Self> {
+        Self::start(engine, config, Some(around))
+    }
+
+    fn start(engine: Arc<Engine>, config: ProducerConfig, around: Option<Around>) -> Result<Self> {
+        config.check()?;
+        if engine.is_read_only() {
+            return Err(Error::ReadOnly(engine.dir().to_owned()));
+        }
+        let sender = Arc::new(Sender::new(engine, config, around));
+        let thread = sender::start(&sender)?;
+        registry::add_sender(&sender);
+        let weak = Arc::downgrade(&sender);
+        Ok(Self { sender, weak, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &ProducerConfig {
+        &self.sender.config
+    }
+
+    /// Sends if that needs no waiting; after `None`, call [`send`](Self::send).
+    pub fn try_send(&self, record: &Outgoing<'_>) -> Result<Option<Delivery>> {
+        match self.offer(record, false)? {
+            Offer::Accepted(delivery) => Ok(Some(delivery)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Puts a record into its partition's open batch. After an error it will not be sent.
+    ///
+    /// Waits up to `max_block` for memory; [`Error::Interrupted`] says that a signal ended that.
+    pub fn send(&self, record: &Outgoing<'_>) -> Result<Delivery> {
+        loop {
+            match self.offer(record, true)? {
+                Offer::Accepted(delivery) => return Ok(delivery),
+                Offer::Unknown => self.learn(record)?,
+                Offer::NoMemory => return self.send_with_patience(record),
+                Offer::Contended => {}
+            }
+        }
+    }
+
+    /// Waits for memory, as long as `max_block`.
+    fn send_with_patience(&self, record: &Outgoing<'_>) -> Result<Delivery> {
+        let after = self.sender.config.max_block;
+        let deadline = self.sender.now() + after;
+        let waiter = self.sender.accumulator.memory.wait();
+        loop {
+            let seen = waiter.word().load(std::sync::atomic::Ordering::SeqCst);
+            match self.offer(record, true)? {
+                Offer::Accepted(delivery) => return Ok(delivery),
+                Offer::Unknown => self.learn(record)?,
+                Offer::NoMemory | Offer::Contended => {
+                    self.sender.wake();
+                    let left = deadline.saturating_sub(self.sender.now());
+                    if left.is_zero() {
+                        let what = "waiting for buffer_memory";
+                        return Err(Error::Timeout { what, after });
+                    }
+                    if wake::wait(waiter.word(), seen, left) == Woken::Interrupted {
+                        return Err(Error::Interrupted);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn offer(&self, record: &Outgoing<'_>, patient: bool) -> Result<Offer> {
+        let sender = &*self.sender;
+        if sender.is_forked() {
+            return Err(Error::Forked("producer"));
+        }
+        let topics = match sender.topics.try_read() {
+            Ok(topics) => topics,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) if patient => self.topics(),
+            Err(TryLockError::WouldBlock) => return Ok(Offer::Contended),
+        };
+        let Some(known) = topics.find(record.topic, sender.engine.topics_generation())? else {
+            return Ok(Offer::Unknown);
+        };
+        let partition = record.partition.unwrap_or_else(|| known.partition_for(record.key));
+        let Some(slot) = known.slot(partition) else { return Ok(Offer::Unknown) };
+        let timestamp = match record.timestamp {
+            None => sender.engine.env().clock.now(),
+            Some(timestamp) if timestamp >= 0 => timestamp,
+            Some(timestamp) => return Err(negative_timestamp(timestamp)),
+        };
+        let now = || sender.now();
+        let attempt =
+            sender.accumulator.append(slot, &self.weak, record, timestamp, now, patient)?;
+        Ok(match attempt {
+            Attempt::Contended => Offer::Contended,
+            Attempt::NoMemory => Offer::NoMemory,
+            Attempt::Accepted(delivery, ready) => {
+                self.note_sticky(known, record);
+                drop(topics);
+                if ready {
+                    sender.nudge();
+                }
+                Offer::Accepted(delivery)
+            }
+        })
+    }
+
+    /// Counts a record towards the change of the sticky partition.
+    #[inline]
+    fn note_sticky(&self, known: &Known, record: &Outgoing<'_>) {
+        if record.partition.is_none() && record.key.is_none() && known.partitions() > 1 {
+            let size = record.value.map_or(0, <[u8]>::len);
+            known.sticky.sent(size, self.sender.config.batch_size, known.partitions());
+        }
+    }
+
+    fn topics(&self) -> RwLockReadGuard<'_, Topics> {
+        self.sender.topics.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Meets the record's topic and partition; makes the topic if there is none.
+    fn learn(&self, record: &Outgoing<'_>) -> Result<()> {
+        let topic = self.learn_topic(record.topic)?;
+        let partition = self.chosen(record);
+        if !(0..topic.partition_count()).contains(&partition) {
+            return Err(no_partition(&topic, partition));
+        }
+        let id = TopicPartition::new(Arc::clone(&topic.name), partition);
+        let partition = self.sender.engine.partition(&id)?;
+        let limits = Limits::new(&self.sender.config, &topic);
+        let slot = Arc::new(Slot::new(partition, limits, self.sender.config.acks));
+        let mut topics = self.sender.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.add(&topic, Some(slot), self.seed());
+        Ok(())
+    }
+
+    fn chosen(&self, record: &Outgoing<'_>) -> i32 {
+        let topics = self.topics();
+        let generation = self.sender.engine.topics_generation();
+        let known = topics.find(record.topic, generation).ok().flatten();
+        record.partition.or(known.map(|known| known.partition_for(record.key))).unwrap_or(0)
+    }
+
+    fn learn_topic(&self, name: &str) -> Result<Arc<Topic>> {
+        if !valid_topic_name(name) {
+            return Err(Error::InvalidTopic(name.into()));
+        }
+        let engine = &self.sender.engine;
+        let topic = engine.topic_or_create(name)?;
+        // Read before the topics: if they change meanwhile, the next record looks again.
+        let generation = engine.topics_generation();
+        let current = engine.topics()?;
+        let topic = current.get(name).map_or(topic, Arc::clone);
+        let mut topics = self.sender.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.refresh(generation, &current, &self.sender.config, self.seed());
+        topics.add(&topic, None, self.seed());
+        Ok(topic)
+    }
+
+    /// Something that differs from producer to producer.
+    fn seed(&self) -> u64 {
+        self.sender.now().as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(32)
+    }
+
+    /// The partition that a record with this key would go to; the topic is made if there is none.
+    pub fn partition_for(&self, topic: &str, key: Option<&[u8]>) -> Result<i32> {
+        self.with_topic(topic, |known| known.partition_for(key))
+    }
+
+    /// How many partitions the topic has; it is made if there is none.
+    pub fn partitions(&self, topic: &str) -> Result<i32> {
+        self.with_topic(topic, Known::partitions)
+    }
+
+    fn with_topic<T>(&self, name: &str, get: impl Fn(&Known) -> T) -> Result<T> {
+        if self.sender.is_forked() {
+            return Err(Error::Forked("producer"));
+        }
+        loop {
+            let generation = self.sender.engine.topics_generation();
+            if let Some(known) = self.topics().find(name, generation)? {
+                return Ok(get(known));
+            }
+            self.learn_topic(name)?;
+        }
+    }
+
+    /// Waits until every record sent before the call is delivered or failed.
+    pub fn flush(&self, timeout: Option<Duration>) -> Result<()> {
+        if self.sender.is_forked() {
+            return Err(Error::Forked("producer"));
+        }
+        self.sender.flush(timeout)
+    }
+
+    /// Takes no more records, and waits until all it has are delivered or failed. After
+    /// [`Error::Timeout`] the rest is still sent, in the background.
+    ///
+    /// In a delivery callback it does not wait.
+    pub fn close(&self, timeout: Option<Duration>) -> Result<()> {
+        if self.sender.is_forked() {
+            return Ok(());
+        }
+        self.sender.close();
+        if Working::on(&self.sender) {
+            return Ok(());
+        }
+        self.sender.help();
+        self.sender.wait_for_end(timeout)?;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the sender thread panicked");
+        }
+        Ok(())
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.topics().is_closed()
+    }
+
+    /// What the producer counts, by Kafka's names.
+    pub fn metrics(&self) -> Vec<(&'static str, f64)> {
+        let memory = &self.sender.accumulator.memory;
+        self.sender.metrics.values(memory.limit(), memory.used())
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        if !self.sender.is_forked() {
+            self.sender.close();
+        }
+    }
+}
+
+fn no_partition(topic: &Topic, partition: i32) -> Error {
+    let Topic { name, .. } = topic;
+    let last = topic.partition_count() - 1;
+    Error::InvalidArgument(format!("partition {partition}: topic {name:?} has 0 to {last}"))
+}
+
+#[cold]
+fn negative_timestamp(timestamp: Timestamp) -> Error {
+    Error::InvalidArgument(format!("timestamp {timestamp}: it must not be negative"))
+}

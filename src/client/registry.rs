@@ -1,0 +1,48 @@
+//! What this process has open: engines, one per directory, and producers that may have records
+//! to send. One lock guards both, so that a fork finds them at rest.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::client::sender::Sender;
+use crate::engine::Engine;
+
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    pub(super) engines: Vec<Open>,
+    pub(super) senders: Vec<Weak<Sender>>,
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) dir: PathBuf,
+    pub(super) read_only: bool,
+    pub(super) engine: Weak<Engine>,
+}
+
+static REGISTRY: Mutex<Registry> =
+    Mutex::new(Registry { engines: Vec::new(), senders: Vec::new() });
+
+pub(super) fn lock() -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Registry {
+    /// The engine that has `dir` open, if there is one of that kind.
+    pub(super) fn engine(&self, dir: &Path, read_only: bool) -> Option<Arc<Engine>> {
+        let mut same = self.engines.iter().filter(|o| o.dir == dir && o.read_only == read_only);
+        same.find_map(|open| open.engine.upgrade())
+    }
+}
+
+pub(super) fn add_sender(sender: &Arc<Sender>) {
+    let mut registry = lock();
+    registry.senders.retain(|sender| sender.strong_count() > 0);
+    registry.senders.push(Arc::downgrade(sender));
+}
+
+/// Producers that live, or were dropped and are still sending.
+pub(super) fn senders() -> Vec<Arc<Sender>> {
+    lock().senders.iter().filter_map(Weak::upgrade).collect()
+}

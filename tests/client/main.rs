@@ -1,0 +1,6 @@
+//! Producers and consumers on a real directory.
+
+#![allow(clippy::unwrap_used)] // In tests, also outside their functions.
+
+mod producer;
+mod shared;
