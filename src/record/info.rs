@@ -224,3 +224,130 @@ fn timestamp_type(bits: u8) -> TimestampType {
         _ => TimestampType::LogAppendTime,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch of no record, as compaction leaves it: every field has its own value.
+    fn batch() -> Vec<u8> {
+        let mut batch = vec![0, 0, 0, 0, 0, 0, 1, 2]; // base offset
+        batch.extend([0, 0, 0, 49]); // length
+        batch.extend([0, 0, 0, 5]); // leader epoch
+        batch.push(2); // magic
+        batch.extend([0, 0, 0, 0]); // checksum
+        batch.extend([0, 0x7c]); // attributes: zstd and every flag
+        batch.extend([0, 0, 0, 9]); // last offset delta
+        batch.extend([0, 0, 0, 0, 0, 0, 0, 3]); // base timestamp
+        batch.extend([0, 0, 0, 0, 0, 0, 0, 4]); // max timestamp
+        batch.extend([0, 0, 0, 0, 0, 0, 0, 6]); // producer id
+        batch.extend([0, 7]); // producer epoch
+        batch.extend([0, 0, 0, 8]); // base sequence
+        batch.extend([0, 0, 0, 0]); // records count
+        put_crc(&mut batch);
+        batch
+    }
+
+    #[test]
+    fn every_field_is_read_from_its_place() {
+        let batch = batch();
+
+        let info = verify(&batch).unwrap();
+
+        let expected = BatchInfo {
+            base_offset: 0x102,
+            last_offset: 0x10b,
+            size: 61,
+            magic: 2,
+            leader_epoch: 5,
+            crc: u32::from_be_bytes(get(&batch, v2::CRC)),
+            compression: Compression::Zstd,
+            timestamp_type: TimestampType::LogAppendTime,
+            is_transactional: true,
+            is_control: true,
+            has_delete_horizon: true,
+            base_timestamp: 3,
+            max_timestamp: 4,
+            producer_id: 6,
+            producer_epoch: 7,
+            base_sequence: 8,
+            records_count: Some(0),
+        };
+        assert_eq!(info, expected);
+        assert_eq!(info.next_offset(), 0x10c);
+    }
+
+    #[test]
+    fn a_header_cut_short_says_how_much_it_needs() {
+        let batch = batch();
+        for have in 0..61 {
+            let need = if have < 17 { 17 } else { 61 };
+            let truncated = Corruption::Truncated { have, need };
+
+            assert_eq!(BatchInfo::parse(&batch[..have]), Err(truncated));
+        }
+    }
+
+    #[test]
+    fn a_length_that_no_batch_has_is_refused() {
+        for (magic, shortest) in [(0, 14), (1, 22), (2, 49)] {
+            let mut batch = batch();
+            batch[MAGIC] = magic;
+            for length in [i32::MIN, -1, 0, shortest - 1] {
+                put(&mut batch, LENGTH, length.to_be_bytes());
+
+                assert_eq!(BatchInfo::parse(&batch), Err(Corruption::Length(length.into())));
+            }
+            put(&mut batch, LENGTH, shortest.to_be_bytes());
+            assert_eq!(BatchInfo::parse(&batch).map(|info| info.size), Ok(shortest as usize + 12));
+            put(&mut batch, LENGTH, i32::MAX.to_be_bytes());
+            assert!(BatchInfo::parse(&batch).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_kafka_does_not_have_is_refused() {
+        for (at, byte, error) in [
+            (MAGIC, 3, Corruption::Magic(3)),
+            (MAGIC, 0xff, Corruption::Magic(-1)),
+            (v2::ATTRIBUTES + 1, 5, Corruption::Codec(5)),
+            (v2::LAST_OFFSET_DELTA, 0xff, Corruption::Field("last offset delta")),
+        ] {
+            let mut batch = batch();
+            batch[at] = byte;
+
+            assert_eq!(BatchInfo::parse(&batch), Err(error));
+        }
+    }
+
+    #[test]
+    fn an_offset_beyond_the_largest_is_refused() {
+        let mut batch = batch();
+        stamp(&mut batch, i64::MAX, 0);
+
+        assert_eq!(BatchInfo::parse(&batch), Err(Corruption::Field("base offset")));
+    }
+
+    #[test]
+    fn a_stamp_changes_only_what_it_names_and_keeps_the_checksum() {
+        let mut batch = batch();
+        let before = verify(&batch).unwrap();
+
+        stamp(&mut batch, 77, 3);
+
+        let expected = BatchInfo { base_offset: 77, last_offset: 86, leader_epoch: 3, ..before };
+        assert_eq!(verify(&batch), Ok(expected));
+    }
+
+    #[test]
+    fn the_time_of_the_append_comes_with_a_new_checksum() {
+        let mut batch = batch();
+        batch[v2::ATTRIBUTES + 1] = 0;
+        put_crc(&mut batch);
+
+        set_log_append_time(&mut batch, 99);
+
+        let info = verify(&batch).unwrap();
+        assert_eq!((info.timestamp_type, info.max_timestamp), (TimestampType::LogAppendTime, 99));
+    }
+}

@@ -159,3 +159,127 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Corruption> {
     *bytes = rest;
     Ok(Some(field))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::fields::{LENGTH, put};
+    use crate::record::info::crc32;
+    use crate::record::{Batch, verify};
+
+    /// A message with the codec and the bits of `attributes`; a timestamp makes it magic 1.
+    fn message(offset: i64, attributes: u8, timestamp: Option<i64>, value: &[u8]) -> Vec<u8> {
+        let mut out = [&offset.to_be_bytes()[..], &[0; 8]].concat();
+        out.extend([u8::from(timestamp.is_some()), attributes]);
+        out.extend(timestamp.map_or(Vec::new(), |time| time.to_be_bytes().to_vec()));
+        out.extend((-1_i32).to_be_bytes());
+        out.extend((value.len() as i32).to_be_bytes());
+        out.extend_from_slice(value);
+        finish(out)
+    }
+
+    fn finish(mut message: Vec<u8>) -> Vec<u8> {
+        let (length, crc) = (message.len() as i32 - 12, crc32(&message[16..]));
+        put(&mut message, LENGTH, length.to_be_bytes());
+        put(&mut message, legacy::CRC, crc.to_be_bytes());
+        message
+    }
+
+    fn gzipped(inner: &[Vec<u8>]) -> Vec<u8> {
+        let mut out = Vec::new();
+        codec::compress(Compression::Gzip, None, &inner.concat(), &mut out).unwrap();
+        out
+    }
+
+    /// Offset, timestamp and value of each record.
+    fn read(bytes: Vec<u8>) -> Result<Vec<(i64, i64, Vec<u8>)>, Corruption> {
+        verify(&bytes)?;
+        let batch = Batch::decode(bytes.into(), 1 << 20)?;
+        batch
+            .records()
+            .map(|record| record.map(|it| (it.offset, it.timestamp, it.value.unwrap().to_vec())))
+            .collect()
+    }
+
+    #[test]
+    fn a_message_of_magic_0_is_read_byte_by_byte() {
+        let bytes = [
+            &[0, 0, 0, 0, 0, 0, 0, 42][..], // offset
+            &[0, 0, 0, 16],                 // length
+            &[0x1f, 0xec, 0xd7, 0x0a],      // CRC-32 of what follows, by Python's zlib
+            &[0, 0],                        // magic, attributes
+            &[0, 0, 0, 1, b'k'],            // key
+            &[0, 0, 0, 1, b'v'],            // value
+        ]
+        .concat();
+
+        verify(&bytes).unwrap();
+        let batch = Batch::decode(bytes.into(), 0).unwrap();
+        let record = batch.records().next().unwrap().unwrap();
+
+        assert_eq!((record.offset, record.timestamp), (42, -1));
+        assert_eq!((record.key, record.value), (Some(&b"k"[..]), Some(&b"v"[..])));
+        assert_eq!((batch.count(), record.headers.len()), (1, 0));
+    }
+
+    #[test]
+    fn offsets_within_magic_0_are_absolute() {
+        let inner = [message(7, 0, None, b"a"), message(9, 0, None, b"b")];
+        let set = message(9, 1, None, &gzipped(&inner));
+
+        assert_eq!(read(set).unwrap(), [(7, -1, b"a".to_vec()), (9, -1, b"b".to_vec())]);
+    }
+
+    #[test]
+    fn offsets_within_magic_1_end_at_the_outer_one() {
+        // The second was compacted away.
+        let inner = [message(0, 0, Some(5), b"a"), message(2, 0, Some(4), b"b")];
+        let set = message(102, 1, Some(5), &gzipped(&inner));
+
+        assert_eq!(read(set).unwrap(), [(100, 5, b"a".to_vec()), (102, 4, b"b".to_vec())]);
+    }
+
+    #[test]
+    fn an_outer_offset_of_zero_leaves_the_inner_ones_as_they_are() {
+        let inner = [message(0, 0, Some(5), b"a"), message(1, 0, Some(6), b"b")];
+        let set = message(0, 1, Some(6), &gzipped(&inner));
+
+        assert_eq!(read(set).unwrap(), [(0, 5, b"a".to_vec()), (1, 6, b"b".to_vec())]);
+    }
+
+    #[test]
+    fn an_outer_offset_below_the_last_inner_one_is_an_error() {
+        let inner = [message(0, 0, Some(5), b"a"), message(9, 0, Some(6), b"b")];
+        let set = message(8, 1, Some(6), &gzipped(&inner));
+
+        assert_eq!(read(set), Err(Corruption::Offset { expected: 9, found: 8 }));
+    }
+
+    #[test]
+    fn the_time_of_the_append_hides_the_inner_timestamps() {
+        let inner = [message(0, 0, Some(5), b"a"), message(1, 0, Some(6), b"b")];
+        let set = message(1, 1 | 8, Some(99), &gzipped(&inner));
+
+        assert_eq!(read(set).unwrap(), [(0, 99, b"a".to_vec()), (1, 99, b"b".to_vec())]);
+        assert_eq!(read(message(3, 8, Some(77), b"c")).unwrap(), [(3, 77, b"c".to_vec())]);
+    }
+
+    #[test]
+    fn what_no_message_set_may_hold_is_an_error() {
+        let nested = message(0, 1, Some(1), &gzipped(&[message(0, 0, Some(1), b"a")]));
+        let mut v2 = message(0, 0, Some(1), &[0; 60]);
+        v2[16] = 2;
+        for (inner, error) in [
+            (Vec::new(), Corruption::Field("empty message set")),
+            (nested, Corruption::Field("compression within compression")),
+            (finish(v2), Corruption::Magic(2)),
+        ] {
+            assert_eq!(read(message(5, 1, Some(1), &gzipped(&[inner]))), Err(error));
+        }
+        assert_eq!(read(message(5, 4, Some(1), b"zstd")), Err(Corruption::Codec(4)));
+        let mut null = message(5, 1, Some(1), b"");
+        put(&mut null, legacy::KEY_V1 + 4, (-1_i32).to_be_bytes());
+        let null = read(finish(null));
+        assert_eq!(null, Err(Corruption::Field("value of a compressed message set")));
+    }
+}
