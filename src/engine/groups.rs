@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+
 use crate::coord::offsets::{Offsets, java_hash};
 use crate::engine::partition::Partition;
-use crate::engine::read::Cursor;
+use crate::engine::read::{Chunk, Cursor};
 use crate::engine::topics::OFFSETS_TOPIC;
-use crate::engine::{Engine, Topic};
+use crate::engine::{AbortedTransaction, Engine, Topic};
 use crate::env::{Lock, Mode};
 use crate::error::{At, AtPosition, Error, Result};
 use crate::record::{Batch, BatchBuilder, BatchInfo};
@@ -166,30 +168,34 @@ impl State {
         if self.cursor.offset() < start {
             *self = Self { cursor: Cursor::new(start), ..Self::default() };
         }
+        // Commits of transactions count when the transaction does.
         loop {
-            let chunk =
-                partition.read(&mut self.cursor, STRETCH, IsolationLevel::ReadUncommitted)?;
+            let from = self.cursor.offset();
+            let chunk = partition.read(&mut self.cursor, STRETCH, IsolationLevel::ReadCommitted)?;
             if chunk.bytes.is_empty() {
                 return Ok(());
             }
-            let mut at = 0;
-            while at < chunk.bytes.len() {
-                let position = chunk.position + at as u64;
-                let info = BatchInfo::parse(&chunk.bytes[at..]);
-                let size = info.at_position(&chunk.path, position)?.size;
-                let batch = Batch::decode(chunk.bytes.slice(at..at + size), MAX_BATCH);
-                self.replay(&batch.at_position(&chunk.path, position)?)
-                    .at_position(&chunk.path, position)?;
-                at += size;
-            }
+            let aborted = partition.aborted(from, self.cursor.offset())?;
+            self.replay_chunk(&chunk, &aborted)?;
         }
     }
 
-    fn replay(&mut self, batch: &Batch) -> Result<(), crate::Corruption> {
-        if batch.info().is_control {
-            return Ok(());
+    fn replay_chunk(&mut self, chunk: &Chunk, aborted: &[AbortedTransaction]) -> Result<()> {
+        let mut at = 0;
+        while at < chunk.bytes.len() {
+            let position = chunk.position + at as u64;
+            let info = BatchInfo::parse(&chunk.bytes[at..]).at_position(&chunk.path, position)?;
+            let bytes = chunk.bytes.slice(at..at + info.size);
+            if !info.is_control && !aborted.iter().any(|entry| entry.covers(&info)) {
+                self.replay(bytes).at_position(&chunk.path, position)?;
+            }
+            at += info.size;
         }
-        for record in batch.records() {
+        Ok(())
+    }
+
+    fn replay(&mut self, bytes: Bytes) -> Result<(), crate::Corruption> {
+        for record in Batch::decode(bytes, MAX_BATCH)?.records() {
             let record = record?;
             self.offsets.replay(record.key, record.value);
         }

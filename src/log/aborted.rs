@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::env::{Access, Storage};
 use crate::error::{At, Result};
 use crate::log::files;
+use crate::record::BatchInfo;
 
 /// One aborted transaction: what `producer_id` wrote between the two offsets does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,16 @@ pub struct AbortedTransaction {
     pub last_offset: i64,
     /// The last stable offset when it was aborted.
     pub last_stable_offset: i64,
+}
+
+impl AbortedTransaction {
+    /// Whether a batch was written in this transaction.
+    pub fn covers(&self, batch: &BatchInfo) -> bool {
+        let offsets = self.first_offset..=self.last_offset;
+        batch.is_transactional
+            && batch.producer_id == self.producer_id
+            && offsets.contains(&batch.base_offset)
+    }
 }
 
 const ENTRY: usize = 2 + 4 * 8;

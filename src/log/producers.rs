@@ -2,7 +2,7 @@
 //! `ProducerStateManager`), and the snapshots it keeps of that.
 //!
 //! ```text
-//! version i16 = 1 | crc32c u32 of what follows | count i32 | entries of 50 bytes:
+//! version i16 = 1 | crc32c u32 of what follows | count i32 | entries of 46 bytes:
 //! producer id i64 | epoch i16 | last sequence i32 | last offset i64 | offset delta i32
 //! | timestamp i64 | coordinator epoch i32 | first offset of the open transaction i64
 //! ```
@@ -58,10 +58,11 @@ impl Producers {
 
     fn data(&mut self, info: &BatchInfo) {
         let producer = self.entry(info);
-        let count = info.records_count.unwrap_or(1);
-        producer.last_sequence = info.base_sequence.wrapping_add(count - 1) & i32::MAX;
+        // Not the number of records: compaction takes some and leaves the offsets.
+        let delta = (info.last_offset - info.base_offset) as i32;
+        producer.last_sequence = info.base_sequence.wrapping_add(delta) & i32::MAX;
         producer.last_offset = info.last_offset;
-        producer.offset_delta = count - 1;
+        producer.offset_delta = delta;
         producer.timestamp = info.max_timestamp;
         if info.is_transactional && producer.open_from < 0 {
             producer.open_from = info.base_offset;

@@ -213,7 +213,7 @@ impl Segment {
         loop {
             let position = scan.position();
             match scan.next()? {
-                Found::Batch(info) if info.max_timestamp >= timestamp && !info.is_control => {
+                Found::Batch(info) if info.max_timestamp >= timestamp => {
                     let bytes = Bytes::copy_from_slice(scan.last(info.size)?);
                     let found = first_since(&info, bytes, timestamp, from);
                     if let Some(found) = found.at_position(&self.path, position)? {

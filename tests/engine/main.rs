@@ -5,6 +5,7 @@
 mod support;
 
 mod groups;
+mod kafka;
 mod logs;
 mod recovery;
 mod topics;

@@ -7,7 +7,7 @@ use brokerless::Error;
 use brokerless::engine::{Engine, OpenOptions as Options};
 use brokerless::env::Env;
 
-use crate::support::{append, numbered, open, open_read_only, partition, read};
+use crate::support::{append, copy_folder, numbered, open, open_read_only, partition, read};
 
 const LOG: &str = "orders-0/00000000000000000000.log";
 
@@ -16,19 +16,6 @@ fn crashed(dir: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     copy_folder(dir, copy.path());
     copy
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn len(file: &Path) -> u64 {

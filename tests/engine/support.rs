@@ -67,3 +67,17 @@ pub(crate) fn read(partition: &Partition) -> Vec<(i64, String)> {
 pub(crate) fn numbered(values: &[&str]) -> Vec<(i64, String)> {
     (0..).zip(values.iter().map(|value| (*value).to_owned())).collect()
 }
+
+/// Copies a folder and all in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Directories that real brokers wrote, against what real consumers were given from them.
+
+use std::path::{Path, PathBuf};
+
+use brokerless::TopicPartition;
+use brokerless::engine::{Engine, OpenOptions};
+use brokerless::env::Env;
+
+use crate::support::copy_folder;
+
+const DIRECTORIES: [&str; 3] = ["clean", "killed", "old"];
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kafka")
+}
+
+/// The lines of one kind.
+fn lines(directory: &str, kind: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(data().join(format!("{directory}.jsonl"))).unwrap();
+    let head = format!(r#"{{"is":"{kind}""#);
+    let lines: Vec<String> =
+        text.lines().filter(|line| line.starts_with(&head)).map(str::to_owned).collect();
+    assert!(!lines.is_empty(), "{directory} has no {kind}");
+    lines
+}
+
+/// The value of a field, without its quotes.
+fn field<'a>(line: &'a str, name: &str) -> &'a str {
+    let head = format!(r#""{name}":"#);
+    let (_, rest) = line.split_once(&head).unwrap();
+    let end = match rest.as_bytes()[0] {
+        b'[' => rest.find(']').unwrap() + 1,
+        b'"' => rest[1..].find('"').unwrap() + 2,
+        _ => rest.find([',', '}']).unwrap(),
+    };
+    rest[..end].trim_matches('"')
+}
+
+fn number(line: &str, name: &str) -> i64 {
+    field(line, name).parse().unwrap()
+}
+
+fn partition_of(line: &str) -> TopicPartition {
+    TopicPartition::new(field(line, "topic"), number(line, "partition") as i32)
+}
+
+fn check_ends(engine: &Engine, directory: &str) {
+    for line in lines(directory, "ends") {
+        let ends = engine.partition(&partition_of(&line)).unwrap().ends().unwrap();
+
+        let found = (ends.log_start_offset, ends.log_end_offset, ends.last_stable_offset);
+        let expected = (number(&line, "beginning"), number(&line, "end"), number(&line, "stable"));
+        assert_eq!(found, expected, "{directory}: {line}");
+    }
+}
+
+fn check_times(engine: &Engine, directory: &str) {
+    for line in lines(directory, "time") {
+        let partition = engine.partition(&partition_of(&line)).unwrap();
+
+        let found = partition.offset_for_time(number(&line, "at")).unwrap();
+
+        let found = found.map_or_else(
+            || "null".to_owned(),
+            |at| format!("[{},{},{}]", at.offset, at.timestamp, at.leader_epoch),
+        );
+        assert_eq!(found, field(&line, "found"), "{directory}: {line}");
+    }
+}
+
+fn check_commits(engine: &Engine, directory: &str) {
+    for line in lines(directory, "committed") {
+        let committed = engine.committed_offsets(field(&line, "group")).unwrap();
+
+        let commit = &committed[&partition_of(&line)];
+        assert_eq!(commit.offset, number(&line, "offset"), "{directory}: {line}");
+        let metadata =
+            field(&line, "metadata").replace("\\u0000", "\0").replace("\\u00fc", "\u{fc}");
+        assert_eq!(commit.metadata, metadata, "{directory}: {line}");
+    }
+}
+
+fn open(dir: &Path, read_only: bool) -> std::sync::Arc<Engine> {
+    let options = OpenOptions { read_only, ..OpenOptions::default() };
+    Engine::open(dir, options, Env::system()).unwrap()
+}
+
+#[test]
+fn a_brokers_directory_is_read_as_its_consumers_read_it() {
+    for directory in DIRECTORIES {
+        let engine = open(&data().join(directory), true);
+
+        check_ends(&engine, directory);
+        check_times(&engine, directory);
+        check_commits(&engine, directory);
+    }
+}
+
+#[test]
+fn a_brokers_directory_can_be_taken_over() {
+    for directory in DIRECTORIES {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(&data().join(directory), copy.path());
+        for _ in 0..2 {
+            let engine = open(copy.path(), false);
+
+            check_ends(&engine, directory);
+            check_times(&engine, directory);
+            check_commits(&engine, directory);
+        }
+    }
+}
