@@ -60,9 +60,11 @@ fn check_times(engine: &Engine, directory: &str) {
 
         let found = partition.offset_for_time(number(&line, "at")).unwrap();
 
+        // The protocol of the old broker's time has no leader epochs in this answer.
+        let epoch = |epoch| if directory == "old" { -1 } else { epoch };
         let found = found.map_or_else(
             || "null".to_owned(),
-            |at| format!("[{},{},{}]", at.offset, at.timestamp, at.leader_epoch),
+            |at| format!("[{},{},{}]", at.offset, at.timestamp, epoch(at.leader_epoch)),
         );
         assert_eq!(found, field(&line, "found"), "{directory}: {line}");
     }
