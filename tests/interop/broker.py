@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
 
 KAFKA = "4.3.1"
@@ -115,13 +115,6 @@ def java(main: str, *arguments: str, timeout: float = 120) -> str:
     return _checked([*java_command(main), *arguments], timeout=timeout)
 
 
-def dump(files: Iterable[Path], *flags: str) -> str:
-    """`DumpLogSegments --deep-iteration` of all of `files`."""
-    named = ",".join(str(file) for file in files)
-    main = "org.apache.kafka.tools.DumpLogSegments"
-    return java(main, "--deep-iteration", *flags, "--files", named)
-
-
 def java_command(main: str, version: str = KAFKA) -> list[str]:
     """The command line that runs a class of Kafka's jars."""
     log4j = cache() / "log4j.properties"
@@ -136,7 +129,9 @@ def _checked(command: list[str], timeout: float, cwd: Path | None = None) -> str
     )
     said = done.stdout + done.stderr
     if done.returncode != 0:
-        raise KafkaProgramError(f"{command[-3:]} ended with {done.returncode}:\n{said[-4000:]}")
+        raise KafkaProgramError(
+            f"{command[-3][:200]} ended with {done.returncode}:\n{said[-2000:]}"
+        )
     return said
 
 

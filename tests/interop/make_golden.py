@@ -347,7 +347,9 @@ def given_to_librdkafka(
         if message.error():
             at_end.add(place)
         else:
-            given[message.topic(), message.partition(), message.offset()] = observe.as_text(message.value())
+            given[message.topic(), message.partition(), message.offset()] = observe.as_text(
+                message.value()
+            )
     consumer.close()
     return given
 
