@@ -19,7 +19,7 @@ pub use delivery::{Callback, Delivery, DeliveryResult, RecordMetadata};
 pub use producer::{Outgoing, Producer};
 pub use sender::Around;
 
-pub use crate::engine::{OpenOptions, TimedOffset};
+pub use crate::engine::{Engine, OpenOptions, TimedOffset};
 pub use crate::record::{Headers, Record};
 
 use crate::error::Result;

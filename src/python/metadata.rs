@@ -6,6 +6,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::named::{self, Named, named_tuple};
 use super::structs;
+use crate::client;
 use crate::types::TopicPartition;
 
 /// Where a record that was sent has gone. Behaves like a namedtuple of its fields.
@@ -13,7 +14,7 @@ use crate::types::TopicPartition;
 pub(super) struct RecordMetadata(Inner);
 
 enum Inner {
-    Sent(Box<Sent>),
+    Sent(Sent),
     /// The fields as given, in their order.
     Built(Py<PyTuple>),
 }
@@ -35,14 +36,15 @@ pub(super) struct Sizes {
 }
 
 impl RecordMetadata {
-    pub(super) fn new(
-        partition: TopicPartition,
-        offset: i64,
-        timestamp: i64,
-        sizes: Sizes,
-    ) -> Self {
-        let object = PyOnceLock::new();
-        Self(Inner::Sent(Box::new(Sent { partition, object, offset, timestamp, sizes })))
+    /// What the engine tells of a record, and what only the caller of `send` knows.
+    pub(super) fn of(sent: &client::RecordMetadata, sizes: Sizes) -> Self {
+        Self(Inner::Sent(Sent {
+            partition: sent.topic_partition.clone(),
+            object: PyOnceLock::new(),
+            offset: sent.offset,
+            timestamp: sent.timestamp,
+            sizes,
+        }))
     }
 }
 

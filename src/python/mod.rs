@@ -1,24 +1,84 @@
-//! The Python module `brokerless._brokerless`: conversions and nothing else.
+//! The module `brokerless._brokerless`: conversions between Python and Rust, and nothing else.
 
-#![allow(dead_code)] // the clients that use these come next
+#![allow(dead_code)] // the consumer comes next
 
+mod admin;
+mod callback;
 mod errors;
+mod future;
 mod metadata;
 mod named;
+mod payload;
+mod producer;
 mod record;
+mod serde;
+mod settings;
 mod structs;
+mod wait;
 
 use pyo3::prelude::*;
+
+use crate::client;
 
 /// The compiled half of the Python package `brokerless`.
 #[pymodule(gil_used = false)]
 mod _brokerless {
-    #[pymodule_export]
-    use super::metadata::RecordMetadata;
-    #[pymodule_export]
-    use super::record::ConsumerRecord;
+    use super::{Bound, PyAnyMethods, PyModule, PyResult, wrap_pyfunction};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_export]
+    use super::admin::Admin;
+    #[pymodule_export]
+    use super::future::FutureRecordMetadata;
+    #[pymodule_export]
+    use super::metadata::RecordMetadata;
+    #[pymodule_export]
+    use super::producer::Producer;
+    #[pymodule_export]
+    use super::record::ConsumerRecord;
+    #[pymodule_export]
+    use super::{after_fork_in_child, after_fork_in_parent, before_fork, flush_all, murmur2};
+
+    /// The directories are closed last: what is registered later runs earlier.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let close = wrap_pyfunction!(super::close_all, module)?;
+        module.py().import("atexit")?.call_method1("register", (close,))?;
+        Ok(())
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (data, /))]
+fn murmur2(data: &Bound<'_, PyAny>) -> PyResult<u32> {
+    let bytes = payload::Payload::new(data, "key")?;
+    Ok(client::partitioner::murmur2(bytes.get().unwrap_or_default()).cast_unsigned())
+}
+
+#[pyfunction]
+fn flush_all(py: Python<'_>) -> PyResult<()> {
+    Ok(wait::until(py, None, |left| client::flush_all(Some(left)))??)
+}
+
+#[pyfunction]
+fn close_all(py: Python<'_>) {
+    py.detach(client::directory::close_all);
+}
+
+#[pyfunction(name = "_before_fork")]
+fn before_fork() {
+    client::fork::before();
+}
+
+#[pyfunction(name = "_after_fork_in_parent")]
+fn after_fork_in_parent() {
+    client::fork::after_in_parent();
+}
+
+#[pyfunction(name = "_after_fork_in_child")]
+fn after_fork_in_child() {
+    client::fork::after_in_child();
 }

@@ -6,18 +6,32 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
 use super::named::{self, Named, named_tuple};
+use super::structs;
+use crate::types::TopicPartition;
 
 /// The partition a record came from, shared by its records.
 #[pyclass(frozen, module = "brokerless._brokerless")]
 pub(super) struct Place {
     topic: Py<PyString>,
     partition: Py<PyInt>,
+    /// The `TopicPartition` of both.
+    pair: Py<PyAny>,
 }
 
 impl Place {
-    pub(super) fn new(py: Python<'_>, topic: &str, partition: i32) -> PyResult<Py<Self>> {
-        let partition = partition.into_pyobject(py)?.unbind();
-        Py::new(py, Self { topic: PyString::new(py, topic).unbind(), partition })
+    pub(super) fn new(py: Python<'_>, partition: &TopicPartition) -> PyResult<Py<Self>> {
+        let topic = PyString::new(py, &partition.topic);
+        let number = partition.partition.into_pyobject(py)?;
+        let pair = structs::topic_partition(py, &topic, &number)?.unbind();
+        Py::new(py, Self { topic: topic.unbind(), partition: number.unbind(), pair })
+    }
+
+    pub(super) fn topic<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.topic.bind(py).clone().into_any()
+    }
+
+    pub(super) fn pair<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.pair.bind(py).clone()
     }
 }
 
@@ -81,6 +95,14 @@ impl ConsumerRecord {
     pub(super) fn new(read: Read) -> Self {
         Self(Inner::Read(read))
     }
+
+    /// The offset it has in the log; none for one that was made by hand.
+    pub(super) fn log_offset(&self) -> Option<i64> {
+        match &self.0 {
+            Inner::Read(read) => Some(read.offset),
+            Inner::Built(_) => None,
+        }
+    }
 }
 
 impl Named for ConsumerRecord {
@@ -127,7 +149,7 @@ impl Named for ConsumerRecord {
 impl Read {
     fn field<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
         Ok(match index {
-            TOPIC => self.place.get().topic.bind(py).clone().into_any(),
+            TOPIC => self.place.get().topic(py),
             PARTITION => self.place.get().partition.bind(py).clone().into_any(),
             LEADER_EPOCH => self.leader_epoch.into_pyobject(py)?.into_any(),
             OFFSET => self.offset.into_pyobject(py)?.into_any(),

@@ -1,0 +1,399 @@
+//! [`Producer`]: the base of `KafkaProducer`.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple};
+
+use super::future::FutureRecordMetadata;
+use super::metadata::Sizes;
+use super::payload::{Header, HeaderObjects, Payload, headers_size};
+use super::serde::{Candidate, Codec, Partitioner};
+use super::settings::Settings;
+use super::{errors, wait};
+use crate::client::{self, Delivery, Outgoing, directory};
+use crate::error::Error;
+
+/// Sends records; any number of threads may share it.
+#[pyclass(subclass, frozen, module = "brokerless._brokerless")]
+pub(super) struct Producer(OnceLock<Open>);
+
+struct Open {
+    client: client::Producer,
+    directory: String,
+    key: Option<Codec>,
+    value: Option<Codec>,
+    partitioner: Option<Partitioner>,
+}
+
+/// What all records of one call share.
+struct Common<'a, 'py> {
+    topic: &'a Bound<'py, PyAny>,
+    topic_name: &'a str,
+    headers: Option<&'a Bound<'py, PyAny>>,
+    encoded_headers: &'a [Header<'a>],
+    partition: Option<i32>,
+    timestamp: Option<i64>,
+}
+
+impl Producer {
+    fn open(&self, py: Python<'_>) -> PyResult<&Open> {
+        self.0.get().ok_or_else(|| errors::illegal_state(py, "the producer is not open"))
+    }
+}
+
+#[pymethods]
+impl Producer {
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn from_python(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        let _ = (args, kwargs); // they are for the subclass's __init__
+        Self(OnceLock::new())
+    }
+
+    fn _open(&self, directory: &str, settings: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = settings.py();
+        let open = Open::new(py, directory, &Settings(settings))?;
+        self.0.set(open).map_err(|_| errors::illegal_state(py, "the producer is open already"))
+    }
+
+    #[getter]
+    fn _closed(&self) -> bool {
+        self.0.get().is_none_or(|open| open.client.is_closed())
+    }
+
+    #[getter]
+    fn _directory(&self, py: Python<'_>) -> PyResult<&str> {
+        Ok(&self.open(py)?.directory)
+    }
+
+    #[pyo3(signature = (topic, value=None, key=None, headers=None, partition=None, timestamp_ms=None))]
+    fn send<'py>(
+        &self,
+        topic: &Bound<'py, PyAny>,
+        value: Option<&Bound<'py, PyAny>>,
+        key: Option<&Bound<'py, PyAny>>,
+        headers: Option<&Bound<'py, PyAny>>,
+        partition: Option<&Bound<'py, PyAny>>,
+        timestamp_ms: Option<i64>,
+    ) -> PyResult<FutureRecordMetadata> {
+        let py = topic.py();
+        let open = self.open(py)?;
+        let objects = HeaderObjects::new(headers)?;
+        let common = Common {
+            topic,
+            topic_name: topic_name(topic)?,
+            headers,
+            encoded_headers: &objects.borrow()?,
+            partition: partition_number(partition)?,
+            timestamp: timestamp_ms,
+        };
+        let none = py.None().into_bound(py);
+        let (delivery, sizes) = open.send(&common, value.unwrap_or(&none), key.unwrap_or(&none))?;
+        Ok(FutureRecordMetadata::new(delivery, sizes))
+    }
+
+    #[pyo3(signature = (topic, values, keys=None, headers=None, partition=None, timestamp_ms=None))]
+    fn send_many<'py>(
+        &self,
+        topic: &Bound<'py, PyAny>,
+        values: &Bound<'py, PyAny>,
+        keys: Option<&Bound<'py, PyAny>>,
+        headers: Option<&Bound<'py, PyAny>>,
+        partition: Option<&Bound<'py, PyAny>>,
+        timestamp_ms: Option<i64>,
+    ) -> PyResult<FutureRecordMetadata> {
+        let py = topic.py();
+        let open = self.open(py)?;
+        let objects = HeaderObjects::new(headers)?;
+        let common = Common {
+            topic,
+            topic_name: topic_name(topic)?,
+            headers,
+            encoded_headers: &objects.borrow()?,
+            partition: partition_number(partition)?,
+            timestamp: timestamp_ms,
+        };
+        open.send_many(&common, values, keys)
+    }
+
+    #[pyo3(signature = (timeout=None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let client = &self.open(py)?.client;
+        let limit = wait::seconds(py, timeout)?;
+        Ok(wait::until(py, limit, |left| client.flush(Some(left)))??)
+    }
+
+    #[pyo3(signature = (timeout=None, null_logger=false))]
+    fn close(&self, py: Python<'_>, timeout: Option<f64>, null_logger: bool) -> PyResult<()> {
+        let _ = null_logger; // nothing is logged here
+        let limit = wait::seconds(py, timeout)?;
+        let Some(open) = self.0.get() else {
+            return Ok(());
+        };
+        let first = !open.client.is_closed();
+        let closed = wait::until(py, limit, |left| open.client.close(Some(left)))?;
+        if first {
+            for codec in [&open.key, &open.value].into_iter().flatten() {
+                codec.close(py)?;
+            }
+        }
+        match closed {
+            // The rest is sent in the background, and the process waits for it at its end.
+            Ok(()) | Err(Error::Timeout { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn partitions_for<'py>(&self, topic: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
+        let py = topic.py();
+        let open = self.open(py)?;
+        let name = topic_name(topic)?;
+        let count = wait::call(py, || open.client.partitions(name))?;
+        PySet::new(py, 0..count)
+    }
+
+    #[pyo3(signature = (raw=false))]
+    fn metrics<'py>(&self, py: Python<'py>, raw: bool) -> PyResult<Bound<'py, PyDict>> {
+        let _ = raw; // there is one form
+        metrics(py, "producer-metrics", self.open(py)?.client.metrics())
+    }
+}
+
+/// The metrics of a client, in one group.
+pub(super) fn metrics<'py>(
+    py: Python<'py>,
+    group: &str,
+    values: Vec<(&'static str, f64)>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let inner = PyDict::new(py);
+    for (name, value) in values {
+        inner.set_item(name, value)?;
+    }
+    let outer = PyDict::new(py);
+    outer.set_item(group, inner)?;
+    Ok(outer)
+}
+
+fn topic_name<'a>(topic: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let name = topic.cast::<PyString>().map_err(|_| {
+        errors::argument_type(topic.py(), format!("the topic must be a str, not {topic:?}"))
+    })?;
+    name.to_str()
+}
+
+fn partition_number(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i32>> {
+    let Some(given) = given else {
+        return Ok(None);
+    };
+    let number: i64 = given.extract()?;
+    match i32::try_from(number) {
+        Ok(number) if number >= 0 => Ok(Some(number)),
+        _ => Err(errors::argument_value(
+            given.py(),
+            format!("partition must be from 0 to {}, not {number}", i32::MAX),
+        )),
+    }
+}
+
+/// Attaches once for the callbacks of many records: a thread that attaches may wait for the one
+/// that sends.
+fn attached(run: &mut dyn FnMut()) {
+    // None: the interpreter is gone, and each callback finds that out.
+    if Python::try_attach(|_| run()).is_none() {
+        run();
+    }
+}
+
+impl Open {
+    fn new(py: Python<'_>, path: &str, settings: &Settings<'_, '_>) -> PyResult<Self> {
+        let config = settings.producer()?;
+        let options = settings.open_options()?;
+        let key = settings.codec("key_serializer", "serialize")?;
+        let value = settings.codec("value_serializer", "serialize")?;
+        let partitioner = match settings.get("partitioner")? {
+            Some(given) => {
+                let cluster = settings.get("cluster")?;
+                let cluster = cluster.unwrap_or_else(|| py.None().into_bound(py));
+                Some(Partitioner::new(&given, cluster)?)
+            }
+            None => None,
+        };
+        let client = wait::call(py, || {
+            let engine = directory::open(Path::new(path), options)?;
+            client::Producer::with_around(engine, config.clone(), Arc::new(attached))
+        })?;
+        Ok(Self { client, directory: path.to_owned(), key, value, partitioner })
+    }
+
+    #[inline]
+    fn send<'py>(
+        &self,
+        common: &Common<'_, 'py>,
+        value: &Bound<'py, PyAny>,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<(Delivery, Sizes)> {
+        let py = value.py();
+        if value.is_none() && key.is_none() {
+            return Err(errors::argument_value(py, "a record needs a key or a value, or both"));
+        }
+        if self.key.is_none() && self.value.is_none() && self.partitioner.is_none() {
+            return self.send_bytes(common, common.partition, value, key);
+        }
+        let key_bytes = common.convert(self.key.as_ref(), key)?;
+        let value_bytes = common.convert(self.value.as_ref(), value)?;
+        let partition = match (common.partition, &self.partitioner) {
+            (None, Some(partitioner)) => {
+                let partitions = wait::call(py, || self.client.partitions(common.topic_name))?;
+                let candidate = Candidate {
+                    topic: common.topic,
+                    key,
+                    key_bytes: &key_bytes,
+                    value,
+                    value_bytes: &value_bytes,
+                };
+                Some(partitioner.pick(&candidate, partitions)?)
+            }
+            (given, _) => given,
+        };
+        self.send_bytes(common, partition, &value_bytes, &key_bytes)
+    }
+
+    #[inline]
+    fn send_bytes<'py>(
+        &self,
+        common: &Common<'_, 'py>,
+        partition: Option<i32>,
+        value: &Bound<'py, PyAny>,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<(Delivery, Sizes)> {
+        let key = Payload::new(key, "key")?;
+        let value = Payload::new(value, "value")?;
+        let record = Outgoing {
+            topic: common.topic_name,
+            partition,
+            timestamp: common.timestamp,
+            key: key.get(),
+            value: value.get(),
+            headers: common.encoded_headers,
+        };
+        let sizes = Sizes {
+            key: key.size(),
+            value: value.size(),
+            headers: headers_size(common.encoded_headers),
+        };
+        let py = common.topic.py();
+        let sent = match self.client.try_send(&record) {
+            Ok(Some(delivery)) => return Ok((delivery, sizes)),
+            Ok(None) => self.send_waiting(py, &record)?,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(delivery) => Ok((delivery, sizes)),
+            Err(error) => Err(refused(py, &record, &error)),
+        }
+    }
+
+    /// Sends with the GIL released, for as long as the buffer is full.
+    #[cold]
+    fn send_waiting(
+        &self,
+        py: Python<'_>,
+        record: &Outgoing<'_>,
+    ) -> PyResult<crate::error::Result<Delivery>> {
+        loop {
+            match py.detach(|| self.client.send(record)) {
+                Err(Error::Interrupted) => py.check_signals()?,
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn send_many<'py>(
+        &self,
+        common: &Common<'_, 'py>,
+        values: &Bound<'py, PyAny>,
+        keys: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<FutureRecordMetadata> {
+        let py = values.py();
+        let none = py.None().into_bound(py);
+        let mut keys = keys.map(PyAnyMethods::try_iter).transpose()?;
+        let mut batches = Batches::default();
+        let mut send = |value: &Bound<'py, PyAny>| -> PyResult<()> {
+            let (delivery, sizes) = match &mut keys {
+                None => self.send(common, value, &none)?,
+                Some(keys) => {
+                    let missing = || errors::argument_value(py, "there are fewer keys than values");
+                    let key = keys.next().ok_or_else(missing)??;
+                    self.send(common, value, &key)?
+                }
+            };
+            batches.add(delivery, sizes);
+            Ok(())
+        };
+        match values.cast_exact::<PyList>() {
+            Ok(list) => list.iter().try_for_each(|value| send(&value))?,
+            Err(_) => values.try_iter()?.try_for_each(|value| send(&value?))?,
+        }
+        batches
+            .into_future()
+            .ok_or_else(|| errors::argument_value(py, "there are no values to send"))
+    }
+}
+
+impl<'py> Common<'_, 'py> {
+    /// A key or value as its serializer makes it.
+    fn convert(
+        &self,
+        codec: Option<&Codec>,
+        data: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let headers = || match self.headers {
+            Some(headers) => Ok(headers.clone()),
+            None => Ok(PyList::empty(data.py()).into_any()),
+        };
+        match codec {
+            Some(codec) => codec.call(self.topic, headers, data),
+            None => Ok(data.clone()),
+        }
+    }
+}
+
+/// The error of a record that was not taken.
+fn refused(py: Python<'_>, record: &Outgoing<'_>, error: &Error) -> PyErr {
+    match (error, record.partition) {
+        (Error::UnknownTopicOrPartition(_), Some(partition)) => errors::argument_value(
+            py,
+            format!("topic {} has no partition {partition}", record.topic),
+        ),
+        _ => errors::exception(py, error),
+    }
+}
+
+/// So many open batches are recognized; one of more is kept twice, which is no harm.
+const LOOK_BACK: usize = 64;
+
+/// One delivery of each batch that the records of one call went to.
+#[derive(Default)]
+struct Batches {
+    deliveries: Vec<Delivery>,
+    last: Option<(Delivery, Sizes)>,
+}
+
+impl Batches {
+    fn add(&mut self, delivery: Delivery, sizes: Sizes) {
+        if let Some((before, _)) = self.last.replace((delivery, sizes))
+            && !self.last.as_ref().is_some_and(|(last, _)| last.same_batch(&before))
+            && !self.deliveries.iter().rev().take(LOOK_BACK).any(|known| known.same_batch(&before))
+        {
+            self.deliveries.push(before);
+        }
+    }
+
+    fn into_future(mut self) -> Option<FutureRecordMetadata> {
+        let (last, sizes) = self.last?;
+        self.deliveries.push(last);
+        Some(FutureRecordMetadata::of_many(self.deliveries, sizes))
+    }
+}

@@ -1,0 +1,97 @@
+//! Waits that a signal interrupts: the GIL is released, and Python's handlers run at once.
+
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use super::errors;
+use crate::error::{Error, Result};
+
+/// The longest wait without a look at Python's signals: one that comes between that look and the
+/// wait, or to another thread, is noticed only then.
+const SLICE: Duration = Duration::from_millis(200);
+
+/// What a longer time is taken for.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Runs `call` without the GIL, and again after signals whose handlers did not raise.
+pub(super) fn call<T: Send>(
+    py: Python<'_>,
+    call: impl Fn() -> Result<T> + Send + Sync,
+) -> PyResult<T> {
+    loop {
+        match py.detach(&call) {
+            Err(Error::Interrupted) => py.check_signals()?,
+            other => return other.map_err(|error| errors::exception(py, &error)),
+        }
+    }
+}
+
+/// Runs `wait` with what is left of `timeout`, in slices, until it gives anything but
+/// [`Error::Timeout`] before the time is up.
+pub(super) fn until<T: Send>(
+    py: Python<'_>,
+    timeout: Option<Duration>,
+    wait: impl Fn(Duration) -> Result<T> + Send + Sync,
+) -> PyResult<Result<T>> {
+    let deadline = Deadline::new(py, timeout)?;
+    loop {
+        let left = deadline.left(py)?;
+        match py.detach(|| wait(left.min(SLICE))) {
+            Err(Error::Interrupted) => {}
+            Err(Error::Timeout { .. }) if left > SLICE => {}
+            Err(Error::Timeout { what, .. }) => {
+                let after = timeout.unwrap_or_default();
+                return Ok(Err(Error::Timeout { what, after }));
+            }
+            other => return Ok(other),
+        }
+        py.check_signals()?;
+    }
+}
+
+/// When a wait ends, by Python's monotonic clock.
+pub(super) struct Deadline(Option<f64>);
+
+impl Deadline {
+    pub(super) fn new(py: Python<'_>, timeout: Option<Duration>) -> PyResult<Self> {
+        Ok(Self(match timeout {
+            Some(timeout) if timeout.is_zero() => Some(0.0),
+            Some(timeout) => Some(monotonic(py)? + timeout.as_secs_f64()),
+            None => None,
+        }))
+    }
+
+    /// The time left; none at the end.
+    pub(super) fn left(&self, py: Python<'_>) -> PyResult<Duration> {
+        Ok(match self.0 {
+            Some(0.0) => Duration::ZERO,
+            Some(end) => Duration::from_secs_f64((end - monotonic(py)?).clamp(0.0, 1e9)),
+            None => FOREVER,
+        })
+    }
+}
+
+fn monotonic(py: Python<'_>) -> PyResult<f64> {
+    static MONOTONIC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    MONOTONIC.import(py, "time", "monotonic")?.call0()?.extract()
+}
+
+/// A timeout in seconds; None waits for as long as it takes.
+pub(super) fn seconds(py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Duration>> {
+    timeout.map(|timeout| duration(py, timeout, 1.0)).transpose()
+}
+
+/// A timeout in milliseconds.
+pub(super) fn millis(py: Python<'_>, timeout: f64) -> PyResult<Duration> {
+    duration(py, timeout, 1000.0)
+}
+
+fn duration(py: Python<'_>, time: f64, units_per_second: f64) -> PyResult<Duration> {
+    if time.is_nan() || time < 0.0 {
+        return Err(errors::argument_value(py, "a timeout must not be negative"));
+    }
+    Ok(Duration::try_from_secs_f64(time / units_per_second)
+        .map_or(FOREVER, |time| time.min(FOREVER)))
+}
