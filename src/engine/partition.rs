@@ -179,7 +179,8 @@ impl Partition {
         if self.shared.read_only {
             return self.recover_alone();
         }
-        self.make_folder()?;
+        let storage = &*self.shared.env.storage;
+        storage.create_dir(&self.dir).at("create", &self.dir)?;
         drop(self.turn()?);
         Ok(())
     }
@@ -193,9 +194,9 @@ impl Partition {
         Ok(())
     }
 
-    fn make_folder(&self) -> Result<()> {
+    /// Writes what a new folder needs beside its log.
+    fn furnish(&self) -> Result<()> {
         let storage = &*self.shared.env.storage;
-        storage.create_dir(&self.dir).at("create", &self.dir)?;
         if topics::write_metadata(storage, &self.dir, self.topic_id)? {
             storage.sync_dir(&self.shared.dir).at("sync", &self.shared.dir)?;
         }
@@ -243,6 +244,7 @@ impl Partition {
             return Err(Error::UnknownTopicOrPartition(self.id.clone()));
         }
         if !self.page.is_valid() {
+            self.furnish()?;
             self.fill()?;
         } else if self.page.intent() {
             self.roll_back()?;
