@@ -15,12 +15,13 @@ mod sync;
 mod topics;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::config::TopicConfig;
 use crate::env::lock::fork_generation;
-use crate::env::{Env, Lock, Mode};
+use crate::env::{Env, Lock, Mode, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::Offsets;
 use crate::log::recovery::Trust;
@@ -72,7 +73,7 @@ impl Engine {
     pub fn open(dir: &Path, options: OpenOptions, env: Env) -> Result<Arc<Self>> {
         let storage = &env.storage;
         if !options.read_only {
-            storage.create_dir(dir).at("create", dir)?;
+            create_dir(&**storage, dir)?;
         }
         if !options.allow_network_fs
             && let Some(kind) = storage.network_file_system(dir).at("stat", dir)?
@@ -317,6 +318,19 @@ impl Engine {
     pub fn doorbell(&self) -> Doorbell {
         self.doorbell.clone()
     }
+}
+
+/// Makes a directory and those above it, whose names survive a crash after `Ok`.
+fn create_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    let is_missing = |dir: &&Path| matches!(storage.list(dir), Err(error) if error.kind() == ErrorKind::NotFound);
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    storage.create_dir(dir).at("create", dir)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        storage.sync_dir(parent).at("sync", parent)?;
+    }
+    Ok(())
 }
 
 /// Closing. What one process appended and did not sync is synced by the last one out.

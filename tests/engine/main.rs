@@ -4,6 +4,7 @@
 
 mod support;
 
+mod faults;
 mod groups;
 mod kafka;
 mod logs;
