@@ -2,22 +2,34 @@
 //! that a process has for a directory.
 
 mod accumulator;
+mod assignment;
+mod consumer;
+mod consumer_metrics;
 mod delivery;
 pub mod directory;
+mod fetcher;
 pub mod fork;
+mod membership;
 mod memory;
+mod offsets;
 pub mod partitioner;
+mod poll;
+mod polled;
 mod producer;
 mod producer_metrics;
 mod registry;
 mod sender;
+mod subscription;
 mod topics;
 
 use std::time::Duration;
 
+pub use consumer::Consumer;
 pub use delivery::{Callback, Delivery, DeliveryResult, RecordMetadata};
+pub use polled::{Polled, Step};
 pub use producer::{Outgoing, Producer};
 pub use sender::Around;
+pub use subscription::Pattern;
 
 pub use crate::engine::{Engine, OpenOptions, TimedOffset};
 pub use crate::record::{Headers, Record};

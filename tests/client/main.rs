@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // In tests, also outside their functions.
 
+mod consumer;
+mod golden;
 mod producer;
 mod shared;

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokerless::client::{Delivery, Outgoing, Producer, RecordMetadata, directory};
-use brokerless::config::ProducerConfig;
+use brokerless::client::{
+    Consumer, Delivery, Outgoing, Polled, Producer, RecordMetadata, Step, directory,
+};
+use brokerless::config::{ConsumerConfig, ProducerConfig};
 use brokerless::engine::{Cursor, Engine, OpenOptions};
 use brokerless::record::Batch;
+use brokerless::types::Durability;
 use brokerless::{IsolationLevel, TopicPartition};
 use tempfile::TempDir;
 
@@ -78,4 +81,72 @@ pub(crate) fn value<'a>(topic: &'a str, value: &'a [u8]) -> Outgoing<'a> {
 
 pub(crate) fn get(delivery: &Delivery) -> RecordMetadata {
     delivery.wait(LONG).unwrap().unwrap()
+}
+
+/// A consumer, and short ways to use it.
+pub(crate) struct Reader(pub(crate) Consumer);
+
+impl World {
+    pub(crate) fn consumer(&self, config: ConsumerConfig) -> Reader {
+        Reader(Consumer::new(self.engine.clone(), config).unwrap())
+    }
+
+    /// Sends values to a partition and waits for them.
+    pub(crate) fn fill(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = u32>) {
+        let acks = Durability::Written;
+        let producer = self.producer(ProducerConfig { acks, ..ProducerConfig::default() });
+        for number in values {
+            let bytes = number.to_be_bytes();
+            let record = Outgoing { partition: Some(partition), ..value(topic, &bytes) };
+            producer.send(&record).unwrap();
+        }
+        producer.close(LONG).unwrap();
+    }
+}
+
+impl Reader {
+    /// The next records: partition, offset, value.
+    pub(crate) fn poll(&self, timeout: Duration, max: usize) -> Vec<(i32, i64, u32)> {
+        loop {
+            match self.0.poll(timeout, max).unwrap() {
+                Step::Records(polled) => return read(&polled),
+                Step::Interrupted | Step::Assigned(_) | Step::Revoked(_) => {}
+            }
+        }
+    }
+
+    pub(crate) fn poll_now(&self) -> Vec<(i32, i64, u32)> {
+        self.poll(Duration::ZERO, 500)
+    }
+
+    /// Polls until there is nothing more.
+    pub(crate) fn drain(&self) -> Vec<(i32, i64, u32)> {
+        let mut all = Vec::new();
+        loop {
+            let some = self.poll_now();
+            if some.is_empty() {
+                return all;
+            }
+            all.extend(some);
+        }
+    }
+}
+
+pub(crate) fn read(polled: &[Polled]) -> Vec<(i32, i64, u32)> {
+    let mut all = Vec::new();
+    for some in polled {
+        let before = all.len();
+        for record in some.records() {
+            let record = record.unwrap();
+            let number = u32::from_be_bytes(record.value.unwrap().try_into().unwrap());
+            all.push((some.topic_partition().partition, record.offset, number));
+        }
+        assert_eq!(all.len() - before, some.len());
+        assert!(all.last().unwrap().1 < some.next_offset());
+    }
+    all
+}
+
+pub(crate) fn tp(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
 }

@@ -1,0 +1,322 @@
+//! The consumer: passive, driven by its user's calls. What is here changes or tells its state;
+//! polling is in `poll`, offsets are in `offsets`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::client::assignment::{Assigned, Assignment, Position, Seek};
+use crate::client::consumer_metrics::ConsumerMetrics;
+use crate::client::membership::Member;
+use crate::client::polled::Polled;
+use crate::client::subscription::{Pattern, Rules, Subscription};
+use crate::config::consumer::{ConsumerConfig, OffsetReset};
+use crate::engine::{Doorbell, Engine, Partition};
+use crate::env::lock;
+use crate::error::{Error, Result};
+use crate::types::TopicPartition;
+
+/// Reads records of a directory's topics.
+///
+/// All methods may be called from any thread; the records of one partition come in order if one
+/// thread polls.
+#[derive(Debug)]
+pub struct Consumer {
+    pub(super) engine: Arc<Engine>,
+    pub(super) config: ConsumerConfig,
+    pub(super) doorbell: Doorbell,
+    pub(super) metrics: ConsumerMetrics,
+    state: Mutex<State>,
+    closed: AtomicBool,
+    fork_generation: u32,
+}
+
+/// What the mutex guards. It is never held in a wait, nor while a user's function runs.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) subscription: Subscription,
+    /// Counts changes of the subscription.
+    pub(super) version: u64,
+    /// The generation of topics that `target` comes from.
+    pub(super) generation: Option<u64>,
+    /// What the subscription came to.
+    pub(super) target: Vec<Target>,
+    /// Whether the assignment is what the target asks for.
+    pub(super) settled: bool,
+    pub(super) assignment: Assignment,
+    pub(super) member: Member,
+    /// When positions are committed next.
+    pub(super) next_commit: Option<Duration>,
+    /// Since when there were not enough bytes.
+    pub(super) waiting_since: Option<Duration>,
+}
+
+/// A partition that is wanted, and whether it exists.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) id: TopicPartition,
+    pub(super) partition: Option<Arc<Partition>>,
+}
+
+impl State {
+    pub(super) fn subscribe(&mut self, subscription: Subscription) {
+        self.subscription = subscription;
+        self.version += 1;
+        self.generation = None;
+        self.settled = false;
+    }
+
+    /// Gives up subscription and assignment.
+    pub(super) fn unsubscribe(&mut self) {
+        self.subscribe(Subscription::None);
+        self.target.clear();
+        self.member.leave();
+        self.assignment.set([]);
+    }
+
+    /// Gives the assigned partitions their engine's handles.
+    pub(super) fn bind(&mut self) {
+        for Target { id, partition } in &self.target {
+            if let Some(assigned) = self.assignment.get_mut(id) {
+                assigned.bind(partition.clone());
+            }
+        }
+    }
+}
+
+impl Consumer {
+    /// A consumer that reads nothing yet.
+    pub fn new(engine: Arc<Engine>, config: ConsumerConfig) -> Result<Self> {
+        config.check()?;
+        Ok(Self {
+            doorbell: engine.doorbell(),
+            engine,
+            config,
+            metrics: ConsumerMetrics::default(),
+            state: Mutex::default(),
+            closed: AtomicBool::new(false),
+            fork_generation: lock::fork_generation(),
+        })
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &ConsumerConfig {
+        &self.config
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.engine.env().clock.monotonic()
+    }
+
+    /// The state, of a consumer that may be used.
+    pub(super) fn state(&self) -> Result<MutexGuard<'_, State>> {
+        if self.fork_generation != lock::fork_generation() {
+            return Err(Error::Forked("consumer"));
+        }
+        if self.is_closed() {
+            return Err(Error::Closed("consumer"));
+        }
+        Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            create: self.config.allow_auto_create_topics && !self.engine.is_read_only(),
+            exclude_internal: self.config.exclude_internal_topics,
+        }
+    }
+
+    /// Reads all partitions of these topics, instead of those subscribed to before; none at all
+    /// is to unsubscribe. The next polls make it so.
+    pub fn subscribe(&self, topics: &[String]) -> Result<()> {
+        if topics.is_empty() {
+            return self.unsubscribe().map(drop);
+        }
+        self.change(Subscription::topics(topics)?)
+    }
+
+    /// Reads all partitions of the topics that match, also of those that are made later.
+    pub fn subscribe_pattern(&self, matches: Pattern) -> Result<()> {
+        self.change(Subscription::Pattern(matches))
+    }
+
+    fn change(&self, subscription: Subscription) -> Result<()> {
+        let mut state = self.state()?;
+        state.subscription.check_change(&subscription)?;
+        state.subscribe(subscription);
+        Ok(())
+    }
+
+    /// Reads these partitions, without sharing them in a group; none at all is to unsubscribe.
+    pub fn assign(&self, partitions: &[TopicPartition]) -> Result<()> {
+        if partitions.is_empty() {
+            return self.unsubscribe().map(drop);
+        }
+        let subscription = Subscription::manual(partitions)?;
+        self.state()?.subscription.check_change(&subscription)?;
+        self.auto_commit_now();
+        self.state()?.subscribe(subscription);
+        self.follow().map(drop)
+    }
+
+    /// Reads nothing more and leaves the group. Gives the partitions that a subscription had
+    /// been assigned.
+    pub fn unsubscribe(&self) -> Result<Vec<TopicPartition>> {
+        drop(self.state()?);
+        self.auto_commit_now();
+        let mut state = self.state()?;
+        let automatic = state.subscription.is_automatic();
+        let revoked = if automatic { state.assignment.ids() } else { Vec::new() };
+        state.unsubscribe();
+        Ok(revoked)
+    }
+
+    /// The topics subscribed to, by name; for a pattern those that match.
+    pub fn subscription(&self) -> Vec<String> {
+        let Ok(state) = self.state() else { return Vec::new() };
+        match &state.subscription {
+            Subscription::Topics(topics) => topics.iter().cloned().collect(),
+            Subscription::Pattern(_) => {
+                let names = state.target.iter().map(|target| target.id.topic.to_string());
+                let mut names: Vec<_> = names.collect();
+                names.dedup();
+                names
+            }
+            Subscription::None | Subscription::Manual(_) => Vec::new(),
+        }
+    }
+
+    /// The partitions assigned, sorted; none once it is closed.
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.state().map_or_else(|_| Vec::new(), |state| state.assignment.ids())
+    }
+
+    /// Polls give no records of these partitions until [`resume`](Self::resume). What was read of
+    /// them is kept.
+    pub fn pause(&self, partitions: &[TopicPartition]) -> Result<()> {
+        self.each(partitions, |assigned| assigned.paused = true)
+    }
+
+    /// Undoes [`pause`](Self::pause).
+    pub fn resume(&self, partitions: &[TopicPartition]) -> Result<()> {
+        self.each(partitions, |assigned| assigned.paused = false)
+    }
+
+    /// The partitions that are paused, sorted.
+    pub fn paused(&self) -> Vec<TopicPartition> {
+        let Ok(state) = self.state() else { return Vec::new() };
+        let paused = state.assignment.iter().filter(|assigned| assigned.paused);
+        paused.map(|assigned| assigned.id.clone()).collect()
+    }
+
+    /// Makes `offset` the next one that a poll gives.
+    pub fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {
+        if offset < 0 {
+            return Err(Error::InvalidArgument(format!("offset {offset}: it is never negative")));
+        }
+        let position = Position { offset, leader_epoch: -1 };
+        self.state()?.assignment.need(partition)?.seek(Ok(position));
+        Ok(())
+    }
+
+    /// Goes to the first record; of all assigned partitions if none is named.
+    pub fn seek_to_beginning(&self, partitions: &[TopicPartition]) -> Result<()> {
+        self.seek_by(partitions, OffsetReset::Earliest)
+    }
+
+    /// Goes behind the last record; of all assigned partitions if none is named.
+    pub fn seek_to_end(&self, partitions: &[TopicPartition]) -> Result<()> {
+        self.seek_by(partitions, OffsetReset::Latest)
+    }
+
+    fn seek_by(&self, partitions: &[TopicPartition], rule: OffsetReset) -> Result<()> {
+        let all = if partitions.is_empty() { self.assignment() } else { partitions.to_vec() };
+        self.each(&all, |assigned| assigned.seek(Err(Seek::Reset(rule))))
+    }
+
+    /// Changes the state of these partitions, or of none if one is not assigned.
+    fn each(&self, partitions: &[TopicPartition], change: impl Fn(&mut Assigned)) -> Result<()> {
+        let mut state = self.state()?;
+        for partition in partitions {
+            state.assignment.need(partition)?;
+        }
+        for partition in partitions {
+            change(state.assignment.need(partition)?);
+        }
+        Ok(())
+    }
+
+    /// After [`poll_ahead`](Self::poll_ahead): the user has everything of `polled` below `offset`.
+    /// Nothing happens if the partition was revoked or sought since.
+    pub fn consumed(&self, polled: &Polled, offset: i64) {
+        let Ok(mut state) = self.state() else { return };
+        let Some(assigned) = state.assignment.get_mut(&polled.topic_partition) else { return };
+        if assigned.fetch.as_ref().is_some_and(|fetch| fetch.stamp() == polled.stamp) {
+            let leader_epoch = polled.leader_epoch().unwrap_or(-1);
+            assigned.position = Ok(Position { offset, leader_epoch });
+        }
+    }
+
+    /// Whether records of `polled` may still be given to the user: the partition is assigned, not
+    /// paused, and was not sought since.
+    pub fn is_current(&self, polled: &Polled) -> bool {
+        let Ok(state) = self.state() else { return false };
+        state.assignment.get(&polled.topic_partition).is_some_and(|assigned| {
+            let fetch = assigned.fetch.as_ref();
+            !assigned.paused && fetch.is_some_and(|fetch| fetch.stamp() == polled.stamp)
+        })
+    }
+
+    /// The log end offset when the partition was last read.
+    pub fn highwater(&self, partition: &TopicPartition) -> Result<Option<i64>> {
+        Ok(self.state()?.assignment.need(partition)?.highwater)
+    }
+
+    /// How many offsets there are from the position to the end; `None` without a position.
+    pub fn lag(&self, partition: &TopicPartition) -> Result<Option<i64>> {
+        let (handle, position) = {
+            let mut state = self.state()?;
+            let assigned = state.assignment.need(partition)?;
+            (assigned.partition.clone(), assigned.position)
+        };
+        let (Some(handle), Ok(position)) = (handle, position) else { return Ok(None) };
+        Ok(Some((self.end_of(&handle)? - position.offset).max(0)))
+    }
+
+    /// The names of all topics; Kafka's own only if the settings want them.
+    pub fn topics(&self) -> Result<Vec<String>> {
+        drop(self.state()?);
+        let topics = self.engine.topics()?;
+        let shown = topics.iter().filter(|t| !(t.internal && self.config.exclude_internal_topics));
+        Ok(shown.map(|topic| topic.name.to_string()).collect())
+    }
+
+    /// How many partitions a topic has, if there is such a topic.
+    pub fn partitions_for(&self, topic: &str) -> Result<Option<i32>> {
+        drop(self.state()?);
+        Ok(self.engine.topic(topic)?.map(|topic| topic.partition_count()))
+    }
+
+    /// What the consumer counts, by Kafka's names.
+    pub fn metrics(&self) -> Vec<(&'static str, f64)> {
+        self.metrics.values()
+    }
+
+    /// Ends the consumer: commits its positions if `autocommit` and the settings say so, leaves
+    /// the group and ends a poll of another thread. It is closed also after an error.
+    pub fn close(&self, autocommit: bool) -> Result<()> {
+        if self.fork_generation != lock::fork_generation() || self.is_closed() {
+            return Ok(());
+        }
+        let committed = if autocommit { self.auto_commit_positions() } else { Ok(()) };
+        self.closed.store(true, Ordering::SeqCst);
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).unsubscribe();
+        self.doorbell.ring();
+        committed
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+}

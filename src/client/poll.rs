@@ -1,0 +1,189 @@
+//! Polling: follow the topics, commit when it is time, find positions, take records, or sleep.
+
+use std::time::Duration;
+
+use crate::client::assignment::Budget;
+use crate::client::consumer::{Consumer, State, Target};
+use crate::client::membership::Plan;
+use crate::client::polled::{Polled, Step};
+use crate::client::subscription::Subscription;
+use crate::env::wake::Woken;
+use crate::error::{Error, Result};
+
+/// What looking for records came to.
+enum Looked {
+    Found(Vec<Polled>),
+    /// A position was lost; look again when it was found anew.
+    Again,
+    /// Nothing yet; look again at that time at the latest.
+    Nothing(Option<Duration>),
+}
+
+impl Consumer {
+    /// Gives records, at most `max_records`, as soon as there are any, or none after `timeout`.
+    /// Their partitions' positions move behind them.
+    ///
+    /// Any other step is to be answered with another call. An error that is about one partition
+    /// comes again until the user seeks past it.
+    pub fn poll(&self, timeout: Duration, max_records: usize) -> Result<Step> {
+        self.step(timeout, max_records, false)
+    }
+
+    /// Like [`poll`](Self::poll), but positions stay until [`consumed`](Self::consumed) moves them.
+    /// Records that were not consumed when the next poll comes are given again.
+    pub fn poll_ahead(&self, timeout: Duration, max_records: usize) -> Result<Step> {
+        self.step(timeout, max_records, true)
+    }
+
+    fn step(&self, timeout: Duration, max_records: usize, ahead: bool) -> Result<Step> {
+        if max_records == 0 {
+            return Err(Error::InvalidArgument("max_records: it must be positive".into()));
+        }
+        let deadline = self.now().saturating_add(timeout);
+        self.state()?.assignment.rewind();
+        let mut watching = false;
+        loop {
+            if let Some(step) = self.follow()? {
+                return Ok(step);
+            }
+            self.auto_commit()?;
+            self.find_positions()?;
+            let seen = self.doorbell.value();
+            if watching {
+                self.watch()?;
+            }
+            let until = match self.look(max_records, ahead)? {
+                Looked::Found(polled) => return Ok(Step::Records(polled)),
+                Looked::Again => continue,
+                Looked::Nothing(until) => until.map_or(deadline, |until| until.min(deadline)),
+            };
+            let now = self.now();
+            if now >= deadline {
+                return Ok(Step::Records(Vec::new()));
+            }
+            // The first time round without the doorbell: watching costs the appenders a call.
+            if watching && self.doorbell.wait(seen, until.saturating_sub(now)) == Woken::Interrupted
+            {
+                return Ok(Step::Interrupted);
+            }
+            watching = true;
+        }
+    }
+
+    /// Asks for a ring when something is appended to what may be read.
+    fn watch(&self) -> Result<()> {
+        let state = self.state()?;
+        for assigned in state.assignment.iter().filter(|assigned| !assigned.paused) {
+            if let Some(partition) = &assigned.partition {
+                self.doorbell.watch(partition);
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&self, max_records: usize, ahead: bool) -> Result<Looked> {
+        let mut state = self.state()?;
+        if let Some(until) = self.wait_for_bytes(&mut state) {
+            return Ok(Looked::Nothing(Some(until)));
+        }
+        let bytes = self.config.fetch_max_bytes.max(1);
+        let mut budget = Budget { records: max_records, bytes, ahead };
+        let taken = state.assignment.take(&mut budget, &self.config)?;
+        if !taken.polled.is_empty() {
+            state.waiting_since = None;
+            self.metrics.took(&taken.polled, bytes - budget.bytes);
+            return Ok(Looked::Found(taken.polled));
+        }
+        Ok(if taken.reset { Looked::Again } else { Looked::Nothing(None) })
+    }
+
+    /// Until when to wait because there are fewer bytes than `fetch_min_bytes`; `None` once there
+    /// are enough or `fetch_max_wait` is over.
+    fn wait_for_bytes(&self, state: &mut State) -> Option<Duration> {
+        if self.config.fetch_min_bytes <= 1 {
+            return None;
+        }
+        if state.assignment.fill(&self.config) >= self.config.fetch_min_bytes {
+            return None;
+        }
+        let now = self.now();
+        let until = *state.waiting_since.get_or_insert(now) + self.config.fetch_max_wait;
+        if now < until {
+            return Some(until);
+        }
+        state.waiting_since = None;
+        None
+    }
+
+    /// Makes the assignment what subscription and topics ask for, one step at a time.
+    pub(super) fn follow(&self) -> Result<Option<Step>> {
+        self.update_target()?;
+        let mut state = self.state()?;
+        if state.settled {
+            return Ok(None);
+        }
+        if !state.subscription.is_automatic() {
+            state.settled = true;
+            let ids: Vec<_> = state.target.iter().map(|target| target.id.clone()).collect();
+            state.assignment.set(ids);
+            state.bind();
+            return Ok(None);
+        }
+        if let Some(group) = self.group().filter(|_| !self.engine.is_read_only()) {
+            state.member.join(&self.engine, group)?;
+        }
+        let target: Vec<_> = state.target.iter().map(|target| target.id.clone()).collect();
+        let plan = state.member.plan(&state.assignment.ids(), &target);
+        state.member.done(&plan);
+        match plan {
+            Plan::Stay => {
+                state.settled = true;
+                state.bind();
+                Ok(None)
+            }
+            Plan::Assign(partitions) => {
+                state.settled = true;
+                state.assignment.set(partitions.iter().cloned());
+                state.bind();
+                Ok(Some(Step::Assigned(partitions)))
+            }
+            Plan::Revoke(partitions) => {
+                drop(state);
+                self.auto_commit_now();
+                Ok(Some(Step::Revoked(partitions)))
+            }
+        }
+    }
+
+    /// Looks at the topics if they, or the subscription, changed. No lock is held meanwhile: the
+    /// pattern is the user's function.
+    fn update_target(&self) -> Result<()> {
+        loop {
+            let generation = self.engine.topics_generation();
+            let (subscription, version) = {
+                let state = self.state()?;
+                if state.generation == Some(generation) {
+                    return Ok(());
+                }
+                (state.subscription.clone(), state.version)
+            };
+            let target = self.find_target(&subscription)?;
+            let mut state = self.state()?;
+            if state.version == version {
+                state.target = target;
+                state.generation = Some(generation);
+                state.settled = false;
+            }
+        }
+    }
+
+    fn find_target(&self, subscription: &Subscription) -> Result<Vec<Target>> {
+        let ids = subscription.partitions(&self.engine, self.rules())?;
+        let bound = ids.into_iter().map(|id| match self.engine.partition(&id) {
+            Ok(partition) => Ok(Target { id, partition: Some(partition) }),
+            Err(Error::UnknownTopicOrPartition(_)) => Ok(Target { id, partition: None }),
+            Err(error) => Err(error),
+        });
+        bound.collect()
+    }
+}
