@@ -86,8 +86,9 @@ impl Storage for Disk {
         if words == 0 || !position.is_multiple_of(MAP_UNIT) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        let bytes = (words as u64).checked_mul(8).ok_or(io::ErrorKind::InvalidInput)?;
         let file = regular(open(path, OFlags::RDWR | OFlags::CREATE)?)?;
-        allocate(&file, position, words as u64 * 8)?;
+        allocate(&file, position, bytes)?;
         map::file(&file, position, words)
     }
 
@@ -261,7 +262,12 @@ fn append_zeros(file: &fs::File, end: u64) -> io::Result<()> {
 /// FUSE is not among them: most of what it serves is local.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn network_kind(stat: &rustix::fs::StatFs) -> Option<&'static str> {
-    Some(match stat.f_type as u32 {
+    network_magic(stat.f_type as u32)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn network_magic(magic: u32) -> Option<&'static str> {
+    Some(match magic {
         0x0000_6969 => "nfs",
         0x0000_517b => "smb",
         0xff53_4d42 => "cifs",
@@ -295,3 +301,6 @@ fn boot_id() -> String {
 fn boot_id() -> String {
     super::syscall::boot_session()
 }
+
+#[cfg(test)]
+mod tests;
