@@ -18,7 +18,7 @@
 //!     writer.kill();
 //! }
 //! ```
-#![allow(dead_code)] // each test binary takes what it needs
+#![allow(dead_code, unused_imports)] // each test binary takes what it needs
 
 mod deadline;
 mod process;
