@@ -60,13 +60,19 @@ const GZIP_REFUSES: Corruption = Corruption::Compressed("gzip");
 
 fn gunzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Corruption> {
     let mut out = Vec::with_capacity(gzip_size_hint(bytes).min(limit));
+    gunzip_into(&mut out, bytes, limit)?;
+    Ok(out)
+}
+
+/// Stops one byte beyond the limit.
+fn gunzip_into(out: &mut Vec<u8>, bytes: &[u8], limit: usize) -> Result<(), Corruption> {
     let most = (limit as u64).saturating_add(1);
     let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(most);
-    decoder.read_to_end(&mut out).map_err(|_| GZIP_REFUSES)?;
-    match out.len() {
+    let size = decoder.read_to_end(out).map_err(|_| GZIP_REFUSES)?;
+    match size {
         0 if bytes.is_empty() => Err(GZIP_REFUSES),
-        size if size > limit => Err(Corruption::TooLarge { limit }),
-        _ => Ok(out),
+        _ if size > limit => Err(Corruption::TooLarge { limit }),
+        _ => Ok(()),
     }
 }
 
@@ -157,6 +163,16 @@ mod tests {
 
             assert_eq!(result, Err(Corruption::TooLarge { limit: 1 << 20 }), "{codec:?}");
         }
+    }
+
+    #[test]
+    fn gzip_stops_right_behind_the_limit() {
+        let packed = compressed(Compression::Gzip, None, &vec![0; 1 << 20]);
+        let mut out = Vec::new();
+
+        let result = gunzip_into(&mut out, &packed, 100);
+
+        assert_eq!((result, out.len()), (Err(Corruption::TooLarge { limit: 100 }), 101));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::error::Corruption;
 /// A record's headers: names, not unique, each with a value or none.
 ///
 /// They were checked when the record was read, so going through them cannot fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
     /// The encoded headers, without their count.
     bytes: &'a [u8],
@@ -54,6 +54,15 @@ impl<'a> Headers<'a> {
         HeadersIter { headers: *self }
     }
 }
+
+/// By names and values: one header can be encoded in more than one way.
+impl PartialEq for Headers<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers<'_> {}
 
 impl<'a> IntoIterator for Headers<'a> {
     type Item = (&'a str, Option<&'a [u8]>);
@@ -113,4 +122,21 @@ pub(crate) fn field<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Corrup
     };
     *bytes = rest;
     Ok(Some(field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_equal_however_they_are_encoded() {
+        // One header "h" without a value, whose length is -1, then -2, then 0 for an empty one.
+        let [null, also_null, empty] = [1, 3, 0].map(|length| [2, 2, b'h', length]);
+        let [null, also_null, empty] =
+            [&null, &also_null, &empty].map(|bytes| Headers::parse(bytes).unwrap());
+
+        assert_eq!(null, also_null);
+        assert_ne!(null, empty);
+        assert_ne!(null, Headers::default());
+    }
 }

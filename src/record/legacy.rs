@@ -225,9 +225,11 @@ mod tests {
     #[test]
     fn offsets_within_magic_0_are_absolute() {
         let inner = [message(7, 0, None, b"a"), message(9, 0, None, b"b")];
-        let set = message(9, 1, None, &gzipped(&inner));
+        for outer in [8, 9, 12] {
+            let set = message(outer, 1, None, &gzipped(&inner));
 
-        assert_eq!(read(set).unwrap(), [(7, -1, b"a".to_vec()), (9, -1, b"b".to_vec())]);
+            assert_eq!(read(set).unwrap(), [(7, -1, b"a".to_vec()), (9, -1, b"b".to_vec())]);
+        }
     }
 
     #[test]

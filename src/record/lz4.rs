@@ -251,6 +251,14 @@ mod tests {
     }
 
     #[test]
+    fn stored_blocks_count_towards_the_limit() {
+        let frame = stored(0x60, &[], &[b"abc", b"de"], &[]);
+        let result = decompress(&frame, 4, HeaderChecksum::Checked);
+
+        assert_eq!(result, Err(Corruption::TooLarge { limit: 4 }));
+    }
+
+    #[test]
     fn a_linked_block_refers_to_the_one_before() {
         let mut frame = stored(0x40, &[], &[b"0123456789abcdef"], &[]);
         frame.truncate(frame.len() - 4);

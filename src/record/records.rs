@@ -230,6 +230,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_read_behind_an_error() {
+        let mut batch = builder_of_three().finish().unwrap();
+        // The first header count, at the end of a record of 17 bytes.
+        batch[61 + 16] = 1;
+
+        let batch = Batch::decode(batch.into(), 0).unwrap();
+        let mut records = batch.records();
+
+        assert_eq!(records.next(), Some(Err(Corruption::Length(-1))));
+        assert_eq!(records.next(), None);
+    }
+
+    #[test]
     fn a_count_that_does_not_fit_the_records_is_an_error() {
         for (count, found) in [(2, 3), (4, 3)] {
             let mut batch = builder_of_three().finish().unwrap();

@@ -123,6 +123,10 @@ mod tests {
         // A length of 2^32 - 1 in front of three bytes.
         let raw = [0xff, 0xff, 0xff, 0xff, 0x0f, 0x08, b'a', b'b', b'c'];
 
-        assert_eq!(decompress(&raw, usize::MAX), Err(REFUSED));
+        let mut out = Vec::new();
+        let result = decompress_block(&raw, &mut out, usize::MAX);
+
+        assert_eq!(result, Err(REFUSED));
+        assert!(out.capacity() < 1_000, "{}", out.capacity());
     }
 }
