@@ -134,7 +134,9 @@ fn eight_writers_on(partition_count: i32, batches: usize) {
     while readers.iter().map(|reader| reader.next_offset).sum::<i64>() < expected {
         assert!(!deadline.is_over(), "the reader waits in vain");
         let seen = doorbell.value();
-        readers.iter().for_each(|reader| doorbell.watch(&reader.partition));
+        for reader in &readers {
+            doorbell.watch(&reader.partition);
+        }
         readers.iter_mut().for_each(Reader::read);
         doorbell.wait(seen, Duration::from_millis(100));
     }
