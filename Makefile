@@ -61,7 +61,8 @@ fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
 	    cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(SECONDS); \
 	done
 
-interop: venv ## Kafka's own tools and broker beside ours (needs Java)
+interop: venv ## Kafka's own tools and broker beside ours (needs Java and Maven)
+	$(BIN)/python -m pip install --quiet --requirement tests/interop/requirements.txt
 	$(BIN)/python tests/interop/run.py $(ARGS)
 
 venv: .venv/installed ## the virtual environment, with the package in it

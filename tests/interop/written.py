@@ -60,7 +60,7 @@ def shape(number: int) -> Record:
 def sent(topic: str) -> list[list[Record]]:
     """What `write` sends to each partition of a topic, in order."""
     count, _ = TOPICS[topic]
-    numbers = 0 if topic == "empty" else 150 if topic.startswith("rolled") else 90
+    numbers = 0 if topic == "empty" else 400 if topic.startswith("rolled") else 90
     return [[shape(n) for n in range(numbers) if n % count == one] for one in range(count)]
 
 
