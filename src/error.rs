@@ -204,6 +204,14 @@ pub enum Error {
         /// The newest this version knows.
         known: u32,
     },
+    /// A directory that this user, or nobody, may write to.
+    #[error("{} cannot be written to: {source}; get the right to write, or open it read-only", path.display())]
+    NotWritable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A network file system, where locks and shared memory do not hold.
     #[error("{} is on {kind}, a network file system, where locks and shared memory do not hold between machines; use a local disk", path.display())]
     NetworkFileSystem {

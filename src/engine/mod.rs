@@ -71,18 +71,16 @@ pub struct Engine {
 impl Engine {
     /// Opens the directory, made if there is none (unless read-only).
     pub fn open(dir: &Path, options: OpenOptions, env: Env) -> Result<Arc<Self>> {
-        let storage = &env.storage;
-        if !options.read_only {
-            create_dir(&**storage, dir)?;
-        }
-        if !options.allow_network_fs
-            && let Some(kind) = storage.network_file_system(dir).at("stat", dir)?
-        {
-            return Err(Error::NetworkFileSystem { path: dir.to_owned(), kind });
-        }
         if options.read_only {
+            check_network(dir, options, &env)?;
             return Self::inspect(dir, env);
         }
+        Self::open_to_write(dir, options, env).map_err(|error| not_writable(dir, error))
+    }
+
+    fn open_to_write(dir: &Path, options: OpenOptions, env: Env) -> Result<Arc<Self>> {
+        create_dir(&*env.storage, dir)?;
+        check_network(dir, options, &env)?;
         let Attached { root, control, first } = Root::attach(dir, &env)?;
         if first {
             let topics = Topics::survey(&*env.storage, dir, &control)?;
@@ -317,6 +315,30 @@ impl Engine {
     /// What this process's readers wait on.
     pub fn doorbell(&self) -> Doorbell {
         self.doorbell.clone()
+    }
+}
+
+fn check_network(dir: &Path, options: OpenOptions, env: &Env) -> Result<()> {
+    if options.allow_network_fs {
+        return Ok(());
+    }
+    match env.storage.network_file_system(dir).at("stat", dir)? {
+        Some(kind) => Err(Error::NetworkFileSystem { path: dir.to_owned(), kind }),
+        None => Ok(()),
+    }
+}
+
+fn not_writable(dir: &Path, error: Error) -> Error {
+    match error {
+        Error::Io { source, .. }
+            if matches!(
+                source.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            Error::NotWritable { path: dir.to_owned(), source }
+        }
+        other => other,
     }
 }
 

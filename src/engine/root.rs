@@ -47,30 +47,39 @@ pub(crate) struct Attached {
 impl Root {
     /// Opens `dir`, which exists, for writing.
     pub(crate) fn attach(dir: &Path, env: &Env) -> Result<Attached> {
-        let storage = &env.storage;
-        check_format(&**storage, dir)?;
-        let path = dir.join(LOCK);
-        let lock = storage.lock_record(&path).at("open", &path)?;
-        let root = Self { env: env.clone(), dir: dir.to_owned(), lock };
+        check_format(&*env.storage, dir)?;
         let deadline = env.clock.monotonic() + PATIENCE;
         loop {
-            if root.take(Mode::Exclusive)? {
-                let control = root.begin()?;
-                return Ok(Attached { root, control, first: true });
-            }
-            if root.take(Mode::Shared)? {
-                if let Some(control) = Control::open(storage, dir)? {
-                    return Ok(Attached { root, control, first: false });
-                }
-                root.lock.release().at("unlock", &path)?;
-            } else if root.lock.holder().at("lock", &path)?.is_some() {
-                return Err(Error::HeldByBroker(dir.to_owned()));
+            let path = dir.join(LOCK);
+            let lock = env.storage.lock_record(&path).at("open", &path)?;
+            let root = Self { env: env.clone(), dir: dir.to_owned(), lock };
+            if let Some(attached) = root.enter()? {
+                return Ok(attached);
             }
             if env.clock.monotonic() > deadline {
                 return Err(Error::Timeout { what: "opening the directory", after: PATIENCE });
             }
             pause();
         }
+    }
+
+    /// Takes the lock alone or with others; `None` while somebody else has it alone.
+    fn enter(self) -> Result<Option<Attached>> {
+        let path = self.dir.join(LOCK);
+        let first = self.take(Mode::Exclusive)?;
+        if !first && !self.take(Mode::Shared)? {
+            if self.lock.holder().at("lock", &path)?.is_some() {
+                return Err(Error::HeldByBroker(self.dir));
+            }
+            return Ok(None);
+        }
+        // A broker removes the file when it stops: the lock must be on the one others will find.
+        if !self.lock.is_current().at("stat", &path)? {
+            return Ok(None);
+        }
+        let control =
+            if first { Some(self.begin()?) } else { Control::open(&self.env.storage, &self.dir)? };
+        Ok(control.map(|control| Attached { root: self, control, first }))
     }
 
     fn take(&self, mode: Mode) -> Result<bool> {

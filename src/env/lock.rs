@@ -108,6 +108,16 @@ impl Locked {
         self.file().map(fs::File::as_fd)
     }
 
+    /// Whether the path still leads to the file.
+    fn is_current(&self) -> io::Result<bool> {
+        let locked = self.file()?.metadata()?;
+        match fs::symlink_metadata(&self.path) {
+            Ok(named) => Ok((named.dev(), named.ino()) == (locked.dev(), locked.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether the lock is this process's to give back. A child that was forked behind our back
     /// (without [`after_fork_in_child`]) must not end its parent's lock.
     fn is_ours(&self) -> bool {
@@ -172,12 +182,7 @@ impl Lock for Flock {
     }
 
     fn is_current(&self) -> io::Result<bool> {
-        let locked = self.0.file()?.metadata()?;
-        match fs::symlink_metadata(&self.0.path) {
-            Ok(named) => Ok((named.dev(), named.ino()) == (locked.dev(), locked.ino())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.0.is_current()
     }
 }
 
@@ -216,6 +221,10 @@ impl RecordLock for OfdLock {
 
     fn holder(&self) -> io::Result<Option<u32>> {
         syscall::record_lock_holder(self.0.fd()?)
+    }
+
+    fn is_current(&self) -> io::Result<bool> {
+        self.0.is_current()
     }
 }
 

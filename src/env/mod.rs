@@ -162,6 +162,8 @@ pub trait RecordLock: Debug + Send + Sync {
     fn release(&self) -> io::Result<()>;
     /// The id of a process that holds a classic (Java's) record lock in the way, if one is known.
     fn holder(&self) -> io::Result<Option<u32>>;
+    /// Whether the path it was made for still leads to the file that is locked.
+    fn is_current(&self) -> io::Result<bool>;
 }
 
 /// Shared memory, seen only as atomics.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::Env;
-use brokerless::env::mem::{MemDisk, Repeat};
+use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, TopicPartition};
 
@@ -139,12 +139,7 @@ fn a_failed_sync_stops_every_process_until_the_directory_is_opened_again() {
     first.sync(appended.end_offset).unwrap();
     let appended = first.append(&mut batch_at(1, &["1"])).unwrap();
 
-    disk.fail_call(
-        brokerless::env::mem::Call::SyncData,
-        1,
-        std::io::ErrorKind::Other,
-        Repeat::Once,
-    );
+    disk.fail_call(Call::SyncData, 1, std::io::ErrorKind::Other, Repeat::Once);
     let failed = first.sync(appended.end_offset);
 
     assert!(matches!(failed, Err(Error::Poisoned(_))), "{failed:?}");
@@ -186,4 +181,15 @@ fn a_brokers_lock_and_a_network_disk_are_refused() {
     assert!(open(disk.env()).is_ok());
     disk.set_network_file_system(Some("nfs"));
     assert!(matches!(open(disk.env()), Err(Error::NetworkFileSystem { kind: "nfs", .. })));
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_says_so() {
+    let disk = MemDisk::new();
+    drop(open(disk.env()).unwrap());
+    disk.fail_call(Call::Lock, 1, std::io::ErrorKind::ReadOnlyFilesystem, Repeat::Once);
+
+    let refused = open(disk.env());
+
+    assert!(matches!(refused, Err(Error::NotWritable { .. })), "{refused:?}");
 }

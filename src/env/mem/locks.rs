@@ -136,6 +136,17 @@ impl MemLock {
     }
 }
 
+impl MemLock {
+    fn is_named(&self) -> io::Result<bool> {
+        let world = self.disk.world();
+        self.check(&world)?;
+        match world.find(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            found => Ok(found? == self.node),
+        }
+    }
+}
+
 impl Lock for MemLock {
     fn acquire(&self, mode: Mode) -> io::Result<()> {
         let mut world = self.disk.begin(Call::Acquire)?;
@@ -162,12 +173,7 @@ impl Lock for MemLock {
     }
 
     fn is_current(&self) -> io::Result<bool> {
-        let world = self.disk.world();
-        self.check(&world)?;
-        match world.find(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            found => Ok(found? == self.node),
-        }
+        self.is_named()
     }
 }
 
@@ -183,6 +189,10 @@ impl RecordLock for MemLock {
 
     fn holder(&self) -> io::Result<Option<u32>> {
         Ok(self.disk.world().locks.classic_holder(self.node))
+    }
+
+    fn is_current(&self) -> io::Result<bool> {
+        self.is_named()
     }
 }
 
