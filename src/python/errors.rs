@@ -14,6 +14,7 @@ fn class_name(error: &Error) -> &'static str {
         | Error::Replaced { .. }
         | Error::HeldByBroker(_)
         | Error::NetworkFileSystem { .. }
+        | Error::NotWritable { .. }
         | Error::ReadOnly(_) => "KafkaStorageError",
         Error::CorruptRecord { .. } => "CorruptRecordError",
         Error::RecordTooLarge { .. } => "MessageSizeTooLargeError",
