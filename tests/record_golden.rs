@@ -5,10 +5,13 @@
 
 mod golden;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use brokerless::record::{Batch, BatchBuilder, BatchInfo, Record, stamp, verify};
 use brokerless::types::{Compression, TimestampType};
+use bytes::Bytes;
 
 use crate::golden::{batches, folder, names};
 
@@ -139,4 +142,33 @@ fn every_golden_batch_compressed_anew_reads_the_same() {
             }
         }
     }
+}
+
+/// The segments below `folder`.
+fn segments(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let logs = files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "log"));
+    logs.chain(folders.iter().flat_map(|folder| segments(folder))).collect()
+}
+
+#[test]
+fn every_batch_that_a_kafka_broker_wrote_verifies_and_decodes() {
+    let kafka = folder().with_file_name("kafka");
+    let mut magics = BTreeSet::new();
+    for path in ["clean", "old"].iter().flat_map(|name| segments(&kafka.join(name))) {
+        let mut log = Bytes::from(std::fs::read(&path).unwrap());
+        while !log.is_empty() {
+            let info = BatchInfo::parse(&log).unwrap();
+            let bytes = log.split_to(info.size);
+
+            assert_eq!(verify(&bytes), Ok(info), "{}", path.display());
+            let batch = Batch::decode(bytes, LIMIT).unwrap();
+            let read = batch.records().collect::<Result<Vec<_>, _>>();
+
+            assert_eq!(read.map(|records| records.len()), Ok(batch.count()), "{}", path.display());
+            magics.insert(info.magic);
+        }
+    }
+    assert_eq!(magics, BTreeSet::from([0, 1, 2]));
 }
