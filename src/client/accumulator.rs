@@ -221,15 +221,18 @@ impl Accumulator {
         limits.check(&slot.id, record, HEADER + size)?;
         let fits =
             batches.open.as_ref().is_some_and(|open| open.builder.len() + size <= limits.full);
+        // What the open batch took from memory, and has not filled yet.
+        let open = batches.open.as_ref().filter(|_| fits);
+        let room = open.map_or(0, |open| open.reserved.saturating_sub(open.builder.len()));
         let need = if fits { size } else { HEADER + size };
-        if !self.memory.take(need) {
+        let Some(taken) = self.memory.take_for(need, room) else {
             return Ok(Attempt::NoMemory);
-        }
+        };
         if !fits {
             self.open(slot, &mut batches, sender, now());
         }
         let open = batches.open.as_mut().expect("a batch is open: it was, or was just opened");
-        open.reserved += need;
+        open.reserved += taken;
         let before = open.builder.len();
         let index = open.builder.append(timestamp, record.key, record.value, record.headers);
         // It need not linger any more.

@@ -7,6 +7,9 @@ use std::sync::{Mutex, PoisonError};
 const SPARE_BUFFERS: usize = 8;
 const SPARE_BYTES: usize = 1 << 20;
 
+/// What is taken at once, where memory is plentiful.
+const STEP: usize = 4096;
+
 /// A number of bytes that is lent and given back.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -37,8 +40,20 @@ impl Memory {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Makes sure that there are `need` bytes beside the `room` that was taken before and is not
+    /// used yet. Gives how many it took: some more than needed, to be asked less often.
+    pub(super) fn take_for(&self, need: usize, room: usize) -> Option<usize> {
+        if need <= room {
+            return Some(0);
+        }
+        let least = need - room;
+        let ample = least.max(STEP);
+        let steps = if ample < self.limit / 8 { [ample, least] } else { [least, least] };
+        steps.into_iter().find(|&bytes| self.take(bytes))
+    }
+
     /// Takes `bytes` if there are so many.
-    pub(super) fn take(&self, bytes: usize) -> bool {
+    fn take(&self, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let fits = before.saturating_add(bytes) <= self.limit;
         if !fits {
@@ -114,6 +129,18 @@ mod tests {
         assert!(memory.take(40));
         memory.give_back(60);
         assert!(memory.take(60));
+    }
+
+    #[test]
+    fn memory_is_taken_in_steps_while_it_is_plentiful() {
+        let memory = Memory::new(100_000);
+
+        assert_eq!(memory.take_for(100, 0), Some(STEP));
+        assert_eq!(memory.take_for(100, 100), Some(0));
+        assert!(memory.take(100_000 - STEP - 150));
+        assert_eq!(memory.take_for(150, 50), Some(100));
+        assert_eq!(memory.take_for(100, 0), None);
+        assert_eq!(Memory::new(1_000).take_for(100, 0), Some(100));
     }
 
     #[test]

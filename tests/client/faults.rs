@@ -1,0 +1,186 @@
+//! Producers and consumers on a disk that fails.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brokerless::Error;
+use brokerless::client::{Consumer, Delivery, DeliveryResult, Producer, Step};
+use brokerless::config::{ConsumerConfig, OffsetReset, ProducerConfig};
+use brokerless::engine::{Engine, OpenOptions};
+use brokerless::env::clock::SystemClock;
+use brokerless::env::mem::{Call, MemDisk, Repeat};
+use brokerless::env::{Env, Mode, Storage};
+use brokerless::types::Durability;
+
+use crate::shared::{LONG, get, read, tp, value};
+
+const DIR: &str = "/data";
+
+fn open(disk: &MemDisk) -> Result<Arc<Engine>, Error> {
+    let env = Env { storage: Arc::new(disk.clone()), clock: Arc::new(SystemClock) };
+    Engine::open(Path::new(DIR), OpenOptions::default(), env)
+}
+
+/// A topic `t` of one partition, with one record in it.
+fn started() -> (MemDisk, Arc<Engine>) {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    engine.create_topic("t", Some(1), &[]).unwrap();
+    send(&producer(&engine, Durability::Durable), 0).unwrap();
+    (disk, engine)
+}
+
+fn producer(engine: &Arc<Engine>, acks: Durability) -> Producer {
+    let config = ProducerConfig { acks, ..ProducerConfig::default() };
+    Producer::new(engine.clone(), config).unwrap()
+}
+
+fn send(producer: &Producer, number: u32) -> DeliveryResult {
+    let delivery = producer.send(&value("t", &number.to_be_bytes()));
+    delivery.map_err(Arc::new).and_then(|delivery| delivery.wait(LONG).unwrap())
+}
+
+/// All records, by a new process.
+fn numbers(disk: &MemDisk) -> Vec<u32> {
+    let config =
+        ConsumerConfig { auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() };
+    let consumer = Consumer::new(open(&disk.process()).unwrap(), config).unwrap();
+    consumer.assign(&[tp(0)]).unwrap();
+    let mut all = Vec::new();
+    loop {
+        let Step::Records(polled) = consumer.poll(Duration::ZERO, 3).unwrap() else { panic!() };
+        if polled.is_empty() {
+            return all;
+        }
+        all.extend(read(&polled).iter().map(|record| record.2));
+    }
+}
+
+#[test]
+fn a_full_disk_fails_the_delivery_and_nothing_else() {
+    let (disk, engine) = started();
+    let producer = producer(&engine, Durability::Written);
+
+    disk.fail_call(Call::Write, 1, ErrorKind::StorageFull, Repeat::Forever);
+    let failed = send(&producer, 1);
+    disk.heal();
+    let sent = send(&producer, 2);
+
+    assert!(matches!(*failed.unwrap_err(), Error::Io { .. }));
+    assert_eq!(sent.unwrap().offset, 1);
+    assert_eq!(numbers(&disk), [0, 2]);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged_any_more() {
+    let (disk, engine) = started();
+    let producer = producer(&engine, Durability::Durable);
+
+    disk.fail_call(Call::SyncData, 1, ErrorKind::Other, Repeat::Once);
+
+    assert!(send(&producer, 1).is_err());
+    assert!(send(&producer, 2).is_err());
+    assert!(producer.flush(LONG).is_ok());
+}
+
+#[test]
+fn whatever_call_fails_every_delivery_is_decided_and_told_truly() {
+    for n in 1.. {
+        let (disk, engine) = started();
+        let producer = producer(&engine, Durability::Written);
+        let before = disk.calls();
+        disk.fail(n, ErrorKind::Other, Repeat::Once);
+
+        let sent: Vec<u32> = (1..6).filter(|&number| send(&producer, number).is_ok()).collect();
+
+        let calls = disk.calls() - before;
+        disk.heal();
+        producer.close(LONG).unwrap();
+        let found = numbers(&disk);
+        let told: Vec<u32> = std::iter::once(0).chain(sent).collect();
+        assert_eq!(found, told, "call {n}");
+        if n > calls {
+            return;
+        }
+    }
+}
+
+#[test]
+fn the_death_of_the_disk_decides_all_deliveries() {
+    let (disk, engine) = started();
+    let linger = Duration::from_millis(20);
+    let config = ProducerConfig { linger, ..ProducerConfig::default() };
+    let producer = Producer::new(engine, config).unwrap();
+    let sent: Vec<_> =
+        (1..100_u32).map(|n| producer.send(&value("t", &n.to_be_bytes())).unwrap()).collect();
+
+    disk.kill();
+
+    assert!(sent.iter().all(|delivery| delivery.wait(LONG).is_ok()));
+}
+
+/// A partition that nobody can append to until the guard's lock is released.
+struct Stuck(Box<dyn brokerless::env::Lock>);
+
+impl Stuck {
+    fn new(disk: &MemDisk) -> Self {
+        let lock = disk.process().lock(&Path::new(DIR).join("t-0")).unwrap();
+        lock.acquire(Mode::Exclusive).unwrap();
+        Self(lock)
+    }
+
+    fn end(self) {
+        self.0.release().unwrap();
+    }
+}
+
+#[test]
+fn send_waits_for_memory_as_long_as_it_may() {
+    let (disk, engine) = started();
+    let stuck = Stuck::new(&disk);
+    let (buffer_memory, max_block) = (3_000, Duration::from_millis(40));
+    let config = ProducerConfig { buffer_memory, max_block, ..ProducerConfig::default() };
+    let producer = Producer::new(engine, config).unwrap();
+    let big = [1; 1_000];
+
+    let mut sent: Vec<Delivery> = Vec::new();
+    let error = loop {
+        match producer.send(&value("t", &big)) {
+            Ok(delivery) => sent.push(delivery),
+            Err(error) => break error,
+        }
+    };
+    let flush = producer.flush(Some(Duration::from_millis(10)));
+    let close = producer.close(Some(Duration::from_millis(10)));
+    stuck.end();
+
+    assert!(matches!(error, Error::Timeout { after, .. } if after == max_block), "{error}");
+    assert!(matches!(flush, Err(Error::Timeout { .. })));
+    assert!(matches!(close, Err(Error::Timeout { .. })));
+    assert!((1..=3).contains(&sent.len()));
+    for delivery in &sent {
+        get(delivery);
+    }
+    producer.close(LONG).unwrap();
+}
+
+#[test]
+fn a_batch_that_waited_too_long_fails() {
+    let (disk, engine) = started();
+    let stuck = Stuck::new(&disk);
+    let delivery_timeout = Duration::from_millis(30);
+    let config = ProducerConfig { delivery_timeout, ..ProducerConfig::default() };
+    let producer = Producer::new(engine, config).unwrap();
+
+    let under_way = producer.send(&value("t", &1_u32.to_be_bytes())).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    let late = producer.send(&value("t", &2_u32.to_be_bytes())).unwrap();
+    std::thread::sleep(Duration::from_millis(60));
+    stuck.end();
+
+    get(&under_way);
+    assert!(matches!(*late.wait(LONG).unwrap().unwrap_err(), Error::Timeout { .. }));
+    assert_eq!(numbers(&disk), [0, 1]);
+}
