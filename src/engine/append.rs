@@ -164,6 +164,7 @@ impl Partition {
         let storage = &self.shared.env.storage;
         self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;
         Segment::create(storage, &self.dir, tail.end_offset)?;
+        self.sync_names()?;
         let next =
             Tail { last_stable_offset: tail.last_stable_offset, ..Tail::empty(tail.end_offset) };
         self.page.publish(&next);

@@ -34,6 +34,7 @@ const DELETED: usize = 33;
 const FIRST_OF: usize = 34;
 const FIRST_TIMESTAMP: usize = 35;
 const RECOVERED_BEFORE: usize = 36;
+const UNNAMED: usize = 37;
 
 /// One partition's page in a map.
 #[derive(Clone, Debug)]
@@ -71,6 +72,7 @@ impl Page {
         store(FIRST_UNSTABLE, found.first_unstable_offset.unwrap_or(-1));
         store(PRODUCERS, i64::from(found.has_producers));
         store(SYNCED, found.synced_offset);
+        store(UNNAMED, i64::from(!found.names_synced));
         self.publish(&found.tail);
         store(VALID, 1);
     }
@@ -166,6 +168,15 @@ impl Page {
     pub(crate) fn set_first_timestamp(&self, base: i64, timestamp: Timestamp) {
         self.word(FIRST_TIMESTAMP).store(timestamp as u64, Ordering::Release);
         self.word(FIRST_OF).store((base + 1) as u64, Ordering::Release);
+    }
+
+    /// Whether a crash may still take the names of the log's files.
+    pub(crate) fn is_unnamed(&self) -> bool {
+        self.signed(UNNAMED) != 0
+    }
+
+    pub(crate) fn set_named(&self) {
+        self.word(UNNAMED).store(0, Ordering::Release);
     }
 
     /// Everything below this offset is on the disk.

@@ -194,15 +194,6 @@ impl Partition {
         Ok(())
     }
 
-    /// Writes what a new folder needs beside its log.
-    fn furnish(&self) -> Result<()> {
-        let storage = &*self.shared.env.storage;
-        if topics::write_metadata(storage, &self.dir, self.topic_id)? {
-            storage.sync_dir(&self.shared.dir).at("sync", &self.shared.dir)?;
-        }
-        Ok(())
-    }
-
     fn fill(&self) -> Result<()> {
         let found = self.recover_log()?;
         self.segments.clear();
@@ -244,7 +235,7 @@ impl Partition {
             return Err(Error::UnknownTopicOrPartition(self.id.clone()));
         }
         if !self.page.is_valid() {
-            self.furnish()?;
+            topics::write_metadata(&*self.shared.env.storage, &self.dir, self.topic_id)?;
             self.fill()?;
         } else if self.page.intent() {
             self.roll_back()?;

@@ -63,12 +63,22 @@ impl Partition {
     /// before the active one were synced when they were sealed.
     fn sync_published(&self) -> Result<()> {
         let tail = self.page.tail();
+        if self.page.is_unnamed() {
+            self.sync_names()?;
+        }
         if self.page.synced_offset() < tail.end_offset {
             let active = self.segments.get(tail.segment_base)?;
             self.sync_segment(&active)?;
         }
         self.page.set_synced(tail.end_offset);
         wake::wake_all(self.page.sync_sequence());
+        Ok(())
+    }
+
+    /// Makes the names of the partition's files survive a crash.
+    pub(crate) fn sync_names(&self) -> Result<()> {
+        self.shared.env.storage.sync_dir(&self.dir).at("sync", &self.dir)?;
+        self.page.set_named();
         Ok(())
     }
 

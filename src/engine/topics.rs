@@ -208,14 +208,14 @@ fn id_in(storage: &dyn Storage, dir: &Path, topic: &str) -> Result<Id> {
 }
 
 /// Writes the topic's id into a partition's folder (Kafka's `PartitionMetadataFile`), unless it is
-/// there; tells whether it was not.
-pub(crate) fn write_metadata(storage: &dyn Storage, dir: &Path, id: Id) -> Result<bool> {
+/// there. A crash may take it: the list of topics has it too.
+pub(crate) fn write_metadata(storage: &dyn Storage, dir: &Path, id: Id) -> Result<()> {
     let path = dir.join(files::PARTITION_METADATA);
-    if files::read(storage, &path)?.is_some_and(|bytes| !bytes.is_empty()) {
-        return Ok(false);
+    let text = format!("version: 0\ntopic_id: {id}");
+    if files::read(storage, &path)?.is_some_and(|bytes| bytes == text.as_bytes()) {
+        return Ok(());
     }
-    files::replace(storage, &path, format!("version: 0\ntopic_id: {id}").as_bytes())?;
-    Ok(true)
+    files::put(storage, &path, text.as_bytes())
 }
 
 #[cfg(test)]

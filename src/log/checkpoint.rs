@@ -24,9 +24,18 @@ impl LeaderEpochs {
         Ok(Self(lines.iter().map_while(entry).collect()))
     }
 
+    /// Replaces the file.
     pub(crate) fn write(&self, storage: &dyn Storage, dir: &Path) -> Result<()> {
-        let lines = self.0.iter().map(|(epoch, offset)| format!("{epoch} {offset}"));
-        replace(storage, &dir.join(files::LEADER_EPOCHS), lines)
+        files::replace(storage, &dir.join(files::LEADER_EPOCHS), self.text().as_bytes())
+    }
+
+    /// Writes the file of a log without records, which a crash may take.
+    pub(crate) fn write_first(&self, storage: &dyn Storage, dir: &Path) -> Result<()> {
+        files::put(storage, &dir.join(files::LEADER_EPOCHS), self.text().as_bytes())
+    }
+
+    fn text(&self) -> String {
+        text(self.0.iter().map(|(epoch, offset)| format!("{epoch} {offset}")))
     }
 
     /// The newest epoch.
@@ -59,7 +68,7 @@ pub(crate) fn read_offsets(storage: &dyn Storage, path: &Path) -> Result<Offsets
 pub(crate) fn write_offsets(storage: &dyn Storage, path: &Path, offsets: &Offsets) -> Result<()> {
     let line =
         |(id, offset): (&TopicPartition, &i64)| format!("{} {} {offset}", id.topic, id.partition);
-    replace(storage, path, offsets.iter().map(line))
+    files::replace(storage, path, text(offsets.iter().map(line)).as_bytes())
 }
 
 fn lines(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
@@ -73,16 +82,12 @@ fn lines(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
     Ok(if whole { entries } else { Vec::new() })
 }
 
-fn replace(
-    storage: &dyn Storage,
-    path: &Path,
-    lines: impl ExactSizeIterator<Item = String>,
-) -> Result<()> {
+fn text(lines: impl ExactSizeIterator<Item = String>) -> String {
     let mut text = format!("0\n{}\n", lines.len());
     for line in lines {
         writeln!(text, "{line}").expect("a string takes any text");
     }
-    files::replace(storage, path, text.as_bytes())
+    text
 }
 
 #[cfg(test)]

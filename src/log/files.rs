@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::env::{Access, File, Storage};
 use crate::error::{At, Result};
@@ -56,20 +57,33 @@ fn whole(file: &dyn File) -> io::Result<Vec<u8>> {
 /// Replaces a small file in one step: after `Ok` the new content survives a crash, after `Err` or
 /// a crash before that either the old or the new is there, whole.
 pub(crate) fn replace(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
-    write_new(storage, &temporary, bytes)?;
+    let temporary = temporary(path);
+    let file = write_new(storage, &temporary, bytes)?;
+    file.sync_data().at("sync", &temporary)?;
     storage.rename(&temporary, path).at("rename", path)?;
     let dir = path.parent().expect("a file of a data directory has a folder");
     storage.sync_dir(dir).at("sync", dir)
 }
 
-fn write_new(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<()> {
+/// Replaces a small file in one step for those who read it. A crash may leave it empty or without
+/// its name: only for what can be made again.
+pub(crate) fn put(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = temporary(path);
+    write_new(storage, &temporary, bytes)?;
+    storage.rename(&temporary, path).at("rename", path)
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
+}
+
+fn write_new(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<Arc<dyn File>> {
     let file = storage.open(path, Access::Write).at("open", path)?;
     file.set_len(0).at("truncate", path)?;
     file.write_at(0, bytes).at("write", path)?;
-    file.sync_data().at("sync", path)
+    Ok(file)
 }
 
 /// Removes a file; that it is not there is no error.

@@ -58,6 +58,8 @@ pub(crate) struct Recovered {
     pub(crate) leader_epoch: i32,
     /// Everything below it is on the disk.
     pub(crate) synced_offset: i64,
+    /// Whether the names of its files survive a crash.
+    pub(crate) names_synced: bool,
     /// Where the oldest open transaction begins.
     pub(crate) first_unstable_offset: Option<i64>,
     /// Whether idempotent or transactional producers have written to it.
@@ -93,7 +95,7 @@ fn create(site: &Site<'_>) -> Result<Recovered> {
     let mut epochs = LeaderEpochs::default();
     epochs.begin(0, base);
     if site.writable {
-        epochs.write(&**site.storage, site.dir)?;
+        epochs.write_first(&**site.storage, site.dir)?;
         Segment::create(site.storage, site.dir, base)?;
     }
     Ok(Recovered {
@@ -101,6 +103,7 @@ fn create(site: &Site<'_>) -> Result<Recovered> {
         log_start_offset: base,
         leader_epoch: 0,
         synced_offset: base,
+        names_synced: false,
         first_unstable_offset: None,
         has_producers: false,
         aborted: Vec::new(),
@@ -168,6 +171,8 @@ fn finish(
         log_start_offset: site.log_start_offset.max(bases[0]).min(tail.end_offset),
         leader_epoch,
         synced_offset,
+        // A new log may have been closed, or its processes killed, before anybody synced it.
+        names_synced: trust == Trust::Machine,
         first_unstable_offset: transactions.first_unstable_offset,
         has_producers: transactions.has_producers,
         aborted: transactions.aborted,

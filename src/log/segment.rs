@@ -70,13 +70,12 @@ impl Segment {
         })
     }
 
-    /// Makes an empty segment, whose name survives a crash after `Ok`.
+    /// Makes an empty segment. Its name survives a crash when the folder was synced.
     pub(crate) fn create(storage: &Arc<dyn Storage>, dir: &Path, base_offset: i64) -> Result<Self> {
         let segment = Self::open_as(storage, dir, base_offset, Access::Write, Access::Write)?;
         segment.log.set_len(0).at("truncate", &segment.path)?;
         segment.index.truncate(0)?;
         segment.times.truncate(0)?;
-        storage.sync_dir(dir).at("sync", dir)?;
         Ok(segment)
     }
 
