@@ -162,7 +162,7 @@ impl Slot {
         let mut batches = self.lock();
         into.extend(batches.full.drain(..));
         let open = batches.open.as_ref()?;
-        let at = open.opened + due.linger;
+        let at = open.opened.saturating_add(due.linger);
         if due.all || at <= due.now || open.builder.len() >= batches.limits.ready {
             into.extend(batches.open.take());
             return None;

@@ -124,10 +124,13 @@ impl BatchState {
             }
             return Ok(());
         };
+        if sender.is_forked() {
+            return Err(Error::Forked("producer"));
+        }
         if Working::on(&sender) {
             return self.wait_inside_callback();
         }
-        let deadline = timeout.map(|timeout| sender.now() + timeout);
+        let deadline = timeout.map(|timeout| sender.now().saturating_add(timeout));
         sender.help();
         while !self.is_settled() {
             let left = deadline.map(|deadline| deadline.saturating_sub(sender.now()));

@@ -174,7 +174,7 @@ impl Consumer {
         let now = self.now();
         {
             let mut state = self.state()?;
-            let next = now + self.config.auto_commit_interval;
+            let next = now.saturating_add(self.config.auto_commit_interval);
             if *state.next_commit.get_or_insert(next) > now {
                 return Ok(());
             }

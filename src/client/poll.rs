@@ -107,7 +107,8 @@ impl Consumer {
             return None;
         }
         let now = self.now();
-        let until = *state.waiting_since.get_or_insert(now) + self.config.fetch_max_wait;
+        let until =
+            state.waiting_since.get_or_insert(now).saturating_add(self.config.fetch_max_wait);
         if now < until {
             return Some(until);
         }

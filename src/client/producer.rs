@@ -110,7 +110,7 @@ impl Producer {
     /// Waits for memory, as long as `max_block`.
     fn send_with_patience(&self, record: &Outgoing<'_>) -> Result<Delivery> {
         let after = self.sender.config.max_block;
-        let deadline = self.sender.now() + after;
+        let deadline = self.sender.now().saturating_add(after);
         let waiter = self.sender.accumulator.memory.wait();
         loop {
             let seen = waiter.word().load(std::sync::atomic::Ordering::SeqCst);

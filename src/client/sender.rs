@@ -161,7 +161,7 @@ impl Sender {
         if Working::on(self) {
             return Err(Error::IllegalState("flush in a delivery callback would wait for itself"));
         }
-        let deadline = timeout.map(|timeout| self.now() + timeout);
+        let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
         let _pressure = Flushing::begin(self);
         for slot in self.slots() {
             let Some(state) = slot.unsettled() else { continue };
@@ -187,7 +187,7 @@ impl Sender {
     pub(super) fn wait_for_end(&self, timeout: Option<Duration>) -> Result<()> {
         const FOREVER: Duration = Duration::from_secs(3_600);
 
-        let deadline = timeout.map(|timeout| self.now() + timeout);
+        let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
         while self.ended.load(Ordering::Acquire) == 0 {
             let left = deadline.map_or(FOREVER, |deadline| deadline.saturating_sub(self.now()));
             if left.is_zero() {

@@ -513,3 +513,63 @@ fn transaction(world: &World, producer_id: i64, numbers: &[u32], end: ControlTyp
     append(world, transactional(producer_id, numbers));
     append(world, marker(producer_id, end));
 }
+
+#[test]
+fn a_damaged_batch_is_named_and_can_be_passed() {
+    let world = World::with_topic("t", 1, &[]);
+    for number in 0..3 {
+        world.fill("t", 0, [number]);
+    }
+    let path = world.path().join("t-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let size = bytes.len() / 3;
+    bytes[2 * size - 3] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let reader = assigned(&world, earliest(), &[0]);
+
+    assert_eq!(reader.poll_now(), [(0, 0, 0)]);
+    for _ in 0..2 {
+        let error = reader.0.poll(SECOND, 500).unwrap_err();
+        let Error::CorruptRecord { path: found, position, .. } = error else { panic!("{error}") };
+        assert_eq!((found, position), (path.clone(), size as u64));
+    }
+    reader.0.seek(&tp(0), 2).unwrap();
+    assert_eq!(reader.poll_now(), [(0, 2, 2)]);
+
+    let trusting = ConsumerConfig { check_crcs: false, ..earliest() };
+    assert_eq!(assigned(&world, trusting, &[0]).drain().len(), 3);
+}
+
+#[test]
+fn a_group_reads_on_in_another_process_of_its_directory() {
+    let world = filled(1, 10);
+    let reader = world.consumer(in_group("g"));
+    reader.0.subscribe(&topics(&["t"])).unwrap();
+    assert_eq!(reader.poll(SECOND, 6).len(), 6);
+    reader.0.close(true).unwrap();
+    drop(reader);
+
+    let world = world.reopened();
+    let reader = world.consumer(in_group("g"));
+    reader.0.subscribe(&topics(&["t"])).unwrap();
+
+    assert_eq!(reader.drain().first(), Some(&(0, 6, 6)));
+}
+
+#[test]
+fn leaving_a_subscription_gives_its_partitions_back() {
+    let world = filled(2, 1);
+    let reader = world.consumer(in_group("g"));
+    reader.0.subscribe(&topics(&["t"])).unwrap();
+    reader.drain();
+
+    assert_eq!(reader.0.unsubscribe().unwrap(), [tp(0), tp(1)]);
+
+    assert_eq!((reader.0.assignment(), reader.0.subscription()), (vec![], vec![]));
+    assert_eq!(reader.poll_now(), []);
+    let other = world.consumer(in_group("g"));
+    other.0.subscribe(&topics(&["t"])).unwrap();
+    other.drain();
+    reader.0.assign(&[tp(1)]).unwrap();
+    assert_eq!(reader.0.position(&tp(1)).unwrap(), 1);
+}

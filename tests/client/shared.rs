@@ -1,5 +1,6 @@
 //! A directory, and the ways the tests look into it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +19,26 @@ pub(crate) const LONG: Option<Duration> = Some(Duration::from_secs(20));
 /// A directory with an engine on it.
 pub(crate) struct World {
     pub(crate) engine: Arc<Engine>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let engine = directory::open(dir.path(), OpenOptions::default()).unwrap();
-        Self { engine, _dir: dir }
+        Self { engine, dir }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The directory closed and opened again.
+    pub(crate) fn reopened(self) -> Self {
+        let Self { engine, dir } = self;
+        drop(engine);
+        let engine = directory::open(dir.path(), OpenOptions::default()).unwrap();
+        Self { engine, dir }
     }
 
     pub(crate) fn with_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) -> Self {
