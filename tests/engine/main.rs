@@ -4,6 +4,7 @@
 
 mod support;
 
+mod damage;
 mod faults;
 mod groups;
 mod kafka;
