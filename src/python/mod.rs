@@ -1,17 +1,21 @@
 //! The module `brokerless._brokerless`: conversions between Python and Rust, and nothing else.
 
-#![allow(dead_code)] // the consumer comes next
-
 mod admin;
+mod arguments;
 mod callback;
+mod consumer;
 mod errors;
 mod future;
+mod iteration;
+mod listener;
 mod metadata;
 mod named;
 mod payload;
+mod polled;
 mod producer;
 mod record;
 mod serde;
+mod session;
 mod settings;
 mod structs;
 mod wait;
@@ -31,6 +35,8 @@ mod _brokerless {
 
     #[pymodule_export]
     use super::admin::Admin;
+    #[pymodule_export]
+    use super::consumer::Consumer;
     #[pymodule_export]
     use super::future::FutureRecordMetadata;
     #[pymodule_export]

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// The longest wait without a look at Python's signals: one that comes between that look and the
 /// wait, or to another thread, is noticed only then.
-const SLICE: Duration = Duration::from_millis(200);
+const SLICE: Duration = Duration::from_millis(100);
 
 /// What a longer time is taken for.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);

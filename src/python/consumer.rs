@@ -1,0 +1,388 @@
+//! [`Consumer`]: the base of `KafkaConsumer`.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PySet, PyTuple};
+
+use super::listener::{Listener, Pattern};
+use super::producer::metrics;
+use super::record::ConsumerRecord;
+use super::session::Session;
+use super::settings::Settings;
+use super::{arguments, errors, structs, wait};
+use crate::client;
+use crate::error::{Error, Result};
+use crate::types::{OffsetAndMetadata, TopicPartition};
+
+/// Reads records; one thread uses it at a time.
+#[pyclass(subclass, frozen, module = "brokerless._brokerless")]
+pub(super) struct Consumer(OnceLock<Session>);
+
+impl Consumer {
+    fn open(&self, py: Python<'_>) -> PyResult<&Session> {
+        self.0.get().ok_or_else(|| errors::illegal_state(py, "the consumer is not open"))
+    }
+
+    /// For calls that look at positions, or change them.
+    fn settled(&self, py: Python<'_>) -> PyResult<&Session> {
+        let open = self.open(py)?;
+        open.iteration().settle(&open.client);
+        Ok(open)
+    }
+
+    /// For calls after which records in hand may be stale.
+    fn touch(&self, py: Python<'_>) -> PyResult<&Session> {
+        let open = self.settled(py)?;
+        open.touched.store(true, Ordering::Relaxed);
+        Ok(open)
+    }
+}
+
+#[pymethods]
+impl Consumer {
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn from_python(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        let _ = (args, kwargs); // they are for the subclass's __init__
+        Self(OnceLock::new())
+    }
+
+    fn _open(&self, directory: &str, settings: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = settings.py();
+        let open = Session::new(py, directory, &Settings(settings))?;
+        self.0.set(open).map_err(|_| errors::illegal_state(py, "the consumer is open already"))
+    }
+
+    #[getter]
+    fn _closed(&self) -> bool {
+        self.0.get().is_none_or(|open| open.client.is_closed())
+    }
+
+    #[getter]
+    fn _directory(&self, py: Python<'_>) -> PyResult<&str> {
+        Ok(&self.open(py)?.directory)
+    }
+
+    #[pyo3(
+        signature = (topics=None, pattern=None, listener=None),
+        text_signature = "($self, topics=(), pattern=None, listener=None)"
+    )]
+    fn subscribe(
+        &self,
+        py: Python<'_>,
+        topics: Option<&Bound<'_, PyAny>>,
+        pattern: Option<&Bound<'_, PyAny>>,
+        listener: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let open = self.touch(py)?;
+        let topics = topics.map_or_else(|| Ok(Vec::new()), arguments::topic_names)?;
+        let listener = listener.map(|given| Listener::new(given).map(Arc::new)).transpose()?;
+        match (topics.is_empty(), pattern) {
+            (true, None) => {
+                return Err(PyValueError::new_err("subscribe needs topics or a pattern"));
+            }
+            (false, Some(_)) => {
+                return Err(errors::illegal_state(
+                    py,
+                    "subscribe takes topics or a pattern, not both",
+                ));
+            }
+            (false, None) => wait::call(py, || open.client.subscribe(&topics))?,
+            (true, Some(pattern)) => {
+                let pattern = Arc::new(Pattern::new(pattern)?);
+                wait::call(py, || {
+                    let pattern = Arc::clone(&pattern);
+                    open.client.subscribe_pattern(Arc::new(move |topic| pattern.matches(topic)))
+                })?;
+            }
+        }
+        open.set_listener(listener);
+        Ok(())
+    }
+
+    fn unsubscribe(&self, py: Python<'_>) -> PyResult<()> {
+        let open = self.touch(py)?;
+        let revoked = wait::call(py, || open.client.unsubscribe())?;
+        if !revoked.is_empty() {
+            open.tell_revoked(py, &revoked)?;
+        }
+        open.set_listener(None);
+        Ok(())
+    }
+
+    fn subscription<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PySet>>> {
+        let topics = self.open(py)?.client.subscription();
+        if topics.is_empty() { Ok(None) } else { PySet::new(py, topics).map(Some) }
+    }
+
+    fn assign(&self, partitions: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = partitions.py();
+        let open = self.touch(py)?;
+        let partitions = structs::to_partitions(partitions)?;
+        wait::call(py, || open.client.assign(&partitions))
+    }
+
+    fn assignment<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
+        let open = self.open(py)?;
+        open.set_of(py, &open.client.assignment())
+    }
+
+    #[pyo3(
+        signature = (timeout_ms=0.0, max_records=None, update_offsets=true),
+        text_signature = "($self, timeout_ms=0, max_records=None, update_offsets=True)"
+    )]
+    fn poll<'py>(
+        &self,
+        py: Python<'py>,
+        timeout_ms: f64,
+        max_records: Option<&Bound<'py, PyAny>>,
+        update_offsets: bool,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let open = self.open(py)?;
+        let timeout = wait::millis(py, timeout_ms)?;
+        let max_records =
+            arguments::max_records(max_records, open.client.config().max_poll_records)?;
+        if open.client.is_closed() {
+            return Err(Error::Closed("consumer").into());
+        }
+        drop(open.drain_iteration());
+        open.raise_failed(py)?;
+        let ahead = !update_offsets;
+        match open.wait_for_records(py, Some(timeout), max_records, ahead)? {
+            Some(polled) => open.to_dict(py, &polled),
+            None => Ok(PyDict::new(py)), // closed by another thread
+        }
+    }
+
+    fn __iter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<ConsumerRecord>>> {
+        self.open(py)?.next(py)
+    }
+
+    fn seek(&self, partition: &Bound<'_, PyAny>, offset: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = partition.py();
+        let open = self.touch(py)?;
+        let partition = structs::to_partition(partition)?;
+        let offset =
+            offset.extract::<i64>().ok().filter(|&offset| offset >= 0).ok_or_else(|| {
+                errors::argument_value(py, format!("an offset is an int from 0, not {offset:?}"))
+            })?;
+        sought(py, || open.client.seek(&partition, offset))
+    }
+
+    #[pyo3(signature = (*partitions))]
+    fn seek_to_beginning(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let open = self.touch(partitions.py())?;
+        let list = these_or_all(&open.client, partitions)?;
+        sought(partitions.py(), || open.client.seek_to_beginning(&list))
+    }
+
+    #[pyo3(signature = (*partitions))]
+    fn seek_to_end(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let open = self.touch(partitions.py())?;
+        let list = these_or_all(&open.client, partitions)?;
+        sought(partitions.py(), || open.client.seek_to_end(&list))
+    }
+
+    #[pyo3(signature = (partition, timeout_ms=None))]
+    fn position(
+        &self,
+        partition: &Bound<'_, PyAny>,
+        timeout_ms: Option<f64>,
+    ) -> PyResult<Option<i64>> {
+        let _ = timeout_ms; // no call to a broker can take long
+        let open = self.settled(partition.py())?;
+        let partition_ = structs::to_partition(partition)?;
+        wait::call(partition.py(), || open.client.position(&partition_)).map(Some)
+    }
+
+    fn highwater(&self, partition: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+        let open = self.open(partition.py())?;
+        let partition_ = structs::to_partition(partition)?;
+        wait::call(partition.py(), || open.client.highwater(&partition_))
+    }
+
+    #[pyo3(signature = (partition, metadata=false, timeout_ms=None))]
+    fn committed<'py>(
+        &self,
+        partition: &Bound<'py, PyAny>,
+        metadata: bool,
+        timeout_ms: Option<f64>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let _ = timeout_ms;
+        let py = partition.py();
+        let open = self.open(py)?;
+        let partition = structs::to_partition(partition)?;
+        let committed = wait::call(py, || open.client.committed(&partition))?;
+        committed
+            .map(|committed| {
+                if metadata {
+                    structs::from_offset(py, &committed)
+                } else {
+                    Ok(committed.offset.into_pyobject(py)?.into_any())
+                }
+            })
+            .transpose()
+    }
+
+    #[pyo3(signature = (offsets=None, timeout_ms=None))]
+    fn commit(
+        &self,
+        py: Python<'_>,
+        offsets: Option<&Bound<'_, PyAny>>,
+        timeout_ms: Option<f64>,
+    ) -> PyResult<()> {
+        let _ = timeout_ms;
+        let open = self.settled(py)?;
+        let offsets = offsets.map(arguments::offsets).transpose()?;
+        wait::call(py, || open.client.commit(offsets.as_deref())).map(drop)
+    }
+
+    fn _consumed<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let open = self.settled(py)?;
+        let offsets = PyDict::new(py);
+        for partition in open.client.assignment() {
+            let position = wait::call(py, || open.client.position(&partition))?;
+            let offset =
+                OffsetAndMetadata { offset: position, metadata: String::new(), leader_epoch: -1 };
+            offsets.set_item(open.pair(py, &partition)?, structs::from_offset(py, &offset)?)?;
+        }
+        Ok(offsets)
+    }
+
+    #[pyo3(signature = (*partitions))]
+    fn pause(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let open = self.touch(partitions.py())?;
+        let list = structs::to_partitions(partitions)?;
+        wait::call(partitions.py(), || open.client.pause(&list))
+    }
+
+    #[pyo3(signature = (*partitions))]
+    fn resume(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let open = self.open(partitions.py())?;
+        let list = structs::to_partitions(partitions)?;
+        drop(open.drop_stale());
+        wait::call(partitions.py(), || open.client.resume(&list))
+    }
+
+    fn paused<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
+        let open = self.open(py)?;
+        open.set_of(py, &open.client.paused())
+    }
+
+    #[pyo3(signature = (timeout_ms=None))]
+    fn topics<'py>(&self, py: Python<'py>, timeout_ms: Option<f64>) -> PyResult<Bound<'py, PySet>> {
+        let _ = timeout_ms;
+        let open = self.open(py)?;
+        PySet::new(py, wait::call(py, || open.client.topics())?)
+    }
+
+    #[pyo3(signature = (topic, timeout_ms=None))]
+    fn partitions_for_topic<'py>(
+        &self,
+        py: Python<'py>,
+        topic: &str,
+        timeout_ms: Option<f64>,
+    ) -> PyResult<Bound<'py, PySet>> {
+        let _ = timeout_ms;
+        let open = self.open(py)?;
+        let count = wait::call(py, || open.client.partitions_for(topic))?;
+        PySet::new(py, 0..count.unwrap_or(0))
+    }
+
+    #[pyo3(signature = (partitions, timeout_ms=None))]
+    fn beginning_offsets<'py>(
+        &self,
+        partitions: &Bound<'py, PyAny>,
+        timeout_ms: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let _ = timeout_ms;
+        let py = partitions.py();
+        let open = self.open(py)?;
+        let list = structs::to_partitions(partitions)?;
+        open.dict_of(py, wait::call(py, || open.client.beginning_offsets(&list))?)
+    }
+
+    #[pyo3(signature = (partitions, timeout_ms=None))]
+    fn end_offsets<'py>(
+        &self,
+        partitions: &Bound<'py, PyAny>,
+        timeout_ms: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let _ = timeout_ms;
+        let py = partitions.py();
+        let open = self.open(py)?;
+        let list = structs::to_partitions(partitions)?;
+        open.dict_of(py, wait::call(py, || open.client.end_offsets(&list))?)
+    }
+
+    #[pyo3(signature = (timestamps, timeout_ms=None))]
+    fn offsets_for_times<'py>(
+        &self,
+        timestamps: &Bound<'py, PyAny>,
+        timeout_ms: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let _ = timeout_ms;
+        let py = timestamps.py();
+        let open = self.open(py)?;
+        let times = arguments::by_partition(timestamps, arguments::time)?;
+        let found = PyDict::new(py);
+        for (partition, at) in wait::call(py, || open.client.offsets_for_times(&times))? {
+            let at = at
+                .map(|at| structs::from_time(py, at.offset, at.timestamp, at.leader_epoch))
+                .transpose()?;
+            found.set_item(open.pair(py, &partition)?, at)?;
+        }
+        Ok(found)
+    }
+
+    #[pyo3(signature = (raw=false))]
+    fn metrics<'py>(&self, py: Python<'py>, raw: bool) -> PyResult<Bound<'py, PyDict>> {
+        let _ = raw; // there is one form
+        metrics(py, "consumer-metrics", self.open(py)?.client.metrics())
+    }
+
+    #[pyo3(signature = (autocommit=true, timeout_ms=None))]
+    fn close(&self, py: Python<'_>, autocommit: bool, timeout_ms: Option<f64>) -> PyResult<()> {
+        let _ = timeout_ms; // a commit takes no longer than a write
+        if self.0.get().is_none_or(|open| open.client.is_closed()) {
+            return Ok(());
+        }
+        let open = self.touch(py)?;
+        let closed = wait::call(py, || open.client.close(autocommit));
+        for codec in open.reader.codecs() {
+            codec.close(py)?;
+        }
+        closed
+    }
+}
+
+/// Runs a seek; kafka-python raises a `ValueError` for a partition that is not assigned.
+fn sought(py: Python<'_>, seek: impl Fn() -> Result<()> + Send + Sync) -> PyResult<()> {
+    let seek = || match seek() {
+        Err(error @ Error::IllegalState(_)) => Err(Error::InvalidArgument(error.to_string())),
+        other => other,
+    };
+    wait::call(py, seek)
+}
+
+/// The partitions given, or all that are assigned.
+fn these_or_all(
+    client: &client::Consumer,
+    given: &Bound<'_, PyTuple>,
+) -> PyResult<Vec<TopicPartition>> {
+    if !given.is_empty() {
+        return structs::to_partitions(given);
+    }
+    let all = client.assignment();
+    if all.is_empty() {
+        return Err(errors::argument_value(given.py(), "no partitions are assigned"));
+    }
+    Ok(all)
+}

@@ -1,0 +1,66 @@
+//! A rebalance listener, and the pattern of a subscription.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PySet, PyString};
+
+use super::callback;
+
+/// An object with `on_partitions_revoked` and `on_partitions_assigned`.
+pub(super) struct Listener(Py<PyAny>);
+
+impl Listener {
+    pub(super) fn new(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        for method in ["on_partitions_revoked", "on_partitions_assigned"] {
+            if !given.hasattr(method)? {
+                return Err(PyTypeError::new_err(format!(
+                    "the listener {given:?} has no {method}"
+                )));
+            }
+        }
+        Ok(Self(given.clone().unbind()))
+    }
+
+    pub(super) fn revoked(&self, partitions: &Bound<'_, PySet>) -> PyResult<()> {
+        self.tell("on_partitions_revoked", partitions)
+    }
+
+    pub(super) fn assigned(&self, partitions: &Bound<'_, PySet>) -> PyResult<()> {
+        self.tell("on_partitions_assigned", partitions)
+    }
+
+    /// As in kafka-python, what a listener raises is logged, and the poll goes on.
+    fn tell(&self, method: &str, partitions: &Bound<'_, PySet>) -> PyResult<()> {
+        let py = partitions.py();
+        match self.0.bind(py).call_method1(method, (partitions,)) {
+            Ok(_) => Ok(()),
+            Err(raised) => {
+                callback::log_exception(py, "Error in a consumer's rebalance listener", raised)
+            }
+        }
+    }
+}
+
+/// A compiled pattern; a topic matches as with `re.match`.
+pub(super) struct Pattern(Py<PyAny>);
+
+impl Pattern {
+    pub(super) fn new(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let compiled = match given.cast::<PyString>() {
+            Ok(text) => given.py().import("re")?.call_method1("compile", (text,))?,
+            Err(_) => given.clone(),
+        };
+        Ok(Self(compiled.getattr("match")?.unbind()))
+    }
+
+    pub(super) fn matches(&self, topic: &str) -> bool {
+        Python::try_attach(|py| match self.0.bind(py).call1((topic,)) {
+            Ok(found) => found.is_truthy().unwrap_or(false),
+            Err(raised) => {
+                callback::log(py, "Error in a subscription's pattern", &raised);
+                false
+            }
+        })
+        .unwrap_or(false)
+    }
+}

@@ -1,0 +1,255 @@
+//! An open consumer: how it polls, and what it has in hand.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PySet};
+
+use super::errors;
+use super::iteration::{Iteration, Next};
+use super::listener::Listener;
+use super::polled::{Failed, Reader, first_offset};
+use super::record::ConsumerRecord;
+use super::settings::Settings;
+use super::wait::{self, Deadline};
+use crate::client::{Consumer, Polled, Step, directory};
+use crate::error::Error;
+use crate::types::TopicPartition;
+
+/// The longest poll without a look at Python's signals.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// What a consumer is once its directory is open.
+pub(super) struct Session {
+    pub(super) client: Consumer,
+    pub(super) directory: String,
+    pub(super) reader: Reader,
+    listener: Mutex<Option<Arc<Listener>>>,
+    /// How long an iteration waits for a record.
+    timeout: Option<Duration>,
+    iteration: Mutex<Iteration>,
+    /// Some of `iteration` may have been sought, paused or given up.
+    pub(super) touched: AtomicBool,
+    /// The next poll raises it, unless its partition was sought meanwhile.
+    failed: Mutex<Option<Failed>>,
+}
+
+impl Session {
+    pub(super) fn new(py: Python<'_>, path: &str, settings: &Settings<'_, '_>) -> PyResult<Self> {
+        let config = settings.consumer()?;
+        let options = settings.open_options()?;
+        let key = settings.codec("key_deserializer", "deserialize")?;
+        let value = settings.codec("value_deserializer", "deserialize")?;
+        let client = wait::call(py, || {
+            Consumer::new(directory::open(Path::new(path), options)?, config.clone())
+        })?;
+        Ok(Self {
+            client,
+            directory: path.to_owned(),
+            reader: Reader::new(key, value),
+            listener: Mutex::default(),
+            timeout: settings.consumer_timeout()?,
+            iteration: Mutex::default(),
+            touched: AtomicBool::new(false),
+            failed: Mutex::default(),
+        })
+    }
+
+    pub(super) fn iteration(&self) -> MutexGuard<'_, Iteration> {
+        lock(&self.iteration)
+    }
+
+    pub(super) fn next(&self, py: Python<'_>) -> PyResult<Option<Py<ConsumerRecord>>> {
+        loop {
+            if self.touched.swap(false, Ordering::Relaxed) {
+                drop(self.drop_stale());
+                if self.client.is_closed() {
+                    self.touched.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+            }
+            let next = self.iteration().next(&self.client);
+            match next {
+                Next::Record(record) => return Ok(Some(record)),
+                Next::Batch(polled) => {
+                    let made = self.reader.read(py, &polled)?;
+                    self.iteration().begin(polled, made);
+                }
+                Next::Failed(failed) => return Err(failed.error),
+                Next::Nothing => {
+                    let limit = self.client.config().max_poll_records;
+                    match self.wait_for_records(py, self.timeout, limit, true)? {
+                        Some(polled) if !polled.is_empty() => self.iteration().fill(polled),
+                        _ => return Ok(None),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the record that failed the next one of its partition.
+    fn rewind(&self, failed: Failed) -> Failed {
+        // It fails where the partition was given up meanwhile, and then nothing is due.
+        let _ = self.client.seek(&failed.partition, failed.offset);
+        self.touched.store(true, Ordering::Relaxed);
+        failed
+    }
+
+    /// Makes all of these come again.
+    fn rewind_all(&self, all: &[Polled]) {
+        for polled in all.iter().rev() {
+            let _ = self.client.seek(polled.topic_partition(), first_offset(polled));
+        }
+    }
+
+    /// Takes everything out of the iteration; it is to be dropped under no lock.
+    pub(super) fn drain_iteration(&self) -> Iteration {
+        self.iteration().take_all(&self.client)
+    }
+
+    pub(super) fn drop_stale(&self) -> Iteration {
+        self.iteration().take_stale(&self.client)
+    }
+
+    /// Polls until there are records or the time is up; none when closed meanwhile.
+    pub(super) fn wait_for_records(
+        &self,
+        py: Python<'_>,
+        timeout: Option<Duration>,
+        max_records: usize,
+        ahead: bool,
+    ) -> PyResult<Option<Vec<Polled>>> {
+        let deadline = Deadline::new(py, timeout)?;
+        loop {
+            let left = deadline.left(py)?;
+            let slice = left.min(SLICE);
+            let step = py.detach(|| {
+                if ahead {
+                    self.client.poll_ahead(slice, max_records)
+                } else {
+                    self.client.poll(slice, max_records)
+                }
+            });
+            match step {
+                Ok(Step::Records(polled)) if !polled.is_empty() || left == slice => {
+                    return Ok(Some(polled));
+                }
+                Ok(Step::Records(_) | Step::Interrupted) | Err(Error::Interrupted) => {}
+                Ok(Step::Revoked(partitions)) => self.tell_revoked(py, &partitions)?,
+                Ok(Step::Assigned(partitions)) => self.tell_assigned(py, &partitions)?,
+                Err(Error::Closed(_)) => return Ok(None),
+                Err(error) => return Err(errors::exception(py, &error)),
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// The records by partition, up to the first of each that cannot be made.
+    pub(super) fn to_dict<'py>(
+        &self,
+        py: Python<'py>,
+        all: &[Polled],
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let mut lists: Vec<(&TopicPartition, Vec<Py<ConsumerRecord>>)> = Vec::new();
+        let mut failures: Vec<Failed> = Vec::new();
+        for polled in all {
+            let partition = polled.topic_partition();
+            if failures.iter().any(|failed| failed.partition == *partition) {
+                continue;
+            }
+            let made = self.reader.read(py, polled)?;
+            if let Some(failed) = made.failed {
+                if !failed.error.is_instance_of::<PyException>(py) {
+                    self.rewind_all(all);
+                    return Err(failed.error); // Ctrl-C, and nothing was handed out
+                }
+                failures.push(self.rewind(failed));
+            }
+            match lists.iter_mut().rev().find(|(known, _)| *known == partition) {
+                Some((_, records)) => records.extend(made.records),
+                None => lists.push((partition, made.records)),
+            }
+        }
+        let dict = PyDict::new(py);
+        for (partition, records) in lists.into_iter().filter(|(_, records)| !records.is_empty()) {
+            dict.set_item(self.pair(py, partition)?, PyList::new(py, records)?)?;
+        }
+        match failures.into_iter().next() {
+            Some(failed) if dict.is_empty() => Err(failed.error),
+            Some(failed) => {
+                let _earlier = lock(&self.failed).replace(failed);
+                Ok(dict)
+            }
+            None => Ok(dict),
+        }
+    }
+
+    /// Raises what a record of the poll before failed with, if it is still the next one.
+    pub(super) fn raise_failed(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(failed) = lock(&self.failed).take() else {
+            return Ok(());
+        };
+        match py.detach(|| self.client.position(&failed.partition)) {
+            Ok(position) if position == failed.offset => Err(failed.error),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn set_listener(&self, listener: Option<Arc<Listener>>) {
+        let _before = std::mem::replace(&mut *lock(&self.listener), listener);
+    }
+
+    pub(super) fn tell_revoked(
+        &self,
+        py: Python<'_>,
+        partitions: &[TopicPartition],
+    ) -> PyResult<()> {
+        let listener = lock(&self.listener).clone();
+        listener.map_or(Ok(()), |listener| listener.revoked(&self.set_of(py, partitions)?))
+    }
+
+    fn tell_assigned(&self, py: Python<'_>, partitions: &[TopicPartition]) -> PyResult<()> {
+        let listener = lock(&self.listener).clone();
+        listener.map_or(Ok(()), |listener| listener.assigned(&self.set_of(py, partitions)?))
+    }
+
+    pub(super) fn pair<'py>(
+        &self,
+        py: Python<'py>,
+        partition: &TopicPartition,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.reader.place(py, partition)?.get().pair(py))
+    }
+
+    pub(super) fn set_of<'py>(
+        &self,
+        py: Python<'py>,
+        partitions: &[TopicPartition],
+    ) -> PyResult<Bound<'py, PySet>> {
+        let set = PySet::empty(py)?;
+        for partition in partitions {
+            set.add(self.pair(py, partition)?)?;
+        }
+        Ok(set)
+    }
+
+    pub(super) fn dict_of<'py>(
+        &self,
+        py: Python<'py>,
+        offsets: Vec<(TopicPartition, i64)>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        for (partition, offset) in offsets {
+            dict.set_item(self.pair(py, &partition)?, offset)?;
+        }
+        Ok(dict)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
