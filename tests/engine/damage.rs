@@ -156,7 +156,7 @@ fn open_mem(disk: &MemDisk, read_only: bool) -> Result<Arc<Engine>, Error> {
 /// Damages one file a round, with the marker of a clean shutdown and without.
 #[test]
 fn no_damage_gives_wrong_records() {
-    const ROUNDS: usize = 150;
+    const ROUNDS: usize = 400;
     let seed = std::env::var("SEED").map_or_else(|_| random::u128() as u64, |s| s.parse().unwrap());
     println!("SEED={seed}");
     let mut dice = Dice(seed);
