@@ -78,6 +78,7 @@ impl Partition {
     }
 
     fn append_in_turn(&self, batch: &mut [u8]) -> Result<Appended> {
+        self.shared.check_open()?;
         if self.page.is_poisoned() {
             return Err(Error::Poisoned(self.id.clone()));
         }

@@ -17,6 +17,7 @@ mod topics;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::config::TopicConfig;
@@ -113,6 +114,7 @@ impl Engine {
             control: control.clone(),
             read_only: root.is_none(),
             born: fork_generation(),
+            closed: AtomicBool::new(false),
             env,
         });
         Ok(Arc::new(Self {
@@ -247,7 +249,7 @@ impl Engine {
             return Err(Error::ReadOnly(self.dir().to_owned()));
         }
         let lock = self.lock_topics()?;
-        let changed = self.change_locked(change);
+        let changed = self.shared.check_open().and_then(|()| self.change_locked(change));
         let held = lock.as_ref().expect("the lock was made when it was taken");
         held.release().at("unlock", self.dir())?;
         changed
@@ -355,11 +357,17 @@ fn create_dir(storage: &dyn Storage, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Closing. What one process appended and did not sync is synced by the last one out.
+/// Closing.
 impl Engine {
+    /// Nothing can be written through this engine any more. The last process out makes all that
+    /// was written durable and says so on the disk.
     pub(crate) fn close(&self) -> Result<()> {
         let Some(root) = &self.root else { return Ok(()) };
-        if self.shared.check_fork().is_err() || !root.is_last()? {
+        if self.shared.check_fork().is_err() {
+            return Ok(());
+        }
+        self.shared.closed.store(true, Ordering::SeqCst);
+        if !root.is_last()? {
             return Ok(());
         }
         let (mut ends, mut starts) = (Offsets::new(), Offsets::new());

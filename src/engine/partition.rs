@@ -4,7 +4,7 @@
 //! in `append`, reading in `read`, syncing in `sync`.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::config::TopicConfig;
@@ -34,9 +34,19 @@ pub(crate) struct Shared {
     pub(crate) log_starts: crate::log::checkpoint::Offsets,
     /// The fork generation of the process that opened the directory.
     pub(crate) born: u32,
+    /// Set when this process closes the directory. It is read in a partition's turn, and closing
+    /// takes each turn after it was set: no append comes after the mark of a clean shutdown.
+    pub(crate) closed: AtomicBool,
 }
 
 impl Shared {
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::Closed("directory"));
+        }
+        Ok(())
+    }
+
     /// Refuses to work in a forked child: it shares locks and files with its parent.
     pub(crate) fn check_fork(&self) -> Result<()> {
         if fork_generation() == self.born {
