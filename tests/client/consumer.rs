@@ -140,6 +140,8 @@ fn what_is_not_assigned_cannot_be_moved() {
 #[test]
 fn without_an_offset_the_rule_decides() {
     let world = filled(1, 5);
+    // So that now is later than the last record.
+    std::thread::sleep(Duration::from_millis(2));
     let first = |auto_offset_reset| {
         let reader = assigned(&world, ConsumerConfig { auto_offset_reset, ..earliest() }, &[0]);
         reader.0.position(&tp(0))

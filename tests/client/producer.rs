@@ -323,7 +323,7 @@ fn memory_is_bounded_and_waited_for() {
     // Who waits for memory makes the sender hurry.
     let waited = producer.send(&value("t", &bytes)).unwrap();
 
-    assert!(sent[0].is_done());
+    get(&sent[0]);
     producer.flush(LONG).unwrap();
     assert!(waited.is_done() && sent.iter().all(Delivery::is_done));
     let values = producer.metrics();
