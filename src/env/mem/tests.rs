@@ -376,8 +376,8 @@ fn a_process_that_waits_for_a_lock_goes_on_when_the_holder_is_killed() {
     let other = disk.process();
     let lock = disk.lock(&path("l")).unwrap();
     lock.acquire(Mode::Exclusive).unwrap();
-    let waiter =
-        thread::spawn(move || other.lock(&path("l")).unwrap().acquire(Mode::Exclusive).is_ok());
+    let theirs = other.lock(&path("l")).unwrap();
+    let waiter = thread::spawn(move || theirs.acquire(Mode::Exclusive).is_ok());
     thread::sleep(Duration::from_millis(2));
 
     disk.kill();
@@ -391,9 +391,8 @@ fn a_killed_process_does_not_wait_for_ever() {
     let other = disk.process();
     let lock = disk.lock(&path("l")).unwrap();
     lock.acquire(Mode::Exclusive).unwrap();
-    let victim = other.clone();
-    let waiter =
-        thread::spawn(move || victim.lock(&path("l")).unwrap().acquire(Mode::Exclusive).is_ok());
+    let theirs = other.lock(&path("l")).unwrap();
+    let waiter = thread::spawn(move || theirs.acquire(Mode::Exclusive).is_ok());
     thread::sleep(Duration::from_millis(2));
 
     other.kill();
