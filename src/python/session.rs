@@ -65,7 +65,8 @@ impl Session {
 
     pub(super) fn next(&self, py: Python<'_>) -> PyResult<Option<Py<ConsumerRecord>>> {
         loop {
-            if self.touched.swap(false, Ordering::Relaxed) {
+            if self.touched.load(Ordering::Relaxed) {
+                self.touched.store(false, Ordering::Relaxed);
                 drop(self.drop_stale());
                 if self.client.is_closed() {
                     self.touched.store(true, Ordering::Relaxed);

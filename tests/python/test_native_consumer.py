@@ -7,14 +7,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from brokerless import errors
 from brokerless._brokerless import Admin, Consumer, Producer
 from brokerless.structs import OffsetAndMetadata, TopicPartition
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TP = TopicPartition("t", 0)
 Open = Callable[..., Consumer]
@@ -226,9 +228,9 @@ def test_offsets_are_found_without_an_assignment(consumer: Open) -> None:
 
     assert one.beginning_offsets([TP]) == {TP: 0}
     assert one.end_offsets([TP]) == {TP: 10}
-    times = one.offsets_for_times({TP: 0})
-    assert times[TP] is not None
-    assert times[TP].offset == 0
+    found = one.offsets_for_times({TP: 0})[TP]
+    assert found is not None
+    assert found.offset == 0
     assert one.offsets_for_times({TP: 1 << 52}) == {TP: None}
     assert one.topics() == {"t"}
     assert one.partitions_for_topic("t") == {0}

@@ -9,13 +9,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from brokerless import errors
 from brokerless._brokerless import Admin, FutureRecordMetadata, Producer, RecordMetadata
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Open = Callable[..., Producer]
 

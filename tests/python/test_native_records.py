@@ -51,8 +51,8 @@ def test_a_record_equals_and_orders_as_the_tuple_of_its_fields() -> None:
     other = RECORD._replace(offset=43)
 
     assert tuple(RECORD) == RECORD
-    assert RECORD == tuple(RECORD)
-    assert RECORD != other
+    assert RECORD.__eq__(tuple(RECORD)) is True
+    assert other != RECORD
     assert RECORD < other <= other
     assert RECORD != "orders"
     assert hash(RECORD) == hash(RECORD._replace(offset=42))
