@@ -68,7 +68,21 @@ def _after_fork_in_child() -> None: ...
 class ConsumerRecord:
     _fields: ClassVar[tuple[str, ...]]
     _field_defaults: ClassVar[dict[str, Any]]
-    __match_args__: ClassVar[tuple[str, ...]]
+    __match_args__ = (
+        "topic",
+        "partition",
+        "leader_epoch",
+        "offset",
+        "timestamp",
+        "timestamp_type",
+        "key",
+        "value",
+        "headers",
+        "checksum",
+        "serialized_key_size",
+        "serialized_value_size",
+        "serialized_header_size",
+    )
     def __new__(
         cls,
         topic: str,
@@ -139,7 +153,17 @@ class ConsumerRecord:
 class RecordMetadata:
     _fields: ClassVar[tuple[str, ...]]
     _field_defaults: ClassVar[dict[str, Any]]
-    __match_args__: ClassVar[tuple[str, ...]]
+    __match_args__ = (
+        "topic",
+        "partition",
+        "topic_partition",
+        "offset",
+        "timestamp",
+        "checksum",
+        "serialized_key_size",
+        "serialized_value_size",
+        "serialized_header_size",
+    )
     def __new__(
         cls,
         topic: str,
@@ -371,7 +395,7 @@ class Admin:
     def __new__(
         cls, directory: str, *, read_only: bool = False, allow_network_fs: bool = False
     ) -> Self: ...
-    # `partitions` None is the default number; settings are Kafka's names: {"max.message.bytes": "1"}.
+    # `partitions` None is the default number; settings have Kafka's names, and texts as values.
     def create_topic(
         self,
         name: str,

@@ -1,4 +1,4 @@
-//! What users hold: [`Producer`] and [`Consumer`], on the one [`Engine`](crate::engine::Engine)
+//! What users hold: [`Producer`] and [`Consumer`], on the one [`Engine`]
 //! that a process has for a directory.
 
 mod accumulator;
