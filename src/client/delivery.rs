@@ -303,3 +303,52 @@ impl Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> Arc<BatchState> {
+        Arc::new(BatchState::new(TopicPartition::new("t", 0), Weak::new()))
+    }
+
+    #[test]
+    fn a_broken_promise_fails_the_batch() {
+        let batch = batch();
+        let delivery = Delivery::new(Arc::clone(&batch), 5, 0);
+
+        drop(Pledge(batch));
+
+        let result = delivery.wait(Some(Duration::ZERO)).unwrap();
+        assert!(matches!(*result.unwrap_err(), Error::Closed(_)));
+    }
+
+    #[test]
+    fn waiters_go_after_the_callbacks() {
+        let batch = batch();
+        let delivery = Delivery::new(Arc::clone(&batch), 5, 3);
+        let seen = Arc::new(Mutex::new(None));
+        let (inner, place) = (delivery.clone(), Arc::clone(&seen));
+        delivery.on_done(Box::new(move |result| {
+            let offset = result.as_ref().unwrap().offset;
+            *place.lock().unwrap() = Some((offset, inner.is_done(), inner.batch.is_settled()));
+        }));
+
+        let settled = batch.decide(Ok(Delivered { base_offset: 10, log_append_time: None }));
+        assert!(settled.has_callbacks() && !batch.is_settled());
+        drop(settled);
+
+        assert_eq!(*seen.lock().unwrap(), Some((13, true, false)));
+        assert!(batch.is_settled());
+    }
+
+    #[test]
+    fn a_wait_ends_when_its_time_is_over() {
+        let delivery = Delivery::new(batch(), 5, 0);
+
+        let result = delivery.wait(Some(Duration::ZERO));
+
+        assert!(matches!(result, Err(Error::Timeout { .. })));
+        assert!(!delivery.is_done() && delivery.result().is_none());
+    }
+}

@@ -162,15 +162,19 @@ fn compression_counts_before_a_topics_limit() {
 fn many_records_of_any_codec_fit_a_topics_limit() {
     for compression in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
     {
-        let world = World::with_topic("t", 1, &[("max.message.bytes", "2000")]);
-        let producer = world.producer(ProducerConfig { compression, ..config() });
+        let world = World::with_topic("t", 1, &[("max.message.bytes", "300000")]);
+        // Time to fill the batches.
+        let (linger, batch_size) = (Duration::from_secs(60), 1 << 20);
+        let producer =
+            world.producer(ProducerConfig { compression, linger, batch_size, ..config() });
         let mut random = 1_u64;
         let noise: Vec<Vec<u8>> =
-            (0..500).map(|_| (0..50).map(|_| next(&mut random)).collect()).collect();
+            (0..3_000).map(|_| (0..200).map(|_| next(&mut random)).collect()).collect();
 
         let sent: Vec<_> =
             noise.iter().map(|bytes| producer.send(&value("t", bytes)).unwrap()).collect();
 
+        producer.flush(LONG).unwrap();
         for delivery in &sent {
             get(delivery);
         }
