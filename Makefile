@@ -12,6 +12,8 @@ ARGS ?=
 SECONDS ?= 60
 
 BIN := .venv/bin
+# Other libraries to measure and check against.
+PEERS := .venv/peers
 RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 
 # Also in a shell where another environment is active.
@@ -51,19 +53,24 @@ test-rust:
 test-python: venv
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: venv ## criterion, then Python beside its peers
+bench: venv $(PEERS)/made ## criterion, then Python beside its peers
 	cargo bench --locked --bench '*'
-	$(BIN)/python -m pip install --quiet --requirement benches/python/requirements.txt
-	$(BIN)/python benches/python/run.py $(ARGS)
+	PYTHONPATH="$(CURDIR)/$(PEERS)" $(BIN)/python benches/python/run.py $(ARGS)
 
 fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
-	for target in $$(cargo fuzz list); do \
+	targets=$$(cargo fuzz list); for target in $$targets; do \
 	    cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(SECONDS); \
 	done
 
-interop: venv ## Kafka's own tools and broker beside ours (needs Java and Maven)
-	$(BIN)/python -m pip install --quiet --requirement tests/interop/requirements.txt
-	$(BIN)/python tests/interop/run.py $(ARGS)
+interop: venv $(PEERS)/made ## Kafka's own tools and broker beside ours (needs Java)
+	PYTHONPATH="$(CURDIR)/$(PEERS)" $(BIN)/python tests/interop/run.py $(ARGS)
+
+# Beside the environment and not in it: the tests must not see a real `kafka`.
+$(PEERS)/made: .venv/made benches/python/requirements.txt tests/interop/requirements.txt
+	rm -rf $(PEERS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(PEERS) \
+	    --requirement benches/python/requirements.txt --requirement tests/interop/requirements.txt
+	touch $@
 
 venv: .venv/installed ## the virtual environment, with the package in it
 
