@@ -145,7 +145,8 @@ pub struct Status {
 pub trait Lock: Debug + Send + Sync {
     /// Waits for the lock and takes it; gives `Interrupted` never.
     fn acquire(&self, mode: Mode) -> io::Result<()>;
-    /// Takes the lock if that needs no waiting.
+    /// Takes the lock if that needs no waiting. Changing the mode of a lock that is held gives it up
+    /// first: on `false` nothing is held.
     fn try_acquire(&self, mode: Mode) -> io::Result<bool>;
     /// Gives the lock back.
     fn release(&self) -> io::Result<()>;
