@@ -91,4 +91,4 @@ venv: .venv/installed ## the virtual environment, with the package in it
 
 clean: ## removes all that was made
 	rm -rf target .venv fuzz/target demo-data .mypy_cache .ruff_cache .pytest_cache
-	find python tests examples -name __pycache__ -prune -exec rm -rf {} +
+	find . -name __pycache__ -prune -exec rm -rf {} +
