@@ -212,7 +212,11 @@ impl Producer {
             return Err(Error::InvalidTopic(name.into()));
         }
         let engine = &self.sender.engine;
-        let topic = engine.topic_or_create(name)?;
+        let topic = if self.sender.config.allow_auto_create_topics {
+            engine.topic_or_create(name)?
+        } else {
+            engine.topic(name)?.ok_or_else(|| no_topic(name))?
+        };
         // Read before the topics: if they change meanwhile, the next record looks again.
         let generation = engine.topics_generation();
         let current = engine.topics()?;
@@ -298,6 +302,10 @@ impl Drop for Producer {
             self.sender.close();
         }
     }
+}
+
+fn no_topic(name: &str) -> Error {
+    Error::UnknownTopicOrPartition(TopicPartition::new(name, 0))
 }
 
 fn no_partition(topic: &Topic, partition: i32) -> Error {

@@ -27,6 +27,8 @@ pub struct ProducerConfig {
     pub max_block: Duration,
     /// `delivery.timeout.ms`: a batch that waited longer for its turn fails.
     pub delivery_timeout: Duration,
+    /// `allow.auto.create.topics`: whether a topic that is sent to is made.
+    pub allow_auto_create_topics: bool,
     /// `client.id`: a name for logs.
     pub client_id: String,
 }
@@ -63,6 +65,7 @@ impl Default for ProducerConfig {
             buffer_memory: 32 << 20,
             max_block: Duration::from_secs(60),
             delivery_timeout: Duration::from_secs(120),
+            allow_auto_create_topics: true,
             client_id: String::new(),
         }
     }

@@ -80,6 +80,7 @@ impl<'py> Settings<'_, 'py> {
         self.number("buffer_memory", &mut config.buffer_memory)?;
         self.millis("max_block_ms", &mut config.max_block)?;
         self.millis("delivery_timeout_ms", &mut config.delivery_timeout)?;
+        self.flag("allow_auto_create_topics", &mut config.allow_auto_create_topics)?;
         self.text("client_id", &mut config.client_id)?;
         Ok(config)
     }

@@ -328,6 +328,18 @@ fn partitions_take_turns() {
 }
 
 #[test]
+fn a_poll_reads_no_more_than_it_may_but_always_a_batch() {
+    let world = filled(3, 100);
+    let small = ConsumerConfig { fetch_max_bytes: 1, ..earliest() };
+    let reader = assigned(&world, small, &[0, 1, 2]);
+
+    let first = reader.poll(SECOND, 500);
+
+    assert_eq!(first.iter().map(|record| record.0).collect::<HashSet<_>>().len(), 1);
+    assert_eq!(first.len() + reader.drain().len(), 300);
+}
+
+#[test]
 fn a_poll_waits_for_a_record_and_no_longer() {
     let world = World::with_topic("t", 2, &[]);
     let reader = assigned(&world, earliest(), &[0, 1]);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use brokerless::client::{Delivery, Outgoing, flush_all};
+use brokerless::client::{Around, Delivery, Outgoing, Producer, flush_all};
 use brokerless::config::ProducerConfig;
 use brokerless::types::Durability;
 use brokerless::{Compression, Error, TimestampType};
@@ -67,6 +67,18 @@ fn an_unknown_topic_is_made() {
 
     assert_eq!(producer.partitions("new").unwrap(), 1);
     assert!(producer.try_send(&value("new", b"v")).unwrap().is_some());
+}
+
+#[test]
+fn an_unknown_topic_is_refused_where_none_may_be_made() {
+    let world = World::new();
+    let producer = world.producer(ProducerConfig { allow_auto_create_topics: false, ..config() });
+
+    let refused = producer.send(&value("new", b"v"));
+    assert!(matches!(refused, Err(Error::UnknownTopicOrPartition(_))), "{refused:?}");
+    world.engine.create_topic("new", Some(1), &[]).unwrap();
+
+    get(&producer.send(&value("new", b"v")).unwrap());
 }
 
 #[test]
@@ -357,6 +369,39 @@ fn callbacks_run_once_in_the_order_of_sending() {
     assert!(out_of_order < 20, "{out_of_order}");
     seen.sort_unstable();
     assert!((0..2_000).eq(seen));
+}
+
+#[test]
+fn the_callbacks_of_batches_that_complete_together_run_in_one_call() {
+    let world = World::with_topic("t", 3, &[]);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let around: Around = Arc::new(move |run| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        run();
+        run();
+    });
+    let linger = Duration::from_secs(60);
+    let config = ProducerConfig { linger, ..config() };
+    let producer = Producer::with_around(world.engine.clone(), config, around).unwrap();
+    let seen = Arc::new(AtomicUsize::new(0));
+
+    let sent: Vec<_> = (0..30)
+        .map(|number| {
+            let record = Outgoing { partition: Some(number % 3), ..value("t", b"v") };
+            let delivery = producer.send(&record).unwrap();
+            let seen = Arc::clone(&seen);
+            delivery.on_done(Box::new(move |_| {
+                seen.fetch_add(1, Ordering::SeqCst);
+            }));
+            delivery
+        })
+        .collect();
+    producer.flush(LONG).unwrap();
+
+    assert!(sent[0].same_batch(&sent[3]) && !sent[0].same_batch(&sent[1]));
+    assert_eq!(seen.load(Ordering::SeqCst), 30);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 #[test]
