@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PySet, PyTuple};
 
@@ -48,6 +49,16 @@ impl Consumer {
     fn from_python(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         let _ = (args, kwargs); // they are for the subclass's __init__
         Self(OnceLock::new())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        self.0.get().map_or(Ok(()), |open| open.traverse(&visit))
+    }
+
+    fn __clear__(&self) {
+        if let Some(open) = self.0.get() {
+            open.set_listener(None);
+        }
     }
 
     fn _open(&self, directory: &str, settings: &Bound<'_, PyAny>) -> PyResult<()> {

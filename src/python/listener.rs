@@ -1,6 +1,7 @@
 //! A rebalance listener, and the pattern of a subscription.
 
 use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PySet, PyString};
 
@@ -19,6 +20,11 @@ impl Listener {
             }
         }
         Ok(Self(given.clone().unbind()))
+    }
+
+    /// For the garbage collector: a listener often holds its consumer.
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
     }
 
     pub(super) fn revoked(&self, partitions: &Bound<'_, PySet>) -> PyResult<()> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple};
 
@@ -50,6 +51,10 @@ impl Producer {
     fn from_python(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         let _ = (args, kwargs); // they are for the subclass's __init__
         Self(OnceLock::new())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.get().map_or(Ok(()), |open| open.traverse(&visit))
     }
 
     fn _open(&self, directory: &str, settings: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -225,6 +230,14 @@ impl Open {
             client::Producer::with_around(engine, config.clone(), Arc::new(attached))
         })?;
         Ok(Self { client, directory: path.to_owned(), key, value, partitioner })
+    }
+
+    /// For the garbage collector.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for codec in [&self.key, &self.value].into_iter().flatten() {
+            codec.traverse(visit)?;
+        }
+        self.partitioner.as_ref().map_or(Ok(()), |partitioner| partitioner.traverse(visit))
     }
 
     #[inline]

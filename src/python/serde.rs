@@ -1,6 +1,7 @@
 //! The user's serializers, deserializers and partitioners.
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -63,6 +64,12 @@ impl Codec {
         }
     }
 
+    /// For the garbage collector: these may lead back to the client.
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.given)?;
+        visit.call(&self.call)
+    }
+
     /// Calls its `close`, if it has one.
     pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
         match self.given.bind(py).getattr("close") {
@@ -118,6 +125,17 @@ impl Partitioner {
             _ => Err(PyTypeError::new_err(format!(
                 "the partitioner {given:?} is neither callable nor has it a method partition"
             ))),
+        }
+    }
+
+    /// For the garbage collector: these may lead back to the producer.
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Callable(function) => visit.call(function),
+            Self::Object(method, cluster) => {
+                visit.call(method)?;
+                visit.call(cluster)
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyException;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet};
 
@@ -57,6 +58,17 @@ impl Session {
             touched: AtomicBool::new(false),
             failed: Mutex::default(),
         })
+    }
+
+    /// For the garbage collector, which must not wait: what is in use is not garbage.
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        for codec in self.reader.codecs() {
+            codec.traverse(visit)?;
+        }
+        match self.listener.try_lock() {
+            Ok(listener) => listener.iter().try_for_each(|listener| listener.traverse(visit)),
+            Err(_) => Ok(()),
+        }
     }
 
     pub(super) fn iteration(&self) -> MutexGuard<'_, Iteration> {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -235,6 +237,33 @@ def test_offsets_are_found_without_an_assignment(consumer: Open) -> None:
     assert one.topics() == {"t"}
     assert one.partitions_for_topic("t") == {0}
     assert one.partitions_for_topic("nowhere") == set()
+
+
+def test_a_listener_that_holds_its_consumer_is_collected(data: str) -> None:
+    class App:
+        def __init__(self) -> None:
+            self.consumer = Consumer()
+            settings = {"group_id": "g", "value_deserializer": self.parse}
+            self.consumer._open(data, settings)
+            self.consumer.subscribe("t", listener=self)
+
+        def parse(self, value: bytes) -> bytes:
+            return value
+
+        def on_partitions_revoked(self, revoked: Any) -> None:
+            pass
+
+        def on_partitions_assigned(self, assigned: Any) -> None:
+            pass
+
+    for _ in range(2):  # the second one could not join beside the first
+        app = App()
+        app.consumer.poll(100)
+        gone = weakref.ref(app)
+        del app
+        gc.collect()
+
+        assert gone() is None
 
 
 @pytest.mark.parametrize(
