@@ -213,7 +213,8 @@ impl Current {
     fn pass(&mut self, len: usize) -> Result<i64> {
         let Located { batch, path, position } = &*self.batch;
         let mut records = batch.records_at(self.from);
-        let last = records.nth(len - 1).transpose().at_position(path, *position)?;
+        records.pass(len - 1).at_position(path, *position)?;
+        let last = records.next().transpose().at_position(path, *position)?;
         let next = last.map_or(batch.info().next_offset(), |record| record.offset + 1);
         self.from = records.mark();
         Ok(next)
