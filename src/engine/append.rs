@@ -173,6 +173,18 @@ impl Partition {
         Ok((self.segments.get(next.segment_base)?, next))
     }
 
+    /// Notes the youngest timestamp, as a broker does when it shuts down: one that starts on the
+    /// directory looks no further than the last entry of the time index.
+    pub(crate) fn seal_times(&self) -> Result<()> {
+        let _turn = self.turn()?;
+        let mut tail = self.page.tail();
+        self.page.set_intent(true);
+        self.segments.get(tail.segment_base)?.note_time(&mut tail)?;
+        self.page.publish(&tail);
+        self.page.set_intent(false);
+        Ok(())
+    }
+
     /// What the log up to its end says of producers.
     fn producers(&self, tail: &Tail) -> Result<Producers> {
         if !self.page.has_producers() {

@@ -394,7 +394,7 @@ impl Engine {
                 log_end_offset,
             }));
         }
-        drop(partition.turn()?);
+        partition.seal_times()?;
         let ends = partition.ends()?;
         partition.sync(ends.log_end_offset)?;
         Ok(Some(ends))

@@ -229,3 +229,21 @@ fn a_file_that_was_cut_from_outside_is_not_written_to() {
     assert!(matches!(refused, Err(Error::Replaced { .. })), "{refused:?}");
     assert_eq!(std::fs::metadata(&file).unwrap().len(), 10);
 }
+
+#[test]
+fn a_closed_logs_time_index_ends_with_the_youngest_timestamp() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let log = partition(&engine);
+    for timestamp in [1_000, 3_000, 2_000] {
+        log.append(&mut batch_at(timestamp, &["x"])).unwrap();
+    }
+
+    drop((log, engine));
+
+    let index = dir.path().join("orders-0/00000000000000000000.timeindex");
+    let last = [&3_000_i64.to_be_bytes()[..], &1_i32.to_be_bytes()[..]].concat();
+    assert_eq!(std::fs::read(index).unwrap(), last);
+    let timed = partition(&open(dir.path())).offset_for_time(3_000).unwrap();
+    assert_eq!(timed.map(|found| found.offset), Some(1));
+}
