@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::errors;
-use super::record::{ConsumerRecord, Field, Place, Read};
+use super::record::{ConsumerRecord, Field, NO_TIMESTAMP_TYPE, Place, Read};
 use super::serde::Codec;
 use crate::client::{Headers, Polled, Record};
 use crate::types::{TimestampType, TopicPartition};
@@ -65,9 +65,10 @@ impl Reader {
             reader: self,
             place: self.place(py, polled.topic_partition())?,
             leader_epoch: polled.leader_epoch().unwrap_or(-1),
-            timestamp_type: match polled.timestamp_type() {
-                TimestampType::CreateTime => 0,
-                TimestampType::LogAppendTime => 1,
+            timestamp_type: match (polled.batch().info().magic, polled.timestamp_type()) {
+                (0, _) => NO_TIMESTAMP_TYPE,
+                (_, TimestampType::CreateTime) => 0,
+                (_, TimestampType::LogAppendTime) => 1,
             },
             data: polled.batch().data(),
         };

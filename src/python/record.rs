@@ -153,6 +153,9 @@ impl Read {
             PARTITION => self.place.get().partition.bind(py).clone().into_any(),
             LEADER_EPOCH => self.leader_epoch.into_pyobject(py)?.into_any(),
             OFFSET => self.offset.into_pyobject(py)?.into_any(),
+            TIMESTAMP | TIMESTAMP_TYPE if self.timestamp_type == NO_TIMESTAMP_TYPE => {
+                py.None().into_bound(py)
+            }
             TIMESTAMP => self.timestamp.into_pyobject(py)?.into_any(),
             TIMESTAMP_TYPE => self.timestamp_type.into_pyobject(py)?.into_any(),
             KEY => self.key.object(py),
@@ -168,6 +171,9 @@ impl Read {
         })
     }
 }
+
+/// Of records in message format 0, which have no timestamp: kafka-python gives `None` for both.
+pub(super) const NO_TIMESTAMP_TYPE: i32 = -1;
 
 const TOPIC: usize = 0;
 const PARTITION: usize = 1;
