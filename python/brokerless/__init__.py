@@ -1,5 +1,96 @@
-"""Apache Kafka's log, in your process: kafka-python's API without a broker."""
+"""Apache Kafka's log, in your process: kafka-python's API without a broker.
 
-from brokerless._brokerless import __version__
+    from brokerless import KafkaConsumer, KafkaProducer
 
-__all__ = ["__version__"]
+    with KafkaProducer(bootstrap_servers="./data") as producer:
+        producer.send("greetings", b"hello")
+
+A program written for kafka-python runs as it is with `brokerless run program.py`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import TYPE_CHECKING, Any
+
+from brokerless import _brokerless
+from brokerless._brokerless import ConsumerRecord, RecordMetadata, __version__
+from brokerless.consumer import KafkaConsumer
+from brokerless.listener import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
+from brokerless.producer import KafkaProducer
+from brokerless.structs import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
+
+if TYPE_CHECKING:
+    from brokerless.admin import KafkaAdminClient, NewPartitions, NewTopic
+    from brokerless.isolation import IsolationLevel, OffsetSpec
+    from brokerless.serializer import (
+        DefaultSerializer,
+        Deserializer,
+        JsonSerializer,
+        Serializer,
+    )
+    from brokerless.structs import ConsumerGroupMetadata, TopicPartitionReplica
+
+__all__ = [
+    "AsyncConsumerRebalanceListener",
+    "ConsumerGroupMetadata",
+    "ConsumerRebalanceListener",
+    "ConsumerRecord",
+    "DefaultSerializer",
+    "Deserializer",
+    "IsolationLevel",
+    "JsonSerializer",
+    "KafkaAdminClient",
+    "KafkaConsumer",
+    "KafkaProducer",
+    "NewPartitions",
+    "NewTopic",
+    "OffsetAndMetadata",
+    "OffsetAndTimestamp",
+    "OffsetSpec",
+    "RecordMetadata",
+    "Serializer",
+    "TopicPartition",
+    "TopicPartitionReplica",
+    "__version__",
+]
+
+# Imported when first asked for: a name and its module.
+_LATER = {
+    "ConsumerGroupMetadata": "structs",
+    "DefaultSerializer": "serializer",
+    "Deserializer": "serializer",
+    "IsolationLevel": "isolation",
+    "JsonSerializer": "serializer",
+    "KafkaAdminClient": "admin",
+    "NewPartitions": "admin",
+    "NewTopic": "admin",
+    "OffsetSpec": "isolation",
+    "Serializer": "serializer",
+    "TopicPartitionReplica": "structs",
+}
+
+# Nothing that was sent is lost when a program just ends.
+atexit.register(_brokerless.flush_all)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_brokerless._before_fork,  # noqa: SLF001
+        after_in_parent=_brokerless._after_fork_in_parent,  # noqa: SLF001
+        after_in_child=_brokerless._after_fork_in_child,  # noqa: SLF001
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
