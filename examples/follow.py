@@ -7,6 +7,7 @@ it was, because its group's offsets are committed.
 """
 
 import argparse
+import signal
 import time
 
 from kafka import KafkaConsumer
@@ -14,23 +15,18 @@ from kafka import KafkaConsumer
 
 def follow(consumer: KafkaConsumer, show: bool) -> None:
     count, shown = 0, time.perf_counter()
-    try:
-        for message in consumer:
-            if count == 0:
-                print(f"begins at {message.partition}:{message.offset}", flush=True)
-            count += 1
-            if show:
-                key = (message.key or b"").decode(errors="replace")
-                value = (message.value or b"").decode(errors="replace").rstrip()
-                print(f"{message.partition}:{message.offset}\t{key}\t{value}", flush=True)
-            elif time.perf_counter() - shown >= 1:
-                print(f"{count:,} records so far", flush=True)
-                shown = time.perf_counter()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        consumer.close()  # commits what was read
-        print(f"stopped after {count:,} records", flush=True)
+    for message in consumer:
+        if count == 0:
+            print(f"begins at {message.partition}:{message.offset}", flush=True)
+        count += 1
+        if show:
+            key = (message.key or b"").decode(errors="replace")
+            value = (message.value or b"").decode(errors="replace").rstrip()
+            print(f"{message.partition}:{message.offset}\t{key}\t{value}", flush=True)
+        elif time.perf_counter() - shown >= 1:
+            print(f"{count:,} records so far", flush=True)
+            shown = time.perf_counter()
+    print(f"stopped after {count:,} records", flush=True)
 
 
 def main() -> None:
@@ -49,7 +45,10 @@ def main() -> None:
         allow_auto_create_topics=False,  # the producer decides on the partitions
         consumer_timeout_ms=args.idle,
     )
+    # Ctrl-C closes it: that commits what was read and ends the loop, between two records.
+    signal.signal(signal.SIGINT, lambda *_: consumer.close())
     follow(consumer, show=not args.quiet)
+    consumer.close()
 
 
 if __name__ == "__main__":

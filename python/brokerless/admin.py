@@ -6,8 +6,16 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from brokerless import _brokerless
-from brokerless.errors.base import BrokerResponseError, IllegalArgumentError
-from brokerless.errors.broker import InvalidReplicationFactorError, UnsupportedVersionError
+from brokerless.errors.base import (
+    BrokerResponseError,
+    IllegalArgumentError,
+    KafkaConfigurationError,
+)
+from brokerless.errors.broker import (
+    InvalidConfigurationError,
+    InvalidReplicationFactorError,
+    UnsupportedVersionError,
+)
 from brokerless.location import directory_of
 from brokerless.settings import ADMIN_DEFAULTS, merge
 
@@ -186,7 +194,10 @@ class KafkaAdminClient:
     def _create(self, topic: _Wanted) -> None:
         if topic.replication_factor == 0 or topic.replication_factor < -1:
             raise InvalidReplicationFactorError("Replication factor must be larger than 0.")
-        self._admin.create_topic(topic.name, topic.partitions, topic.settings)
+        try:
+            self._admin.create_topic(topic.name, topic.partitions, topic.settings)
+        except KafkaConfigurationError as error:
+            raise InvalidConfigurationError(*error.args) from None
 
     def _enlarge(self, topic: _Wanted) -> None:
         self._admin.create_partitions(topic.name, topic.partitions or 0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from brokerless import _brokerless
 from brokerless._brokerless import ConsumerRecord
+from brokerless._log import log
 from brokerless.errors.base import IllegalStateError, KafkaError, SettingError
 from brokerless.listener import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
 from brokerless.location import directory_of
@@ -38,6 +39,7 @@ class KafkaConsumer(_brokerless.Consumer):
         self.config = merge(self.DEFAULT_CONFIG, configs)
         if self.config["group_instance_id"] is not None and self.config["group_id"] is None:
             raise SettingError("group_instance_id requires group_id")
+        self._listener: ConsumerRebalanceListener | None = None
         self._open(directory_of(self.config["bootstrap_servers"]), self.config)
         if topics:
             self.subscribe(topics)
@@ -52,7 +54,17 @@ class KafkaConsumer(_brokerless.Consumer):
 
         `listener` is told, inside `poll`, when partitions come and go.
         """
-        super().subscribe(topics, pattern, _listener(listener))
+        self._listener = _listener(listener)
+        super().subscribe(topics, pattern, self._listener)
+
+    def close(self, autocommit: bool = True, timeout_ms: float | None = None) -> None:
+        """Let go of the partitions and of the directory. A second call does nothing.
+
+        The listener is told that its partitions are revoked. Then what was read is
+        committed, if `enable_auto_commit` and `autocommit` are on.
+        """
+        self._tell_of_the_end()
+        super().close(autocommit, timeout_ms)
 
     def commit_async(
         self,
@@ -102,8 +114,19 @@ class KafkaConsumer(_brokerless.Consumer):
         group = self.config.get("group_id")
         return f"<{type(self).__name__} group_id={group} directory={self._directory}>"
 
+    def _tell_of_the_end(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is None or self._closed or not self.subscription():
+            return
+        owned = self.assignment()
+        try:
+            if owned:
+                listener.on_partitions_revoked(owned)
+        except Exception:  # noqa: BLE001  # logged, as kafka-python does
+            log().exception("Error in a consumer's rebalance listener")
 
-def _listener(given: Any) -> Any:
+
+def _listener(given: Any) -> ConsumerRebalanceListener | None:
     if given is None or isinstance(given, ConsumerRebalanceListener):
         return given
     if isinstance(given, AsyncConsumerRebalanceListener):

@@ -129,12 +129,12 @@ def test_memory_that_cannot_get_free_ends_in_a_timeout(topic: str) -> None:
         producer.send(topic, b"x" * 3000)
 
 
-@pytest.mark.parametrize("get", ["send", "flush", "partitions_for"])
+@pytest.mark.parametrize("get", ["send", "partitions_for"])
 def test_a_closed_producer_says_so(topic: str, get: str) -> None:
     producer = KafkaProducer()
     producer.close()
 
-    arguments = {"send": (topic, b"v"), "flush": (), "partitions_for": (topic,)}[get]
+    arguments = {"send": (topic, b"v"), "partitions_for": (topic,)}[get]
     with pytest.raises(IllegalStateError) as raised:
         getattr(producer, get)(*arguments)
     assert isinstance(raised.value, AssertionError)  # 2.x
@@ -191,7 +191,7 @@ def test_a_consumer_refuses_what_makes_no_sense(
 
 def test_subscribe_refuses_what_makes_no_sense(topic: str) -> None:
     with KafkaConsumer() as consumer:
-        with pytest.raises(ValueError, match="topics or pattern"):
+        with pytest.raises(ValueError, match=r"topics or a? ?pattern"):
             consumer.subscribe()
         with pytest.raises(IllegalStateError):
             consumer.subscribe([topic], pattern="x")

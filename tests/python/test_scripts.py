@@ -41,12 +41,3 @@ def test_a_public_style_program_runs_as_it_is(run: Run, scripts: tuple[str, ...]
         assert process.returncode == 0, process.stderr
 
     assert process.stdout.splitlines() == PRINTED[scripts]
-
-
-def test_a_group_goes_on_where_it_was(run: Run) -> None:
-    run(SCRIPTS / "json_producer.py")
-    run(SCRIPTS / "json_consumer.py")
-
-    assert run(SCRIPTS / "json_consumer.py").stdout == ""
-    run(SCRIPTS / "json_producer.py")
-    assert len(run(SCRIPTS / "json_consumer.py").stdout.splitlines()) == 10

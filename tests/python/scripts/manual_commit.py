@@ -53,6 +53,6 @@ while seen < 4:
 print("committed", sorted(consumer.committed(tp) or 0 for tp in consumer.assignment()))
 consumer.close()
 try:
-    producer.send("orders", value={"id": 9}).get(timeout=10)
+    producer.send("orders", key="last", value={"id": 9}).get(timeout=10)
 except KafkaTimeoutError:
     print("too late")
