@@ -113,6 +113,19 @@ pub(super) enum Attempt {
     Contended,
 }
 
+/// Some records in a row that went into one batch.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// How many; at least one.
+    pub(super) count: usize,
+    /// About how long they are.
+    pub(super) bytes: usize,
+    /// The last one's.
+    pub(super) delivery: Delivery,
+    /// Whether the sender ought to look.
+    pub(super) ready: bool,
+}
+
 /// One partition of a producer.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -244,6 +257,43 @@ impl Accumulator {
             self.enqueue(Arc::clone(slot));
         }
         Ok(Attempt::Accepted(delivery, !fits || full))
+    }
+
+    /// Puts what fits of `values`, at most `bytes` of them, into the open batch of `slot`: one
+    /// lock for all. What does not fit, or needs waiting, or is too large, is left to `append`.
+    pub(super) fn append_run(
+        &self,
+        slot: &Slot,
+        like: &Outgoing<'_>,
+        timestamp: Timestamp,
+        values: &[&[u8]],
+        bytes: usize,
+    ) -> Option<Run> {
+        let mut batches = slot.batches.try_lock().ok()?;
+        let limits = batches.limits;
+        let open = batches.open.as_mut()?;
+        let before = open.builder.len();
+        let least = BatchBuilder::record_size(like.key, None, like.headers);
+        let mut need = 0;
+        let fitting = values.iter().take_while(|value| {
+            let size = least + value.len();
+            let alone = Outgoing { value: Some(value), ..*like };
+            let fits = need < bytes
+                && before + need + size <= limits.full
+                && limits.check(&slot.id, &alone, HEADER + size).is_ok();
+            need += if fits { size } else { 0 };
+            fits
+        });
+        let count = fitting.count();
+        open.reserved += self.memory.take_for(need, open.reserved.saturating_sub(before))?;
+        let mut index = None;
+        for value in &values[..count] {
+            index = Some(open.builder.append(timestamp, like.key, Some(value), like.headers));
+        }
+        let state = slot.accepted.as_ref().unwrap_or(&open.pledge.0);
+        let delivery = Delivery::new(Arc::clone(state), timestamp, index?);
+        let ready = before < limits.ready && open.builder.len() >= limits.ready;
+        Some(Run { count, bytes: need, delivery, ready })
     }
 
     fn open(&self, slot: &Slot, batches: &mut Batches, sender: &Weak<Sender>, opened: Duration) {

@@ -132,6 +132,33 @@ impl Producer {
         }
     }
 
+    /// Sends the first of `values`, as many as go into one open batch without waiting, each as
+    /// `like` with that value. Gives how many, and the last one's delivery. After `None`, send the
+    /// first one by itself.
+    pub fn try_send_run(&self, like: &Outgoing<'_>, values: &[&[u8]]) -> Option<(usize, Delivery)> {
+        let sender = &*self.sender;
+        if sender.is_forked() {
+            return None;
+        }
+        let topics = sender.topics.try_read().ok()?;
+        let known = topics.find(like.topic, sender.engine.topics_generation()).ok()??;
+        let partition = like.partition.unwrap_or_else(|| known.partition_for(like.key));
+        let slot = known.slot(partition)?;
+        let timestamp = like.timestamp.unwrap_or_else(|| sender.engine.env().clock.now());
+        let sticky = like.partition.is_none() && like.key.is_none() && known.partitions() > 1;
+        let bytes = if sticky { sender.config.batch_size } else { usize::MAX };
+        let values = Some(values).filter(|_| timestamp >= 0)?;
+        let run = sender.accumulator.append_run(slot, like, timestamp, values, bytes)?;
+        if sticky {
+            known.sticky.sent(run.bytes, sender.config.batch_size, known.partitions());
+        }
+        drop(topics);
+        if run.ready {
+            sender.nudge();
+        }
+        Some((run.count, run.delivery))
+    }
+
     #[inline]
     fn offer(&self, record: &Outgoing<'_>, patient: bool) -> Result<Offer> {
         let sender = &*self.sender;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyList, PySet, PyString, PyTuple};
 
 use super::future::FutureRecordMetadata;
 use super::metadata::Sizes;
@@ -331,6 +331,14 @@ impl Open {
     ) -> PyResult<FutureRecordMetadata> {
         let py = values.py();
         let none = py.None().into_bound(py);
+        if keys.is_none()
+            && self.key.is_none()
+            && self.value.is_none()
+            && self.partitioner.is_none()
+            && let Ok(list) = values.cast_exact::<PyList>()
+        {
+            return self.send_list(common, list);
+        }
         let mut keys = keys.map(PyAnyMethods::try_iter).transpose()?;
         let mut batches = Batches::default();
         let mut send = |value: &Bound<'py, PyAny>| -> PyResult<()> {
@@ -354,6 +362,67 @@ impl Open {
             .ok_or_else(|| errors::argument_value(py, "there are no values to send"))
     }
 }
+
+impl Open {
+    /// Sends values as they are, whole runs of them at once.
+    fn send_list(
+        &self,
+        common: &Common<'_, '_>,
+        values: &Bound<'_, PyList>,
+    ) -> PyResult<FutureRecordMetadata> {
+        let py = values.py();
+        let none = py.None().into_bound(py);
+        let values: Vec<_> = values.iter().collect();
+        let mut batches = Batches::default();
+        let mut rest = &values[..];
+        while !rest.is_empty() {
+            let run = leading_bytes(rest);
+            let mut sent = 0;
+            while sent < run.len().max(1) {
+                let more = self.send_run(common, run.get(sent..).unwrap_or_default(), &mut batches);
+                if more == 0 {
+                    let (delivery, sizes) = self.send(common, &rest[sent], &none)?;
+                    batches.add(delivery, sizes);
+                }
+                sent += more.max(1);
+            }
+            rest = &rest[sent..];
+        }
+        let empty = || errors::argument_value(py, "there are no values to send");
+        batches.into_future().ok_or_else(empty)
+    }
+
+    /// Sends the first of `values` without waiting, and gives how many.
+    fn send_run(&self, common: &Common<'_, '_>, values: &[&[u8]], batches: &mut Batches) -> usize {
+        let like = Outgoing {
+            topic: common.topic_name,
+            partition: common.partition,
+            timestamp: common.timestamp,
+            key: None,
+            value: None,
+            headers: common.encoded_headers,
+        };
+        let Some((count, delivery)) = self.client.try_send_run(&like, values) else {
+            return 0;
+        };
+        let value = values[count - 1].len() as i32;
+        let headers = headers_size(common.encoded_headers);
+        batches.add(delivery, Sizes { key: -1, value, headers });
+        count
+    }
+}
+
+/// The first values that are plain bytes, up to as many as one call is worth.
+fn leading_bytes<'a>(values: &'a [Bound<'_, PyAny>]) -> Vec<&'a [u8]> {
+    values
+        .iter()
+        .take(LONGEST_RUN)
+        .map_while(|value| value.cast_exact::<PyBytes>().ok())
+        .map(PyBytesMethods::as_bytes)
+        .collect()
+}
+
+const LONGEST_RUN: usize = 4096;
 
 impl<'py> Common<'_, 'py> {
     /// A key or value as its serializer makes it.

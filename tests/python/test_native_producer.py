@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from brokerless import errors
-from brokerless._brokerless import Admin, FutureRecordMetadata, Producer, RecordMetadata
+from brokerless._brokerless import (
+    Admin,
+    Consumer,
+    FutureRecordMetadata,
+    Producer,
+    RecordMetadata,
+)
+from brokerless.structs import TopicPartition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,6 +202,42 @@ def test_one_future_stands_for_all_values_of_send_many(producer: Open) -> None:
         producer().send_many("t", [])
     with pytest.raises(ValueError, match="fewer keys"):
         producer().send_many("t", [b"1", b"2"], keys=[b"k"])
+
+
+def test_send_many_keeps_the_order_of_values_of_every_kind(producer: Open, tmp_path: Path) -> None:
+    one = producer(batch_size=1000)
+    values = [b"%d" % number for number in range(10_000)]
+    mixed: list[Any] = [*values, bytearray(b"array"), b"last"]
+
+    assert one.send_many("t", mixed, headers=[("h", b"x")]).get(10).offset == 10_001
+    with pytest.raises(TypeError, match="value_serializer"):
+        one.send_many("t", [b"sent", "not sent", b"neither"])
+    one.flush()
+
+    consumer = Consumer()
+    consumer._open(str(tmp_path / "data"), {"auto_offset_reset": "earliest"})
+    consumer.assign([TopicPartition("t", 0)])
+    read: list[Any] = []
+    while polled := consumer.poll(100):
+        read += polled[TopicPartition("t", 0)]
+    consumer.close()
+    assert [record.value for record in read] == [*values, b"array", b"last", b"sent"]
+    assert read[-2].headers == [("h", b"x")]
+
+
+def test_send_many_spreads_over_partitions(producer: Open, tmp_path: Path) -> None:
+    Admin(str(tmp_path / "data")).create_topic("three", 3)
+    one = producer()
+
+    for _ in range(20):
+        one.send_many("three", [bytes(100)] * 1000).get(10)
+
+    consumer = Consumer()
+    consumer._open(str(tmp_path / "data"), {})
+    ends = consumer.end_offsets([TopicPartition("three", number) for number in range(3)])
+    consumer.close()
+    assert sum(ends.values()) == 20_000
+    assert min(ends.values()) > 1000
 
 
 def test_a_closed_producer_refuses_in_both_dialects(producer: Open) -> None:
