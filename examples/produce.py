@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Send the lines of files to a topic.")
     parser.add_argument("paths", type=Path, nargs="*")
     parser.add_argument("--topic", default="lines")
-    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--partitions", type=int, default=3)
     parser.add_argument("--compression", choices=["gzip", "snappy", "lz4", "zstd"])
     args = parser.parse_args()
 
