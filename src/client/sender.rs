@@ -84,6 +84,8 @@ struct Written {
 #[derive(Clone, Copy, Debug)]
 struct Round {
     worked: bool,
+    /// Whether something that may be due was left to the thread.
+    left: bool,
     /// When the first lingering batch is due.
     next: Option<Duration>,
 }
@@ -143,15 +145,15 @@ impl Sender {
             return;
         }
         let round = match self.worker.try_lock() {
-            Ok(mut worker) => self.round(&mut worker),
-            Err(TryLockError::Poisoned(poisoned)) => self.round(&mut poisoned.into_inner()),
+            Ok(mut worker) => self.round(&mut worker, false),
+            Err(TryLockError::Poisoned(poisoned)) => self.round(&mut poisoned.into_inner(), false),
             Err(TryLockError::WouldBlock) => return,
         };
         if round.worked {
             self.helped.fetch_add(1, Ordering::Relaxed);
         }
         // What came meanwhile may have counted on this thread.
-        if !linger && !self.accumulator.is_empty() {
+        if round.left || (!linger && !self.accumulator.is_empty()) {
             self.wake();
         }
     }
@@ -240,12 +242,13 @@ impl Sender {
     }
 
     fn turn(&self) -> Round {
-        self.round(&mut self.worker.lock().unwrap_or_else(PoisonError::into_inner))
+        self.round(&mut self.worker.lock().unwrap_or_else(PoisonError::into_inner), true)
     }
 
-    /// Sends what is due: appends to all partitions first, then syncs them, then settles.
-    fn round(&self, worker: &mut Worker) -> Round {
-        let mut round = Round { worked: false, next: None };
+    /// Sends what is due: appends to all partitions first, then syncs them, then settles. Leaves
+    /// partitions whose lock somebody else has, unless it is `patient`.
+    fn round(&self, worker: &mut Worker, patient: bool) -> Round {
+        let mut round = Round { worked: false, left: false, next: None };
         if self.accumulator.is_empty() {
             return round;
         }
@@ -254,6 +257,11 @@ impl Sender {
         let Worker { slots, batches, written, settled } = worker;
         self.accumulator.take_queue(slots);
         for slot in slots.drain(..) {
+            if !patient && is_stuck(&slot) {
+                round.left = true;
+                self.accumulator.put_back(&slot);
+                continue;
+            }
             if let Some(at) = slot.take_due(batches, &due) {
                 round.next = Some(round.next.map_or(at, |next| next.min(at)));
                 self.accumulator.put_back(&slot);
@@ -344,6 +352,20 @@ impl Sender {
         }
         settled.clear();
     }
+}
+
+/// Whether appending might take long, because another has the partition's lock, perhaps a process
+/// that was stopped: the thread may wait for that, a user's call must end in time.
+fn is_stuck(slot: &Slot) -> bool {
+    const TRIES: usize = 20;
+
+    (0..TRIES).all(|_| {
+        let busy = slot.partition.is_busy();
+        if busy {
+            std::thread::yield_now();
+        }
+        busy
+    })
 }
 
 /// Makes batches of one partition durable; all of them fail if that fails.

@@ -253,6 +253,19 @@ impl Partition {
         Ok(turn)
     }
 
+    /// Whether an append would have to wait just now: for another thread or process, or for the
+    /// recovery of the log.
+    pub fn is_busy(&self) -> bool {
+        let Ok(lock) = self.writer.try_lock() else { return true };
+        let Some(lock) = &*lock else { return !self.page.is_valid() };
+        match lock.try_acquire(Mode::Exclusive) {
+            Ok(true) => lock.release().is_err() || !self.page.is_valid(),
+            Ok(false) => true,
+            // Who appends will meet the error again, and tell it.
+            Err(_) => false,
+        }
+    }
+
     /// The lock alone.
     pub(crate) fn turn_unprepared(&self) -> Result<Turn<'_>> {
         let mut lock = self.writer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokerless::Error;
-use brokerless::client::{Consumer, Delivery, DeliveryResult, Producer, Step};
+use brokerless::client::{Consumer, Delivery, DeliveryResult, Producer, Step, flush_all};
 use brokerless::config::{ConsumerConfig, OffsetReset, ProducerConfig};
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::clock::SystemClock;
@@ -164,6 +164,27 @@ fn send_waits_for_memory_as_long_as_it_may() {
         get(delivery);
     }
     producer.close(LONG).unwrap();
+}
+
+#[test]
+fn a_wait_ends_in_time_while_another_process_has_the_partition() {
+    let (disk, engine) = started();
+    let stuck = Stuck::new(&disk);
+    let short = Some(Duration::from_millis(20));
+
+    for linger in [Duration::ZERO, Duration::from_secs(60)] {
+        let config = ProducerConfig { linger, ..ProducerConfig::default() };
+        let producer = Producer::new(engine.clone(), config).unwrap();
+        let delivery = producer.send(&value("t", &1_u32.to_be_bytes())).unwrap();
+
+        assert!(matches!(delivery.wait(short), Err(Error::Timeout { .. })));
+        assert!(matches!(producer.flush(short), Err(Error::Timeout { .. })));
+        assert!(matches!(producer.close(short), Err(Error::Timeout { .. })));
+    }
+    stuck.end();
+
+    flush_all(LONG).unwrap();
+    assert_eq!(numbers(&disk), [0, 1, 1]);
 }
 
 #[test]
