@@ -10,6 +10,7 @@ mod iteration;
 mod listener;
 mod metadata;
 mod named;
+mod pace;
 mod payload;
 mod polled;
 mod producer;

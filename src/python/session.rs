@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyList, PySet};
 use super::errors;
 use super::iteration::{Iteration, Next};
 use super::listener::Listener;
+use super::pace::Pace;
 use super::polled::{Failed, Reader, first_offset};
 use super::record::ConsumerRecord;
 use super::settings::Settings;
@@ -33,6 +34,7 @@ pub(super) struct Session {
     /// How long an iteration waits for a record.
     timeout: Option<Duration>,
     iteration: Mutex<Iteration>,
+    pace: Mutex<Pace>,
     /// Some of `iteration` may have been sought, paused or given up.
     pub(super) touched: AtomicBool,
     /// The next poll raises it, unless its partition was sought meanwhile.
@@ -55,6 +57,7 @@ impl Session {
             listener: Mutex::default(),
             timeout: settings.consumer_timeout()?,
             iteration: Mutex::default(),
+            pace: Mutex::default(),
             touched: AtomicBool::new(false),
             failed: Mutex::default(),
         })
@@ -94,14 +97,27 @@ impl Session {
                 }
                 Next::Failed(failed) => return Err(failed.error),
                 Next::Nothing => {
-                    let limit = self.client.config().max_poll_records;
-                    match self.wait_for_records(py, self.timeout, limit, true)? {
-                        Some(polled) if !polled.is_empty() => self.iteration().fill(polled),
-                        _ => return Ok(None),
+                    if !self.refill(py)? {
+                        return Ok(None);
                     }
                 }
             }
         }
+    }
+
+    /// Polls for the iteration; false when the time is up or the consumer is closed.
+    fn refill(&self, py: Python<'_>) -> PyResult<bool> {
+        let most = self.client.config().max_poll_records;
+        let now = wait::monotonic(py)?;
+        let records = lock(&self.pace).next(now, most);
+        let polled = self.wait_for_records(py, self.timeout, records, true)?;
+        let Some(polled) = polled.filter(|polled| !polled.is_empty()) else {
+            return Ok(false);
+        };
+        self.iteration().fill(polled);
+        let now = wait::monotonic(py)?;
+        lock(&self.pace).begin(now);
+        Ok(true)
     }
 
     /// Makes the record that failed the next one of its partition.

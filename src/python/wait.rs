@@ -73,7 +73,8 @@ impl Deadline {
     }
 }
 
-fn monotonic(py: Python<'_>) -> PyResult<f64> {
+/// Python's monotonic clock, in seconds.
+pub(super) fn monotonic(py: Python<'_>) -> PyResult<f64> {
     static MONOTONIC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     MONOTONIC.import(py, "time", "monotonic")?.call0()?.extract()
 }

@@ -90,6 +90,20 @@ def test_positions_follow_an_iteration_record_by_record(consumer: Open) -> None:
     assert [record.offset for record in one.poll(1000)[TP]] == [6, 7, 8, 9]
 
 
+def test_a_slow_iteration_commits_on_its_way(consumer: Open, data: str) -> None:
+    producer = Producer()
+    producer._open(data, {})
+    producer.send_many("t", [b"x"] * 1000).get(10)
+    one = consumer(group_id="g", auto_commit_interval_ms=10)
+
+    for record in one:
+        time.sleep(0.02 if record.offset < 32 else 0)
+        if record.offset == 40:
+            break
+
+    assert one.committed(TP) == 32
+
+
 def test_a_seek_inside_an_iteration_takes_effect_at_once(consumer: Open) -> None:
     one = consumer()
     offsets = []
