@@ -201,6 +201,31 @@ fn next(random: &mut u64) -> u8 {
 }
 
 #[test]
+fn runs_of_values_arrive_like_single_ones() {
+    let world = World::with_topic("t", 1, &[("max.message.bytes", "2000")]);
+    let producer = world.producer(ProducerConfig { buffer_memory: 10_000, ..config() });
+    let all: Vec<Vec<u8>> = (0..3_000_u32).map(|n| vec![n as u8; n as usize % 400]).collect();
+    let values: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+
+    let (mut rest, mut runs, mut last) = (&values[..], 0, None);
+    while let [first, others @ ..] = rest {
+        if let Some((count, delivery)) = producer.try_send_run(&value("t", first), rest) {
+            (rest, runs, last) = (&rest[count..], runs + 1, Some(delivery));
+        } else {
+            producer.send(&value("t", first)).unwrap();
+            rest = others;
+        }
+    }
+    producer.flush(LONG).unwrap();
+
+    assert!(runs > 0 && last.unwrap().is_done());
+    assert_eq!(world.values("t", 0), all);
+    let metrics = producer.metrics();
+    let available = metrics.iter().find(|(name, _)| *name == "buffer-available-bytes").unwrap();
+    assert!((available.1 - 10_000.0).abs() < 0.1, "{available:?}");
+}
+
+#[test]
 fn a_compacted_topic_takes_no_record_without_a_key() {
     let world = World::with_topic("t", 1, &[("cleanup.policy", "compact")]);
     let producer = world.producer(config());
