@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::client::sender::{Sender, Working};
+use crate::client::round::Working;
+use crate::client::sender::Sender;
 use crate::env::wake::{self, Woken};
 use crate::error::{Error, Result};
 use crate::types::{Timestamp, TimestampType, TopicPartition};

@@ -18,6 +18,7 @@ mod polled;
 mod producer;
 mod producer_metrics;
 mod registry;
+mod round;
 mod sender;
 mod subscription;
 mod topics;

@@ -5,5 +5,6 @@
 mod consumer;
 mod faults;
 mod golden;
+mod offsets;
 mod producer;
 mod shared;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use brokerless::client::{
     Consumer, Delivery, Outgoing, Polled, Producer, RecordMetadata, Step, directory,
 };
-use brokerless::config::{ConsumerConfig, ProducerConfig};
+use brokerless::config::{ConsumerConfig, OffsetReset, ProducerConfig};
 use brokerless::engine::{Cursor, Engine, OpenOptions};
 use brokerless::record::Batch;
 use brokerless::types::Durability;
@@ -162,4 +162,32 @@ pub(crate) fn read(polled: &[Polled]) -> Vec<(i32, i64, u32)> {
 
 pub(crate) fn tp(partition: i32) -> TopicPartition {
     TopicPartition::new("t", partition)
+}
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) fn earliest() -> ConsumerConfig {
+    ConsumerConfig { auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() }
+}
+
+pub(crate) fn in_group(group: &str) -> ConsumerConfig {
+    ConsumerConfig { group_id: Some(group.into()), ..earliest() }
+}
+
+pub(crate) fn topics(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// A world whose topic `t` has `partitions` partitions with `each` records.
+pub(crate) fn filled(partitions: i32, each: u32) -> World {
+    let world = World::with_topic("t", partitions, &[]);
+    (0..partitions).for_each(|partition| world.fill("t", partition, 0..each));
+    world
+}
+
+pub(crate) fn assigned(world: &World, config: ConsumerConfig, partitions: &[i32]) -> Reader {
+    let reader = world.consumer(config);
+    let partitions: Vec<_> = partitions.iter().copied().map(tp).collect();
+    reader.0.assign(&partitions).unwrap();
+    reader
 }
