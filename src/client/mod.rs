@@ -20,6 +20,7 @@ mod producer_metrics;
 mod registry;
 mod round;
 mod sender;
+mod stream;
 mod subscription;
 mod topics;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::client::accumulator::{Accumulator, Slot};
 use crate::client::producer_metrics::ProducerMetrics;
 use crate::client::round::{Round, Worker, Working};
+use crate::client::stream::Stream;
 use crate::client::topics::Topics;
 use crate::config::producer::ProducerConfig;
 use crate::engine::Engine;
@@ -176,10 +177,15 @@ impl Sender {
     pub(super) fn run(&self) {
         let _end = End(self);
         let (mut naps, mut helped) = (0, 0);
+        let mut stream = Stream::default();
         loop {
             self.alarm.store(AWAKE, Ordering::SeqCst);
             if self.turn().worked {
                 self.helped.store(0, Ordering::Relaxed);
+                stream.worked();
+                if let Some(nap) = stream.nap() {
+                    self.gather(nap);
+                }
                 continue;
             }
             let help = self.helped.load(Ordering::Relaxed);
@@ -194,8 +200,19 @@ impl Sender {
                 return;
             }
             if !round.worked && (self.accumulator.is_empty() || round.next.is_some()) {
+                let began = self.now();
                 wake::wait(&self.alarm, state, self.rest(napping, round.next));
+                stream.slept(self.now().saturating_sub(began));
             }
+        }
+    }
+
+    /// Lets a stream's records gather, unless there is a batch of them or somebody waits for them.
+    fn gather(&self, nap: Duration) {
+        self.alarm.store(NAPPING, Ordering::SeqCst);
+        let enough = self.accumulator.memory.used() >= self.config.batch_size;
+        if !enough && !self.is_pressed() {
+            wake::wait(&self.alarm, NAPPING, nap);
         }
     }
 
