@@ -256,26 +256,32 @@ impl Partition {
     /// Whether an append would have to wait just now: for another thread or process, or for the
     /// recovery of the log.
     pub fn is_busy(&self) -> bool {
-        let Ok(lock) = self.writer.try_lock() else { return true };
-        let Some(lock) = &*lock else { return !self.page.is_valid() };
-        match lock.try_acquire(Mode::Exclusive) {
-            Ok(true) => lock.release().is_err() || !self.page.is_valid(),
-            Ok(false) => true,
-            // Who appends will meet the error again, and tell it.
-            Err(_) => false,
-        }
+        let Ok(mut guard) = self.writer.try_lock() else { return true };
+        let tried = self.made(&mut guard).and_then(|lock| {
+            let free = lock.try_acquire(Mode::Exclusive).at("lock", &self.dir)?;
+            if free {
+                lock.release().at("unlock", &self.dir)?;
+            }
+            Ok(free)
+        });
+        // Who appends will meet an error again, and tell it.
+        !tried.unwrap_or(true) || !self.page.is_valid()
     }
 
     /// The lock alone.
     pub(crate) fn turn_unprepared(&self) -> Result<Turn<'_>> {
         let mut lock = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock.is_none() {
-            let made = self.shared.env.storage.lock(&self.dir).at("open", &self.dir)?;
-            *lock = Some(made);
-        }
-        let taken = lock.as_ref().map(|lock| lock.acquire(Mode::Exclusive));
-        taken.unwrap_or(Ok(())).at("lock", &self.dir)?;
+        self.made(&mut lock)?.acquire(Mode::Exclusive).at("lock", &self.dir)?;
         Ok(Turn { lock })
+    }
+
+    /// The handle of the folder's lock, made when first needed.
+    fn made<'a>(&self, lock: &'a mut Option<Box<dyn Lock>>) -> Result<&'a dyn Lock> {
+        let made = match lock.take() {
+            Some(made) => made,
+            None => self.shared.env.storage.lock(&self.dir).at("open", &self.dir)?,
+        };
+        Ok(&**lock.insert(made))
     }
 
     /// Cuts what the last holder of the lock wrote and did not live to publish. Nobody saw it and
