@@ -85,7 +85,7 @@ impl FutureRecordMetadata {
         })
     }
 
-    /// Calls back with the result if it is of the kind asked for.
+    /// Calls back with the result that is known if it is of the kind asked for.
     fn run(
         &self,
         py: Python<'_>,
@@ -153,16 +153,36 @@ fn add(this: &Bound<'_, FutureRecordMetadata>, on: On, callback: Callback) -> Py
             Ok(()) => Ok(()),
         };
     }
-    let this = this.clone().unbind();
+    // The future is not held: many that wait for their callbacks keep the garbage collector busy.
+    let sizes = future.sizes;
     future.when_done(move |result| {
         // None: the interpreter is gone, and with it everybody who could want to know.
         Python::try_attach(|py| {
-            if let Err(raised) = this.get().run(py, result, on, &callback) {
+            if let Err(raised) = run_later(py, result, on, &callback, sizes) {
                 callback::log(py, "Error processing callback", &raised);
             }
         });
     });
     Ok(())
+}
+
+/// Calls back with a result of its own making if it is of the kind asked for.
+fn run_later(
+    py: Python<'_>,
+    result: &DeliveryResult,
+    on: On,
+    callback: &Callback,
+    sizes: Sizes,
+) -> PyResult<()> {
+    match (result, on) {
+        (Ok(sent), On::Success) => {
+            callback.call(py, Bound::new(py, RecordMetadata::of(sent, sizes))?.as_any())
+        }
+        (Err(error), On::Failure) => {
+            callback.call(py, errors::exception(py, error).into_value(py).bind(py).as_any())
+        }
+        _ => Ok(()),
+    }
 }
 
 #[pymethods]
