@@ -8,6 +8,7 @@ mod consumer_metrics;
 mod delivery;
 pub mod directory;
 mod fetcher;
+mod flush;
 pub mod fork;
 mod membership;
 mod memory;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 pub use consumer::Consumer;
 pub use delivery::{Callback, Delivery, DeliveryResult, RecordMetadata};
+pub use flush::Flush;
 pub use polled::{Polled, Step};
 pub use producer::{Outgoing, Producer};
 pub use sender::Around;
@@ -39,12 +41,14 @@ pub use crate::record::{Headers, Record};
 use crate::error::Result;
 
 /// Sends what every producer of this process was given, also those that were dropped: for the
-/// end of a process. Goes on to the next after an error, and gives the first one.
+/// end of a process.
 pub fn flush_all(timeout: Option<Duration>) -> Result<()> {
-    let mut result = Ok(());
-    for sender in registry::senders().iter().filter(|sender| !sender.is_forked()) {
-        let flushed = sender.flush(timeout);
-        result = result.and(flushed);
-    }
-    result
+    begin_flush_all().wait(timeout)
+}
+
+/// The same in pieces: what it waits for is settled now.
+pub fn begin_flush_all() -> Flush {
+    let mut senders = registry::senders();
+    senders.retain(|sender| !sender.is_forked());
+    Flush::begin_all(senders)
 }

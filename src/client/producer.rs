@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::client::accumulator::{Attempt, Limits, Slot};
 use crate::client::delivery::Delivery;
+use crate::client::flush::Flush;
 use crate::client::registry;
 use crate::client::round::Working;
 use crate::client::sender::{self, Around, Sender};
@@ -285,10 +286,15 @@ impl Producer {
 
     /// Waits until every record sent before the call is delivered or failed.
     pub fn flush(&self, timeout: Option<Duration>) -> Result<()> {
+        self.begin_flush()?.wait(timeout)
+    }
+
+    /// The same in pieces: what it waits for is settled now.
+    pub fn begin_flush(&self) -> Result<Flush> {
         if self.sender.is_forked() {
             return Err(Error::Forked("producer"));
         }
-        self.sender.flush(timeout)
+        Flush::begin(&self.sender)
     }
 
     /// Takes no more records, and waits until all it has are delivered or failed. After

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
 use crate::client::accumulator::{Accumulator, Slot};
+use crate::client::delivery::BatchState;
 use crate::client::producer_metrics::ProducerMetrics;
-use crate::client::round::{Round, Worker, Working};
+use crate::client::round::{Round, Worker};
 use crate::client::stream::Stream;
 use crate::client::topics::Topics;
 use crate::config::producer::ProducerConfig;
@@ -128,19 +129,22 @@ impl Sender {
         }
     }
 
-    /// Waits until all that is in a batch now is settled.
-    pub(super) fn flush(&self, timeout: Option<Duration>) -> Result<()> {
-        if Working::on(self) {
-            return Err(Error::IllegalState("flush in a delivery callback would wait for itself"));
+    /// Somebody waits for what is in a batch now: it is due at once.
+    pub(super) fn press(&self) {
+        self.flushing.fetch_add(1, Ordering::SeqCst);
+        if !self.config.linger.is_zero() {
+            self.wake();
         }
-        let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
-        let _pressure = Flushing::begin(self);
-        for slot in self.slots() {
-            let Some(state) = slot.unsettled() else { continue };
-            let left = deadline.map(|deadline| deadline.saturating_sub(self.now()));
-            state.wait(left).map_err(|error| flush_error(error, timeout))?;
-        }
-        Ok(())
+    }
+
+    /// The end of [`press`](Self::press).
+    pub(super) fn release(&self) {
+        self.flushing.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// The newest batch of each partition that has not delivered all.
+    pub(super) fn unsettled(&self) -> Vec<Arc<BatchState>> {
+        self.slots().iter().filter_map(|slot| slot.unsettled()).collect()
     }
 
     fn slots(&self) -> Vec<Arc<Slot>> {
@@ -229,35 +233,6 @@ impl Sender {
 
     fn turn(&self) -> Round {
         self.round(&mut self.worker.lock().unwrap_or_else(PoisonError::into_inner), true)
-    }
-}
-
-/// Names the whole time asked for.
-fn flush_error(error: Error, timeout: Option<Duration>) -> Error {
-    match error {
-        Error::Timeout { .. } => {
-            Error::Timeout { what: "the flush", after: timeout.unwrap_or_default() }
-        }
-        error => error,
-    }
-}
-
-/// Presses the sender while somebody flushes.
-struct Flushing<'a>(&'a Sender);
-
-impl<'a> Flushing<'a> {
-    fn begin(sender: &'a Sender) -> Self {
-        sender.flushing.fetch_add(1, Ordering::SeqCst);
-        if !sender.config.linger.is_zero() {
-            sender.wake();
-        }
-        Self(sender)
-    }
-}
-
-impl Drop for Flushing<'_> {
-    fn drop(&mut self) {
-        self.0.flushing.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -67,7 +67,8 @@ fn murmur2(data: &Bound<'_, PyAny>) -> PyResult<u32> {
 
 #[pyfunction]
 fn flush_all(py: Python<'_>) -> PyResult<()> {
-    Ok(wait::until(py, None, |left| client::flush_all(Some(left)))??)
+    let flush = py.detach(client::begin_flush_all);
+    Ok(wait::until(py, None, |left| flush.wait(Some(left)))??)
 }
 
 #[pyfunction]

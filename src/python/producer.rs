@@ -127,7 +127,8 @@ impl Producer {
     fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let client = &self.open(py)?.client;
         let limit = wait::seconds(py, timeout)?;
-        Ok(wait::until(py, limit, |left| client.flush(Some(left)))??)
+        let flush = wait::call(py, || client.begin_flush())?;
+        Ok(wait::until(py, limit, |left| flush.wait(Some(left)))??)
     }
 
     #[pyo3(signature = (timeout=None, null_logger=false))]

@@ -117,40 +117,6 @@ WAITING = {
 }
 
 
-@pytest.mark.parametrize("waiting", ["get()", "get(timeout=600)"])
-def test_ctrl_c_interrupts_while_another_process_holds_the_partition(
-    write: Write, read: Read, directory: Path, waiting: str
-) -> None:
-    fcntl = pytest.importorskip("fcntl")
-    with KafkaProducer() as producer:
-        producer.send("t", b"first").get(10)
-    script = write(
-        f"""
-from kafka import KafkaProducer
-producer = KafkaProducer()
-future = producer.send("t", b"second")
-print("ready", flush=True)
-try:
-    future.{waiting}
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
-"""
-    )
-    folder = os.open(directory / "t-0", os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    process = start(script)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-
-    assert process.stdout.readline() == "interrupted\n"
-    os.close(folder)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 0, errors
-    assert [r.value for r in read("t")] == [b"first", b"second"]
-
-
 def start(script: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "brokerless", "run", str(script)],
@@ -422,3 +388,39 @@ def test_the_same_directory_by_two_names_is_one(directory: Path, read: Read) -> 
         consumer.poll(0)
         producer.send("t", b"v")
         assert consumer.poll(5000)[TopicPartition("t", 0)]
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_daemon_threads_that_never_stop_do_not_keep_a_program(
+    run: Run, write: Write, status: int
+) -> None:
+    code = f"""
+import sys, threading, time
+from kafka import KafkaConsumer, KafkaProducer
+producer = KafkaProducer(buffer_memory=2_000_000)
+
+def send():
+    while True:
+        producer.send("t", b"v").add_callback(lambda metadata: None)
+
+def get():
+    while True:
+        producer.send("t", b"v").get()
+
+def iterate():
+    for message in KafkaConsumer("t"):
+        pass
+
+def poll():
+    consumer = KafkaConsumer("t", group_id="g")
+    while True:
+        consumer.poll(1000)
+
+for work in (send, get, iterate, poll):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.3)
+sys.exit({status})
+"""
+    process = run(write(code))
+
+    assert (process.returncode, process.stderr) == (status, "")

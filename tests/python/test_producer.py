@@ -451,3 +451,25 @@ def test_a_record_is_as_kafka_python_has_it(read: Read, topic: str) -> None:
     )
     expected = ("t", 0, record.leader_epoch, 0, 5, 0, b"k", b"v", [("a", b"bc")], None, 1, 1, 3)
     assert tuple(record) == expected
+
+
+def test_flush_ends_while_others_keep_sending(topic: str) -> None:
+    stop = threading.Event()
+
+    def send() -> None:
+        while not stop.is_set():
+            producer.send(topic, b"v").add_callback(lambda metadata: None)
+
+    with KafkaProducer(buffer_memory=2_000_000) as producer:
+        thread = threading.Thread(target=send)
+        thread.start()
+        time.sleep(0.3)
+        first = producer.send(topic, b"first")
+        begun = time.monotonic()
+        producer.flush()
+        waited = time.monotonic() - begun
+        stop.set()
+        thread.join()
+
+    assert first.is_done
+    assert waited < 10
