@@ -421,6 +421,8 @@ for work in (send, get, iterate, poll):
 time.sleep(0.3)
 sys.exit({status})
 """
-    process = run(write(code))
+    process = run(write(code), timeout=20)
 
-    assert (process.returncode, process.stderr) == (status, "")
+    # A thread that still sends when all is closed may be told so.
+    assert process.returncode == status, process.stderr
+    assert "Fatal" not in process.stderr

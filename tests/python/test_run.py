@@ -273,7 +273,8 @@ def test_where_it_is_can_be_asked(directory: Path, plain: Run) -> None:
     assert plain("-m", "brokerless", "where").stdout.strip() == str(directory)
 
     folder = plain("-m", "brokerless", "where", "--standin").stdout.strip()
+    path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
     shown = plain(
-        "-c", "import kafka; print(kafka.__file__)", env={**os.environ, "PYTHONPATH": folder}
+        "-c", "import kafka; print(kafka.__file__)", env={**os.environ, "PYTHONPATH": path}
     )
     assert shown.stdout.startswith(folder)
