@@ -46,7 +46,7 @@ def show(who: str, printed: str) -> None:
 
 
 def partitions(consumer: KafkaConsumer) -> list[TopicPartition]:
-    return [TopicPartition(TOPIC, p) for p in sorted(consumer.partitions_for_topic(TOPIC))]
+    return [TopicPartition(TOPIC, p) for p in sorted(consumer.partitions_for_topic(TOPIC) or ())]
 
 
 def wait_for(count: int, consumer: KafkaConsumer) -> None:
@@ -85,27 +85,39 @@ def sent(paths: list[Path]) -> Content:
 
 def run_all(paths: list[Path], total: int) -> None:
     print("a producer and a follower at the same time; Ctrl-C for the follower halfway:")
+    follower = start("follow.py", "--quiet")
+    ready = follower.stdout.readline() if follower.stdout else ""
     producer = start("produce.py", *paths)
     with KafkaConsumer() as consumer:
-        wait_for(1, consumer)
-        follower = start("follow.py", "--quiet")
         wait_for(total // 2, consumer)
-        halfway = int(time.time() * 1000)
-        begins = follower.stdout.readline() if follower.stdout else ""
-        first = begins + interrupt(follower)
+        first = ready + interrupt(follower)
+        sent = producer.communicate(timeout=300)[0]
+        halfway = middle(consumer)
+    show("produce", sent)
     show("follow", first)
-    show("produce", producer.communicate(timeout=300)[0])
     print("the follower goes on where it was, until nothing more comes:")
     second = start("follow.py", "--quiet", "--idle", 500).communicate(timeout=300)[0]
     show("follow", second)
-    if stopped_after(first) + stopped_after(second) != total:
+    if number_after("stopped after", first) + number_after("stopped after", second) != total:
         raise SystemExit(f"the follower did NOT see each of the {total:,} records once")
-    print("and again, from a point in time halfway:")
-    show("replay", start("replay.py", halfway, "--quiet").communicate(timeout=300)[0])
+    print("and again, from the point in time when half of it was sent:")
+    again = start("replay.py", halfway, "--quiet").communicate(timeout=300)[0]
+    show("replay", again)
+    if not number_after("replayed", again):
+        raise SystemExit("the replay found NOTHING")
 
 
-def stopped_after(printed: str) -> int:
-    return int(printed.split("stopped after ")[1].split()[0].replace(",", ""))
+def middle(consumer: KafkaConsumer) -> int:
+    """The timestamp of a record in the middle of the largest partition."""
+    ends = consumer.end_offsets(partitions(consumer))
+    largest = max(ends, key=lambda part: ends[part])
+    consumer.assign([largest])
+    consumer.seek(largest, ends[largest] // 2)
+    return next(consumer).timestamp
+
+
+def number_after(words: str, printed: str) -> int:
+    return int(printed.split(f"{words} ")[1].split()[0].replace(",", ""))
 
 
 def main() -> None:

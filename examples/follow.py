@@ -45,6 +45,7 @@ def main() -> None:
         allow_auto_create_topics=False,  # the producer decides on the partitions
         consumer_timeout_ms=args.idle,
     )
+    print(f"follows {args.topic}", flush=True)
     # Ctrl-C closes it: that commits what was read and ends the loop, between two records.
     signal.signal(signal.SIGINT, lambda *_: consumer.close())
     follow(consumer, show=not args.quiet)

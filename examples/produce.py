@@ -73,6 +73,9 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=3)
     parser.add_argument("--compression", choices=["gzip", "snappy", "lz4", "zstd"])
     args = parser.parse_args()
+    for path in args.paths:
+        if not path.exists():
+            parser.error(f"{path}: no such file or folder")
 
     create(args.topic, args.partitions)
     producer = KafkaProducer(bootstrap_servers=SERVERS, compression_type=args.compression)

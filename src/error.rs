@@ -121,6 +121,9 @@ pub enum Error {
         "topic name {0:?} is invalid: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither '.' nor '..'"
     )]
     InvalidTopic(String),
+    /// A write to a topic that only Kafka itself writes to.
+    #[error("topic {0:?} is Kafka's own: it can be read, and only commits write to it")]
+    InternalTopic(String),
     /// No such topic, or no such partition of it.
     #[error("{0} does not exist")]
     UnknownTopicOrPartition(TopicPartition),

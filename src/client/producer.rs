@@ -12,7 +12,7 @@ use crate::client::round::Working;
 use crate::client::sender::{self, Around, Sender};
 use crate::client::topics::{Known, Topics};
 use crate::config::producer::ProducerConfig;
-use crate::engine::{Engine, Topic};
+use crate::engine::{Engine, Topic, is_internal};
 use crate::env::wake::{self, Woken};
 use crate::error::{Error, Result};
 use crate::types::{Timestamp, TopicPartition, valid_topic_name};
@@ -239,6 +239,9 @@ impl Producer {
     fn learn_topic(&self, name: &str) -> Result<Arc<Topic>> {
         if !valid_topic_name(name) {
             return Err(Error::InvalidTopic(name.into()));
+        }
+        if is_internal(name) {
+            return Err(Error::InternalTopic(name.into()));
         }
         let engine = &self.sender.engine;
         let topic = if self.sender.config.allow_auto_create_topics {

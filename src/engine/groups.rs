@@ -87,7 +87,7 @@ impl Engine {
         for (partition, commit) in offsets {
             self.check_commit(partition, commit)?;
         }
-        let topic = self.offsets_topic()?;
+        let topic = self.topic_or_create(OFFSETS_TOPIC)?;
         let partition = self.partition(&partition_of(&topic, group))?;
         let now = self.env().clock.now();
         let mut builder = BatchBuilder::new(Compression::None, None);
@@ -115,18 +115,6 @@ impl Engine {
         partition.sync(commit.offset.min(end))
     }
 
-    fn offsets_topic(&self) -> Result<Arc<Topic>> {
-        if let Some(topic) = self.topic(OFFSETS_TOPIC)? {
-            return Ok(topic);
-        }
-        let settings = [("cleanup.policy", "compact"), ("segment.bytes", "104857600")];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        match self.create_topic(OFFSETS_TOPIC, Some(PARTITIONS), &settings) {
-            Err(Error::TopicAlreadyExists(_)) => self.topic_or_create(OFFSETS_TOPIC),
-            made => made,
-        }
-    }
-
     /// Everything a group has committed, by any process, until now.
     pub fn committed_offsets(
         &self,
@@ -140,6 +128,13 @@ impl Engine {
         state.catch_up(&partition)?;
         Ok(state.offsets.of(group))
     }
+}
+
+/// Makes the topic of committed offsets, as a broker does at the first commit.
+pub(crate) fn create_offsets_topic(engine: &Engine) -> Result<Arc<Topic>> {
+    let settings = [("cleanup.policy", "compact"), ("segment.bytes", "104857600")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    engine.create_topic(OFFSETS_TOPIC, Some(PARTITIONS), &settings)
 }
 
 /// Kafka's rule (`GroupMetadataManager.partitionFor`).

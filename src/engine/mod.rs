@@ -36,7 +36,7 @@ pub use groups::Membership;
 pub use id::Id;
 pub use partition::{Ends, Partition};
 pub use read::{Chunk, Cursor};
-pub use topics::{Topic, Topics};
+pub use topics::{Topic, Topics, is_internal};
 
 use groups::Groups;
 use partition::Shared;
@@ -177,7 +177,11 @@ impl Engine {
         if let Some(topic) = self.topic(name)? {
             return Ok(topic);
         }
-        match self.create_topic(name, None, &[]) {
+        let made = match name {
+            topics::OFFSETS_TOPIC => groups::create_offsets_topic(self),
+            _ => self.create_topic(name, None, &[]),
+        };
+        match made {
             Err(Error::TopicAlreadyExists(_)) => {
                 let gone = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
                 self.topic(name)?.ok_or_else(gone)

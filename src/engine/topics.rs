@@ -33,6 +33,11 @@ const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 /// A broker's own log of its cluster, which is no topic.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
 
+/// Whether a topic of that name is Kafka's own, which only Kafka writes to.
+pub fn is_internal(name: &str) -> bool {
+    matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC)
+}
+
 /// A topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topic {
@@ -92,7 +97,7 @@ impl Topics {
         let more = partitions as u32 - slots.len() as u32;
         slots.extend(control.take_pages(more));
         let name: Arc<str> = name.into();
-        let internal = matches!(&*name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC);
+        let internal = is_internal(&name);
         let topic = Arc::new(Topic { name: name.clone(), id, config, internal, slots });
         self.by_name.insert(name, topic.clone());
         topic
@@ -169,7 +174,7 @@ fn parse(line: &str) -> Option<Topic> {
         name: name.into(),
         id,
         config: Arc::new(config),
-        internal: matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC),
+        internal: is_internal(name),
         slots: slots?,
     })
 }

@@ -18,7 +18,7 @@ fn class_name(error: &Error) -> &'static str {
         | Error::ReadOnly(_) => "KafkaStorageError",
         Error::CorruptRecord { .. } => "CorruptRecordError",
         Error::RecordTooLarge { .. } => "MessageSizeTooLargeError",
-        Error::InvalidTopic(_) => "InvalidTopicError",
+        Error::InvalidTopic(_) | Error::InternalTopic(_) => "InvalidTopicError",
         Error::UnknownTopicOrPartition(_) => "UnknownTopicOrPartitionError",
         Error::TopicAlreadyExists(_) => "TopicAlreadyExistsError",
         Error::InvalidPartitions(_) => "InvalidPartitionsError",

@@ -510,3 +510,15 @@ fn headers_and_nulls_arrive() {
 
     assert_eq!(world.records("t", 0), [(Some(b"k".to_vec()), Vec::new())]);
 }
+
+#[test]
+fn the_topic_of_committed_offsets_is_not_for_producers() {
+    let world = World::with_topic("t", 1, &[]);
+    let producer = world.producer(config());
+
+    for topic in ["__consumer_offsets", "__transaction_state"] {
+        let refused = producer.send(&value(topic, b"v"));
+        assert!(matches!(refused, Err(Error::InternalTopic(_))), "{refused:?}");
+    }
+    get(&producer.send(&value("t", b"v")).unwrap());
+}
