@@ -192,6 +192,10 @@ impl Partition {
         let storage = &*self.shared.env.storage;
         storage.create_dir(&self.dir).at("create", &self.dir)?;
         drop(self.turn()?);
+        // A reader needs no lock any more; a writer opens it again.
+        if let Ok(mut lock) = self.writer.try_lock() {
+            *lock = None;
+        }
         Ok(())
     }
 

@@ -160,12 +160,25 @@ fn open(path: &Path, flags: OFlags) -> io::Result<fs::File> {
     loop {
         match rustix::fs::open(path, flags, FILE) {
             Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::MFILE) if raise_limit_of_open_files() => {}
             Err(rustix::io::Errno::LOOP) => return Err(not_regular("a symbolic link")),
             // A socket, or a FIFO or device without its other end.
             Err(rustix::io::Errno::NXIO) => return Err(not_regular("a socket or device")),
             other => return Ok(other?.into()),
         }
     }
+}
+
+/// Lets the process have as many open files as it may ask for: the usual limit of 1,024 is less
+/// than a topic of many partitions needs. Tells whether that is more than before.
+fn raise_limit_of_open_files() -> bool {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return false;
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok()
 }
 
 /// Refuses everything but a regular file.
