@@ -117,6 +117,40 @@ WAITING = {
 }
 
 
+@pytest.mark.parametrize("waiting", ["get()", "get(timeout=600)"])
+def test_ctrl_c_interrupts_while_another_process_holds_the_partition(
+    write: Write, read: Read, directory: Path, waiting: str
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    with KafkaProducer() as producer:
+        producer.send("t", b"first").get(10)
+    script = write(
+        f"""
+from kafka import KafkaProducer
+producer = KafkaProducer()
+future = producer.send("t", b"second")
+print("ready", flush=True)
+try:
+    future.{waiting}
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+    )
+    folder = os.open(directory / "t-0", os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    process = start(script)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+
+    assert process.stdout.readline() == "interrupted\n"
+    os.close(folder)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert [r.value for r in read("t")] == [b"first", b"second"]
+
+
 def start(script: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "brokerless", "run", str(script)],
