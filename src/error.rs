@@ -180,6 +180,29 @@ pub enum Error {
     /// A signal interrupted a wait; the caller decides whether to go on.
     #[error("interrupted by a signal")]
     Interrupted,
+    /// A log that ends before what was once on the disk for sure.
+    #[error(
+        "{} ends at offset {end}, but it was on the disk up to offset {known}: files of it were \
+         removed or cut; put them back from a copy, or remove its line from \
+         recovery-point-offset-checkpoint to go on without the records",
+        path.display()
+    )]
+    RecordsMissing {
+        /// The partition's folder.
+        path: PathBuf,
+        /// Where the log ends now.
+        end: i64,
+        /// Where it ended at least.
+        known: i64,
+    },
+    /// A file of our own that does not read as it was written.
+    #[error("{} is damaged: {remedy}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// A sync of the partition failed: what it holds on disk is unknown until it is reopened.
     #[error(
         "an earlier fdatasync of {0} failed, so nothing more can be written to it safely; \

@@ -54,6 +54,7 @@ impl Consumer {
             }
             let until = match self.look(max_records, ahead)? {
                 Looked::Found(polled) => return Ok(Step::Records(polled)),
+                Looked::Again if self.now() >= deadline => return Ok(Step::Records(Vec::new())),
                 Looked::Again => continue,
                 Looked::Nothing(until) => until.map_or(deadline, |until| until.min(deadline)),
             };

@@ -59,8 +59,6 @@ const DEFAULT_PARTITIONS: i32 = 1;
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    /// `None` for a directory that is open read-only.
-    root: Option<Root>,
     /// The lock of the directory itself, for changes of the set of topics.
     topics_lock: Mutex<Option<Box<dyn Lock>>>,
     topics: RwLock<Arc<Topics>>,
@@ -86,6 +84,7 @@ impl Engine {
         if first {
             let topics = Topics::survey(&*env.storage, dir, &control)?;
             topics.write(&*env.storage, dir)?;
+            root.keep(|id| topics.get(&id.topic).is_some())?;
             root.share()?;
         }
         let generation = control.topics_generation();
@@ -113,13 +112,13 @@ impl Engine {
             dir: dir.to_owned(),
             control: control.clone(),
             read_only: root.is_none(),
+            root,
             born: fork_generation(),
             closed: AtomicBool::new(false),
             env,
         });
         Ok(Arc::new(Self {
             shared,
-            root,
             topics_lock: Mutex::default(),
             topics: RwLock::new(Arc::new(topics)),
             partitions: RwLock::default(),
@@ -238,7 +237,9 @@ impl Engine {
     pub fn delete_topic(&self, name: &str) -> Result<()> {
         let topic = self.change(|topics| {
             let unknown = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
-            topics.remove(name).ok_or_else(unknown)
+            let topic = topics.remove(name).ok_or_else(unknown)?;
+            self.root()?.keep(|id| *id.topic != *name)?;
+            Ok(topic)
         })?;
         for partition in 0..topic.partition_count() {
             self.partition_of(&topic, partition)?.delete()?;
@@ -249,14 +250,16 @@ impl Engine {
     /// Changes the set of topics, alone among all processes.
     fn change<T>(&self, change: impl FnOnce(&mut Topics) -> Result<T>) -> Result<T> {
         self.shared.check_fork()?;
-        if self.shared.read_only {
-            return Err(Error::ReadOnly(self.dir().to_owned()));
-        }
+        self.root()?.check_place()?;
         let lock = self.lock_topics()?;
         let changed = self.shared.check_open().and_then(|()| self.change_locked(change));
         let held = lock.as_ref().expect("the lock was made when it was taken");
         held.release().at("unlock", self.dir())?;
         changed
+    }
+
+    fn root(&self) -> Result<&Root> {
+        self.shared.root.as_ref().ok_or_else(|| Error::ReadOnly(self.dir().to_owned()))
     }
 
     fn change_locked<T>(&self, change: impl FnOnce(&mut Topics) -> Result<T>) -> Result<T> {
@@ -366,7 +369,7 @@ impl Engine {
     /// Nothing can be written through this engine any more. The last process out makes all that
     /// was written durable and says so on the disk.
     pub(crate) fn close(&self) -> Result<()> {
-        let Some(root) = &self.root else { return Ok(()) };
+        let Some(root) = &self.shared.root else { return Ok(()) };
         if self.shared.check_fork().is_err() {
             return Ok(());
         }

@@ -35,6 +35,7 @@ const FIRST_OF: usize = 34;
 const FIRST_TIMESTAMP: usize = 35;
 const RECOVERED_BEFORE: usize = 36;
 const UNNAMED: usize = 37;
+const FOUND: usize = 38;
 
 /// One partition's page in a map.
 #[derive(Clone, Debug)]
@@ -102,6 +103,15 @@ impl Page {
             self.word(slot + index).store(word, Ordering::Relaxed);
         }
         self.word(SEQUENCE).store(sequence, Ordering::Release);
+    }
+
+    /// Whether the partition was there before the first process came.
+    pub(crate) fn was_found(&self) -> bool {
+        self.word(FOUND).load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn set_found(&self) {
+        self.word(FOUND).store(1, Ordering::Release);
     }
 
     /// Whether the log was recovered earlier in this boot, though not since the first process came.

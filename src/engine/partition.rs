@@ -11,11 +11,13 @@ use crate::config::TopicConfig;
 use crate::engine::control::Control;
 use crate::engine::id::Id;
 use crate::engine::page::Page;
+use crate::engine::root::Root;
 use crate::engine::topics;
 use crate::env::lock::fork_generation;
 use crate::env::{Env, Lock, Mode};
 use crate::error::{At, Error, Result};
 use crate::log::aborted::{self, AbortedTransaction};
+use crate::log::checkpoint::Offsets;
 use crate::log::files;
 use crate::log::recovery::{self, Recovered, Site, Trust};
 use crate::log::segment::Segment;
@@ -29,9 +31,11 @@ pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
     pub(crate) control: Arc<Control>,
     pub(crate) read_only: bool,
+    /// `None` for a directory that is open read-only.
+    pub(crate) root: Option<Root>,
     /// Where to begin when a log must be recovered, and where logs start.
-    pub(crate) recovery_points: crate::log::checkpoint::Offsets,
-    pub(crate) log_starts: crate::log::checkpoint::Offsets,
+    pub(crate) recovery_points: Offsets,
+    pub(crate) log_starts: Offsets,
     /// The fork generation of the process that opened the directory.
     pub(crate) born: u32,
     /// Set when this process closes the directory. It is read in a partition's turn, and closing
@@ -186,9 +190,8 @@ impl Partition {
     }
 
     fn recover(&self) -> Result<()> {
-        if self.shared.read_only {
-            return self.recover_alone();
-        }
+        let Some(root) = &self.shared.root else { return self.recover_alone() };
+        root.check_place()?;
         let storage = &*self.shared.env.storage;
         storage.create_dir(&self.dir).at("create", &self.dir)?;
         drop(self.turn()?);
@@ -226,17 +229,22 @@ impl Partition {
     fn recover_log(&self) -> Result<Recovered> {
         let shared = &self.shared;
         let trust = self.trust();
-        let recovery_point = match trust {
-            Trust::Clean if !shared.read_only => i64::MAX,
-            _ => shared.recovery_points.get(&self.id).copied().unwrap_or(0),
-        };
+        // A partition that was made since has nothing to do with one of its name before.
+        let noted = |offsets: &Offsets| offsets.get(&self.id).copied().unwrap_or(0);
+        let known = |offsets| if self.page.was_found() { noted(offsets) } else { 0 };
+        let synced = known(&shared.recovery_points);
         let site = Site {
             storage: &shared.env.storage,
             dir: &self.dir,
             config: &self.config,
             writable: !shared.read_only,
-            log_start_offset: shared.log_starts.get(&self.id).copied().unwrap_or(0),
-            recovery_point,
+            log_start_offset: known(&shared.log_starts),
+            synced,
+            recovery_point: if trust == Trust::Clean && !shared.read_only {
+                i64::MAX
+            } else {
+                synced
+            },
         };
         recovery::recover(&site, trust)
     }

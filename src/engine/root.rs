@@ -13,6 +13,7 @@ use crate::error::{At, Error, Result};
 use crate::log::checkpoint::{self, Offsets};
 use crate::log::files;
 use crate::log::recovery::Trust;
+use crate::types::TopicPartition;
 
 const LOCK: &str = ".lock";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
@@ -128,6 +129,30 @@ impl Root {
         files::replace(storage, &meta, text.as_bytes())
     }
 
+    /// Forgets what was noted of partitions that are not to be kept: one that is made again under
+    /// the name begins anew.
+    pub(crate) fn keep(&self, is_kept: impl Fn(&TopicPartition) -> bool) -> Result<()> {
+        let storage = &*self.env.storage;
+        for name in [RECOVERY_POINTS, LOG_STARTS] {
+            let path = self.dir.join(name);
+            let mut offsets = checkpoint::read_offsets(storage, &path)?;
+            let before = offsets.len();
+            offsets.retain(|id, _| is_kept(id));
+            if offsets.len() < before {
+                checkpoint::write_offsets(storage, &path, &offsets)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the directory is still where it was opened.
+    pub(crate) fn check_place(&self) -> Result<()> {
+        if self.lock.is_current().at("stat", &self.dir.join(LOCK))? {
+            return Ok(());
+        }
+        Err(Error::Replaced { path: self.dir.clone(), what: "the directory was moved or removed" })
+    }
+
     /// Whether everybody else is gone; then nobody can come before this process has gone too.
     pub(crate) fn is_last(&self) -> Result<bool> {
         self.take(Mode::Exclusive)
@@ -164,11 +189,13 @@ fn check_format(storage: &dyn Storage, dir: &Path) -> Result<()> {
     let path = dir.join(FORMAT);
     let Some(bytes) = files::read(storage, &path)? else { return Ok(()) };
     let text = String::from_utf8_lossy(&bytes);
-    let found = text.trim().parse().unwrap_or(u32::MAX);
-    if found > FORMAT_VERSION {
-        return Err(Error::NewerFormat { path: dir.to_owned(), found, known: FORMAT_VERSION });
+    match text.trim().parse() {
+        Ok(found) if found > FORMAT_VERSION => {
+            Err(Error::NewerFormat { path: dir.to_owned(), found, known: FORMAT_VERSION })
+        }
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::Damaged { path, remedy: "it should hold 1; write that into it" }),
     }
-    Ok(())
 }
 
 /// How far each partition was synced when the directory was last closed.

@@ -11,7 +11,7 @@
 //! The numbers are the partitions' pages. The first process in looks through the folders too, so
 //! that a directory of a broker's is taken as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -144,12 +144,17 @@ impl Topics {
     pub(crate) fn survey(storage: &dyn Storage, dir: &Path, control: &Control) -> Result<Self> {
         let file = Self::read(storage, dir, 1)?;
         let mut topics = Self { generation: 1, ..Self::default() };
-        for (name, partitions) in folders(storage, dir)? {
-            let (id, config) = match file.get(&name) {
+        for (name, numbers) in folders(storage, dir)? {
+            let known = file.get(&name);
+            let (id, config) = match known {
                 Some(topic) => (topic.id, topic.config.clone()),
                 None => (id_in(storage, dir, &name)?, Arc::default()),
             };
+            let partitions = count(known.map(|topic| topic.partition_count()), &numbers);
             let topic = topics.put(&name, id, partitions, config, control);
+            for page in &topic.slots {
+                control.page(*page)?.set_found();
+            }
             let pages = file.get(&name).map_or(&[][..], |topic| &topic.slots);
             for (old, new) in pages.iter().zip(&topic.slots) {
                 control.take_over(*old, *new)?;
@@ -160,7 +165,9 @@ impl Topics {
 }
 
 fn damaged(path: &Path) -> Error {
-    Error::Replaced { path: path.to_owned(), what: "it is not a list of topics" }
+    let remedy = "close every process that uses the directory and remove this file; the topics are \
+                  found again by their folders, without their settings";
+    Error::Damaged { path: path.to_owned(), remedy }
 }
 
 fn parse(line: &str) -> Option<Topic> {
@@ -179,16 +186,27 @@ fn parse(line: &str) -> Option<Topic> {
     })
 }
 
-/// The topics that have folders `name-0`, `name-1`, ..., and how many partitions that makes.
-fn folders(storage: &dyn Storage, dir: &Path) -> Result<BTreeMap<String, i32>> {
+/// The topics that have folders `name-0`, `name-1`, ..., and the numbers of these.
+fn folders(storage: &dyn Storage, dir: &Path) -> Result<BTreeMap<String, BTreeSet<i32>>> {
     let mut topics = BTreeMap::new();
     for entry in storage.list(dir).at("list", dir)? {
         if let Some((name, partition)) = partition_of(&entry.name).filter(|_| entry.is_dir) {
-            let count: &mut i32 = topics.entry(name.to_owned()).or_default();
-            *count = (*count).max(partition + 1);
+            let numbers: &mut BTreeSet<i32> = topics.entry(name.to_owned()).or_default();
+            numbers.insert(partition);
         }
     }
     Ok(topics)
+}
+
+/// How many partitions a topic has: those that were listed, and those a broker has added behind
+/// them. Of a topic that was not listed this broker may have had only some.
+fn count(listed: Option<i32>, numbers: &BTreeSet<i32>) -> i32 {
+    match listed {
+        Some(listed) => {
+            (listed..i32::MAX).find(|number| !numbers.contains(number)).unwrap_or(listed)
+        }
+        None => numbers.last().map_or(0, |last| last + 1),
+    }
 }
 
 fn partition_of(folder: &str) -> Option<(&str, i32)> {
@@ -236,6 +254,13 @@ mod tests {
         }
         assert_eq!(partition_of("orders-0.5f3c-delete"), None);
         assert_eq!(partition_of("__cluster_metadata-0"), None);
+    }
+
+    #[test]
+    fn a_stray_folder_adds_no_partition_to_a_topic_that_is_known() {
+        assert_eq!(count(Some(2), &BTreeSet::from([0, 1, 7])), 2);
+        assert_eq!(count(Some(2), &BTreeSet::from([0, 1, 2, 3])), 4);
+        assert_eq!(count(None, &BTreeSet::from([3, 7])), 8);
     }
 
     #[test]

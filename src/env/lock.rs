@@ -212,7 +212,16 @@ impl OfdLock {
 
 impl RecordLock for OfdLock {
     fn try_acquire(&self, mode: Mode) -> io::Result<bool> {
-        syscall::set_record_lock(self.0.fd()?, Some(mode))
+        let taken = syscall::set_record_lock(self.0.fd()?, Some(mode));
+        // A file that could only be opened for reading takes no exclusive lock.
+        let readable_only = |error: &io::Error| {
+            mode == Mode::Exclusive
+                && error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error())
+        };
+        match taken {
+            Err(error) if readable_only(&error) => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            other => other,
+        }
     }
 
     fn release(&self) -> io::Result<()> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::config::TopicConfig;
 use crate::env::Storage;
-use crate::error::{At, AtPosition, Corruption, Result};
+use crate::error::{At, AtPosition, Corruption, Error, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::checkpoint::LeaderEpochs;
 use crate::log::files;
@@ -47,6 +47,8 @@ pub(crate) struct Site<'a> {
     /// From `log-start-offset-checkpoint`.
     pub(crate) log_start_offset: i64,
     /// Everything below it was synced once.
+    pub(crate) synced: i64,
+    /// What is bad below it is an error, and never cut.
     pub(crate) recovery_point: i64,
 }
 
@@ -72,11 +74,17 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
     let mut bases = files::offsets(&**site.storage, site.dir, files::LOG)?;
     if bases.is_empty() {
+        check_end(site, site.log_start_offset)?;
         return create(site);
     }
-    let suspect = first_suspect(site, &bases, trust);
+    let suspect = first_suspect(site, &bases, trust)?;
     let mut tail = Tail::empty(bases[suspect]);
     for at in suspect..bases.len() {
+        if bases[at] < tail.end_offset {
+            quarantine(site, &bases[at..])?;
+            bases.truncate(at);
+            break;
+        }
         let walk = Walk::new(site, bases[at], trust, tail.end_offset)?;
         let (end, cut) = walk.run()?;
         tail = end;
@@ -86,7 +94,21 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
             break;
         }
     }
+    check_end(site, tail.end_offset)?;
     finish(site, trust, &bases, suspect, tail)
+}
+
+/// What was synced must be there. A reader that changes nothing may look at what is left.
+fn check_end(site: &Site<'_>, end: i64) -> Result<()> {
+    if end >= site.synced {
+        return Ok(());
+    }
+    let missing = Error::RecordsMissing { path: site.dir.to_owned(), end, known: site.synced };
+    if site.writable {
+        return Err(missing);
+    }
+    log::warn!("{missing}");
+    Ok(())
 }
 
 /// A log without files begins where its start says, with one empty segment.
@@ -111,15 +133,15 @@ fn create(site: &Site<'_>) -> Result<Recovered> {
 }
 
 /// The first segment that must be walked: the active one, or after a crash of the machine the one
-/// that holds the recovery point.
-fn first_suspect(site: &Site<'_>, bases: &[i64], trust: Trust) -> usize {
+/// that holds the recovery point. An empty segment proves nothing, so the one before it is walked.
+fn first_suspect(site: &Site<'_>, bases: &[i64], trust: Trust) -> Result<usize> {
     let last = bases.len() - 1;
-    match trust {
-        Trust::Clean | Trust::Process => last,
-        Trust::Machine => {
-            bases.partition_point(|base| *base <= site.recovery_point).saturating_sub(1)
-        }
+    if trust == Trust::Machine {
+        let below = bases.partition_point(|base| *base <= site.recovery_point);
+        return Ok(below.saturating_sub(1));
     }
+    let active = Segment::open(site.storage, site.dir, bases[last], false)?;
+    Ok(if active.len()? == 0 { last.saturating_sub(1) } else { last })
 }
 
 /// Segments behind a cut are kept under another name: nobody can say where they belong.

@@ -15,8 +15,9 @@ fn class_name(error: &Error) -> &'static str {
         | Error::HeldByBroker(_)
         | Error::NetworkFileSystem { .. }
         | Error::NotWritable { .. }
+        | Error::Damaged { .. }
         | Error::ReadOnly(_) => "KafkaStorageError",
-        Error::CorruptRecord { .. } => "CorruptRecordError",
+        Error::CorruptRecord { .. } | Error::RecordsMissing { .. } => "CorruptRecordError",
         Error::RecordTooLarge { .. } => "MessageSizeTooLargeError",
         Error::InvalidTopic(_) | Error::InternalTopic(_) => "InvalidTopicError",
         Error::UnknownTopicOrPartition(_) => "UnknownTopicOrPartitionError",

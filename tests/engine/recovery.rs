@@ -165,3 +165,64 @@ fn a_directory_that_does_not_exist_cannot_be_opened_read_only() {
 
     assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
 }
+
+#[test]
+fn a_closed_log_that_lost_its_files_is_an_error_and_does_not_begin_anew() {
+    for lost in ["emptied", "file removed", "folder removed"] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(dir.path());
+        engine.create_topic("orders", Some(2), &[]).unwrap();
+        append(&partition(&engine), &["a", "b"]);
+        drop(engine);
+        match lost {
+            "emptied" => cut(&log_of(dir.path()), 0),
+            "file removed" => std::fs::remove_file(log_of(dir.path())).unwrap(),
+            _ => std::fs::remove_dir_all(dir.path().join("orders-0")).unwrap(),
+        }
+
+        for _ in 0..2 {
+            let refused = partition(&open(dir.path())).ends();
+            let named = matches!(refused, Err(Error::RecordsMissing { end: 0, known: 2, .. }));
+            assert!(named, "{lost}: {refused:?}");
+        }
+        assert_eq!(read(&partition(&open_read_only(dir.path()))), [], "{lost}");
+    }
+}
+
+#[test]
+fn a_topic_that_is_made_again_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    append(&partition(&open(dir.path())), &["a", "b"]);
+    let engine = open(dir.path());
+    engine.delete_topic("orders").unwrap();
+    append(&partition(&engine), &["c"]);
+    let copy = crashed(dir.path());
+
+    assert_eq!(read(&partition(&open(copy.path()))), numbered(&["c"]));
+
+    std::fs::remove_dir_all(copy.path().join("orders-0")).unwrap();
+    assert_eq!(append(&partition(&open(copy.path())), &["d"]), 0);
+    assert_eq!(read(&partition(&open(copy.path()))), numbered(&["d"]));
+}
+
+#[test]
+fn an_empty_segment_inside_another_is_no_end() {
+    for (clean, segment) in [(true, 1), (false, 1), (false, 3)] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(dir.path());
+        for value in ["a", "b", "c", "d"] {
+            append(&partition(&engine), &[value]);
+        }
+        let copy = crashed(dir.path());
+        drop(engine);
+        let dir = if clean { dir } else { copy };
+        let name = format!("orders-0/{segment:020}.log");
+        std::fs::write(dir.path().join(&name), b"").unwrap();
+
+        let engine = open(dir.path());
+
+        assert_eq!(read(&partition(&engine)), numbered(&["a", "b", "c", "d"]));
+        assert!(dir.path().join(name + ".quarantined").exists());
+        assert_eq!(append(&partition(&engine), &["e"]), 4);
+    }
+}

@@ -79,3 +79,41 @@ fn a_directory_of_a_newer_format_is_refused() {
         assert!(matches!(refused, Err(Error::NewerFormat { found: 2, .. })), "{refused:?}");
     }
 }
+
+#[test]
+fn damaged_files_of_our_own_say_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    append(&partition(&open(dir.path())), &["a"]);
+    for name in [".brokerless-topics", ".brokerless-format"] {
+        let path = dir.path().join(name);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, "garbage\n").unwrap();
+
+        let refused = Engine::open(dir.path(), OpenOptions::default(), Env::system());
+
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        std::fs::write(&path, whole).unwrap();
+    }
+    std::fs::remove_file(dir.path().join(".brokerless-topics")).unwrap();
+    assert_eq!(read(&partition(&open(dir.path()))), numbered(&["a"]));
+}
+
+#[test]
+fn a_directory_that_was_moved_takes_no_new_topics() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    let engine = open(&dir);
+    append(&partition(&engine), &["a"]);
+    std::fs::rename(&dir, parent.path().join("moved")).unwrap();
+
+    let refused = engine.create_topic("new", None, &[]);
+
+    assert!(matches!(refused, Err(Error::Replaced { .. })), "{refused:?}");
+    let commit = brokerless::types::OffsetAndMetadata {
+        offset: 1,
+        metadata: String::new(),
+        leader_epoch: 0,
+    };
+    assert!(engine.commit_offsets("g", &[(TopicPartition::new(ORDERS, 0), commit)]).is_err());
+    assert!(!dir.exists());
+}
