@@ -43,6 +43,7 @@ __all__ = [
     "_after_fork_in_child",
     "_after_fork_in_parent",
     "_before_fork",
+    "close_all",
     "flush_all",
     "murmur2",
 ]
@@ -55,6 +56,9 @@ def murmur2(data: bytes | bytearray | memoryview, /) -> int: ...
 # Sends what every producer of this process still holds, also of producers that are gone, and
 # waits for it. `brokerless/__init__.py` registers it with `atexit`.
 def flush_all() -> None: ...
+
+# Closes every directory, for the end of the process; `atexit` calls it last.
+def close_all() -> None: ...
 
 # For `os.register_at_fork`. A client made before a fork raises IllegalStateError in the child.
 def _before_fork() -> None: ...

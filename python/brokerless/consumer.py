@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from brokerless import _brokerless
 from brokerless._brokerless import ConsumerRecord
+from brokerless._children import ends_in_order
 from brokerless._log import log
 from brokerless.errors.base import IllegalStateError, KafkaError, SettingError
 from brokerless.listener import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
@@ -41,6 +42,7 @@ class KafkaConsumer(_brokerless.Consumer):
             raise SettingError("group_instance_id requires group_id")
         self._listener: ConsumerRebalanceListener | None = None
         self._open(directory_of(self.config["bootstrap_servers"]), self.config)
+        ends_in_order()
         if topics:
             self.subscribe(topics)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from brokerless import _brokerless
 from brokerless._brokerless import FutureRecordMetadata, RecordMetadata
+from brokerless._children import ends_in_order
 from brokerless._log import log_debug
 from brokerless.errors.base import SettingError
 from brokerless.location import directory_of
@@ -40,6 +41,7 @@ class KafkaProducer(_brokerless.Producer):
         _settle(self.config, configs)
         directory = directory_of(self.config["bootstrap_servers"])
         self._open(directory, {**self.config, **self._picking()})
+        ends_in_order()
 
     def bootstrap_connected(self) -> bool:
         """Whether the directory is open."""

@@ -47,7 +47,9 @@ mod _brokerless {
     #[pymodule_export]
     use super::record::ConsumerRecord;
     #[pymodule_export]
-    use super::{after_fork_in_child, after_fork_in_parent, before_fork, flush_all, murmur2};
+    use super::{
+        after_fork_in_child, after_fork_in_parent, before_fork, close_all, flush_all, murmur2,
+    };
 
     /// The directories are closed last: what is registered later runs earlier.
     #[pymodule_init]

@@ -375,6 +375,89 @@ if __name__ == "__main__":
         assert mine == [b"%d %d" % (number, n) for n in range(100)]
 
 
+CHILDREN = {
+    "processes": """
+        workers = [context.Process(target=work, args=(n,)) for n in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert [worker.exitcode for worker in workers] == [0] * 3
+""",
+    "pool": """
+        with context.Pool(3) as pool:
+            pool.map(work, range(3))
+            pool.close()
+            pool.join()
+""",
+    "executor": """
+        from concurrent.futures import ProcessPoolExecutor
+        with ProcessPoolExecutor(3, context) as executor:
+            list(executor.map(work, range(3)))
+""",
+    "process-of-process": """
+        parent = context.Process(target=fork, args=(0,))
+        parent.start()
+        parent.join()
+        for n in (1, 2):
+            fork(n)
+""",
+    "thread": """
+        workers = [context.Process(target=thread, args=(n,)) for n in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+""",
+}
+
+
+@pytest.mark.parametrize("how", CHILDREN)
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_of_multiprocessing_that_just_ends_loses_nothing(
+    run: Run, write: Write, read: Read, directory: Path, method: str, how: str
+) -> None:
+    code = f"""
+import multiprocessing, threading, time, warnings
+warnings.simplefilter("ignore")
+from kafka import KafkaProducer
+context = multiprocessing.get_context({method!r})
+kept = []
+
+def work(number):
+    producer = KafkaProducer(linger_ms=60_000)
+    kept.append(producer)
+    for n in range(100):
+        producer.send("t", b"%d %d" % (number, n), key=b"%d" % number)
+
+def fork(number):
+    kept.append(KafkaProducer())
+    child = context.Process(target=work, args=(number,))
+    child.start()
+    child.join()
+
+def later(number):
+    time.sleep(0.3)
+    work(number)
+
+def thread(number):
+    kept.append(KafkaProducer())
+    threading.Thread(target=later, args=(number,)).start()
+
+if __name__ == "__main__":
+    if True:{CHILDREN[how]}
+"""
+    process = run(write(code))
+
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    if how == "process-of-process":  # where several end at once, each may think it is not the last
+        assert (directory / ".kafka_cleanshutdown").exists()
+    values = [r.value for r in read("t")]
+    assert len(values) == 300
+    assert set(values) == {b"%d %d" % (p, n) for p in range(3) for n in range(100)}
+
+
 def test_a_fork_that_ends_by_os_exit_harms_nobody(run: Run, write: Write, read: Read) -> None:
     code = """
 import os, warnings
