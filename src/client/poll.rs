@@ -42,6 +42,8 @@ impl Consumer {
         let deadline = self.now().saturating_add(timeout);
         self.state()?.assignment.rewind();
         let mut watching = false;
+        // How often a position was lost.
+        let mut lost = 0;
         loop {
             if let Some(step) = self.follow()? {
                 return Ok(step);
@@ -54,8 +56,14 @@ impl Consumer {
             }
             let until = match self.look(max_records, ahead)? {
                 Looked::Found(polled) => return Ok(Step::Records(polled)),
-                Looked::Again if self.now() >= deadline => return Ok(Step::Records(Vec::new())),
-                Looked::Again => continue,
+                // Found anew once, but not for ever: what was found may be wrong too.
+                Looked::Again if lost > 0 && self.now() >= deadline => {
+                    return Ok(Step::Records(Vec::new()));
+                }
+                Looked::Again => {
+                    lost += 1;
+                    continue;
+                }
                 Looked::Nothing(until) => until.map_or(deadline, |until| until.min(deadline)),
             };
             let now = self.now();

@@ -59,6 +59,7 @@ impl Partition {
     fn append_as_it_is(&self, batch: &mut [u8]) -> Result<Appended> {
         self.check_size(batch.len())?;
         self.ready()?;
+        self.hold();
         let turn = self.turn()?;
         let appended = self.append_in_turn(batch);
         drop(turn);

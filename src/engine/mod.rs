@@ -6,6 +6,7 @@ mod append;
 mod control;
 mod doorbell;
 mod groups;
+mod holders;
 mod id;
 mod page;
 mod partition;
@@ -39,6 +40,7 @@ pub use read::{Chunk, Cursor};
 pub use topics::{Topic, Topics, is_internal};
 
 use groups::Groups;
+use holders::Holders;
 use partition::Shared;
 use root::{Attached, Root};
 
@@ -115,6 +117,7 @@ impl Engine {
             root,
             born: fork_generation(),
             closed: AtomicBool::new(false),
+            holders: Holders::default(),
             env,
         });
         Ok(Arc::new(Self {
@@ -312,7 +315,7 @@ impl Engine {
             return Ok(partition.clone());
         }
         drop(known);
-        let made = Arc::new(Partition::new(id.clone(), topic, slot, self.shared.clone())?);
+        let made = Partition::new(id.clone(), topic, slot, self.shared.clone())?;
         let mut known = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
         let entry = known.entry(id).or_insert_with(|| (slot, made.clone()));
         if entry.0 != slot {

@@ -5,10 +5,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::config::TopicConfig;
 use crate::engine::control::Control;
+use crate::engine::holders::Holders;
 use crate::engine::id::Id;
 use crate::engine::page::Page;
 use crate::engine::root::Root;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     /// Set when this process closes the directory. It is read in a partition's turn, and closing
     /// takes each turn after it was set: no append comes after the mark of a clean shutdown.
     pub(crate) closed: AtomicBool,
+    pub(crate) holders: Holders,
 }
 
 impl Shared {
@@ -87,6 +89,9 @@ pub struct Partition {
     /// The same for the lock of who syncs, which is on `partition.metadata`.
     pub(crate) syncer: Mutex<Option<Box<dyn Lock>>>,
     aborted: OnceLock<Vec<AbortedTransaction>>,
+    /// Whether it is among the holders of open files.
+    holding: AtomicBool,
+    me: Weak<Self>,
 }
 
 /// The right to change the partition; ends when dropped.
@@ -112,10 +117,11 @@ impl Partition {
         topic: &topics::Topic,
         slot: u32,
         shared: Arc<Shared>,
-    ) -> Result<Self> {
+    ) -> Result<Arc<Self>> {
         let dir = topics::folder(&shared.dir, &id);
-        Ok(Self {
-            page: shared.control.page(slot)?,
+        let page = shared.control.page(slot)?;
+        Ok(Arc::new_cyclic(|me| Self {
+            page,
             segments: Segments::new(shared.env.storage.clone(), dir.clone(), !shared.read_only),
             config: topic.config.clone(),
             topic_id: topic.id,
@@ -125,7 +131,9 @@ impl Partition {
             writer: Mutex::default(),
             syncer: Mutex::default(),
             aborted: OnceLock::new(),
-        })
+            holding: AtomicBool::new(false),
+            me: me.clone(),
+        }))
     }
 
     /// Its topic and number.
@@ -278,6 +286,25 @@ impl Partition {
         });
         // Who appends will meet an error again, and tell it.
         !tried.unwrap_or(true) || !self.page.is_valid()
+    }
+
+    /// Takes a place among those that keep their files open between appends.
+    pub(crate) fn hold(&self) {
+        if !self.holding.swap(true, Ordering::AcqRel) {
+            self.shared.holders.admit(self.me.clone());
+        }
+    }
+
+    /// Closes the files, unless they are in use; the next append opens them again.
+    pub(crate) fn give_back(&self) -> bool {
+        let (Ok(mut writer), Ok(mut syncer)) = (self.writer.try_lock(), self.syncer.try_lock())
+        else {
+            return false;
+        };
+        (*writer, *syncer) = (None, None);
+        self.segments.close();
+        self.holding.store(false, Ordering::Release);
+        true
     }
 
     /// The lock alone.

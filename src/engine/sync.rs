@@ -41,6 +41,7 @@ impl Partition {
 
     /// Syncs what is published now, unless somebody else is at it.
     fn sync_if_nobody_does(&self) -> Result<bool> {
+        self.hold();
         let mut lock = match self.syncer.try_lock() {
             Ok(lock) => lock,
             Err(TryLockError::Poisoned(error)) => error.into_inner(),

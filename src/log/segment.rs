@@ -165,6 +165,9 @@ impl Segment {
 
     /// A place at or before the batch that holds `offset`, from the index if that proves right.
     fn hint(&self, offset: i64, end: u64) -> Result<u64> {
+        if offset <= self.base_offset {
+            return Ok(0);
+        }
         let Ok(relative) = u32::try_from(offset - self.base_offset) else { return Ok(0) };
         let Some(place) = self.index.floor(self.index.entries()?, relative)? else { return Ok(0) };
         let position = u64::from(place.position);

@@ -74,6 +74,11 @@ impl Segments {
         Ok(self.up_to(newest)?.segments.range(..=newest).map(|(base, _)| *base).collect())
     }
 
+    /// Closes what nobody uses just now.
+    pub(crate) fn close(&self) {
+        self.known().recent = None;
+    }
+
     /// Forgets everything, so that the files are opened again.
     pub(crate) fn clear(&self) {
         *self.known() = Known::default();

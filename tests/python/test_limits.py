@@ -1,0 +1,37 @@
+"""Limits of the system that a process runs into."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import resource
+from brokerless import KafkaAdminClient, KafkaConsumer, KafkaProducer, NewTopic, TopicPartition
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400))
+KafkaAdminClient().create_topics([NewTopic("t", 300, 1)])
+producer = KafkaProducer()
+for turn in range(3):
+    sent = [producer.send("t", b"v", partition=number) for number in range(300)]
+    producer.flush()
+    assert all(future.succeeded() for future in sent)
+open("/dev/null").close()
+consumer = KafkaConsumer(auto_offset_reset="earliest", consumer_timeout_ms=1000)
+consumer.assign([TopicPartition("t", number) for number in range(300)])
+assert sum(1 for _ in consumer) == 900
+"""
+
+
+def test_many_partitions_need_few_open_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("resource")
+    monkeypatch.setenv("BROKERLESS_DIR", str(tmp_path / "data"))
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
