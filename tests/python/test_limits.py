@@ -10,17 +10,17 @@ PROGRAM = """
 import resource
 from brokerless import KafkaAdminClient, KafkaConsumer, KafkaProducer, NewTopic, TopicPartition
 
-resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400))
-KafkaAdminClient().create_topics([NewTopic("t", 300, 1)])
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+KafkaAdminClient().create_topics([NewTopic("t", 500, 1)])
 producer = KafkaProducer()
 for turn in range(3):
-    sent = [producer.send("t", b"v", partition=number) for number in range(300)]
+    sent = [producer.send("t", b"v", partition=number) for number in range(500)]
     producer.flush()
     assert all(future.succeeded() for future in sent)
 open("/dev/null").close()
 consumer = KafkaConsumer(auto_offset_reset="earliest", consumer_timeout_ms=1000)
-consumer.assign([TopicPartition("t", number) for number in range(300)])
-assert sum(1 for _ in consumer) == 900
+consumer.assign([TopicPartition("t", number) for number in range(500)])
+assert sum(1 for _ in consumer) == 1500
 """
 
 
