@@ -127,11 +127,13 @@ def main() -> None:
 
     directory = Path("demo-data").absolute()
     shutil.rmtree(directory, ignore_errors=True)
+    expected = sent(args.paths)
+    total = sum(map(len, expected.values()))
+    if not total:
+        parser.error(f"there is not a line in {', '.join(map(str, args.paths))}")
     os.environ["BROKERLESS_DIR"] = str(directory)
     print(f"one directory, no broker: {directory}\n")
 
-    expected = sent(args.paths)
-    total = sum(map(len, expected.values()))
     run_all(args.paths, total)
     content, counts, seconds = read_back()
 

@@ -1,7 +1,7 @@
 """Send the lines of files to a topic, each under a key.
 
     brokerless run examples/produce.py                  # Python's own library
-    brokerless run examples/produce.py /var/log/syslog  # files
+    brokerless run examples/produce.py some.log         # files
     brokerless run examples/produce.py ~/project        # all text files of a folder
 
 A plain kafka-python program. The key of a line is the name of its file, or, if there
@@ -25,6 +25,9 @@ def files(paths: list[Path]) -> list[Path]:
     """The files themselves, and all text files below the folders."""
     if not paths:
         return sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    for path in paths:
+        if not path.exists():
+            raise SystemExit(f"{path}: no such file or folder")
     return [file for path in paths for file in ([path] if path.is_file() else below(path))]
 
 
@@ -73,9 +76,7 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=3)
     parser.add_argument("--compression", choices=["gzip", "snappy", "lz4", "zstd"])
     args = parser.parse_args()
-    for path in args.paths:
-        if not path.exists():
-            parser.error(f"{path}: no such file or folder")
+    files(args.paths)  # they exist, or else nothing is created
 
     create(args.topic, args.partitions)
     producer = KafkaProducer(bootstrap_servers=SERVERS, compression_type=args.compression)
