@@ -108,6 +108,24 @@ fn an_old_segment_is_rolled_by_the_time_in_its_records() {
 }
 
 #[test]
+fn a_segment_with_a_full_index_is_rolled() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let given = settings(&[("segment.index.bytes", "24"), ("index.interval.bytes", "0")]);
+    engine.create_topic(ORDERS, None, &given).unwrap();
+    let orders = partition(&engine);
+
+    for n in 0..9 {
+        orders.append(&mut batch_at(n, &["x"])).unwrap();
+    }
+
+    // Two entries fill the time index; the first batch of a segment has none.
+    let bases = [0, 3, 6].map(|base| format!("{base:020}.log"));
+    assert_eq!(logs(dir.path()), bases);
+    assert_eq!(read(&orders).len(), 9);
+}
+
+#[test]
 fn a_moment_finds_the_first_record_that_is_not_older() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
