@@ -108,9 +108,14 @@ impl Consumer {
         self.engine.env().clock.monotonic()
     }
 
+    /// Whether it was made before a fork, and this is the child.
+    pub fn is_forked(&self) -> bool {
+        self.fork_generation != lock::fork_generation()
+    }
+
     /// The state, of a consumer that may be used.
     pub(super) fn state(&self) -> Result<MutexGuard<'_, State>> {
-        if self.fork_generation != lock::fork_generation() {
+        if self.is_forked() {
             return Err(Error::Forked("consumer"));
         }
         if self.is_closed() {
@@ -305,7 +310,7 @@ impl Consumer {
     /// Ends the consumer: commits its positions if `autocommit` and the settings say so, leaves
     /// the group and ends a poll of another thread. It is closed also after an error.
     pub fn close(&self, autocommit: bool) -> Result<()> {
-        if self.fork_generation != lock::fork_generation() || self.is_closed() {
+        if self.is_forked() || self.is_closed() {
             return Ok(());
         }
         let committed = if autocommit { self.auto_commit_positions() } else { Ok(()) };

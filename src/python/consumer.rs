@@ -23,8 +23,12 @@ use crate::types::{OffsetAndMetadata, TopicPartition};
 pub(super) struct Consumer(OnceLock<Session>);
 
 impl Consumer {
+    /// Not in a forked child, where a lock of the session may be held by a thread that is not there.
     fn open(&self, py: Python<'_>) -> PyResult<&Session> {
-        self.0.get().ok_or_else(|| errors::illegal_state(py, "the consumer is not open"))
+        let Some(open) = self.0.get() else {
+            return Err(errors::illegal_state(py, "the consumer is not open"));
+        };
+        if open.client.is_forked() { Err(Error::Forked("consumer").into()) } else { Ok(open) }
     }
 
     /// For calls that look at positions, or change them.
@@ -67,14 +71,14 @@ impl Consumer {
         self.0.set(open).map_err(|_| errors::illegal_state(py, "the consumer is open already"))
     }
 
-    #[getter]
-    fn _closed(&self) -> bool {
-        self.0.get().is_none_or(|open| open.client.is_closed())
+    #[getter(_closed)]
+    fn is_closed(&self) -> bool {
+        self.0.get().is_none_or(|open| open.client.is_closed() || open.client.is_forked())
     }
 
     #[getter]
-    fn _directory(&self, py: Python<'_>) -> PyResult<&str> {
-        Ok(&self.open(py)?.directory)
+    fn _directory(&self) -> Option<&str> {
+        self.0.get().map(|open| open.directory.as_str())
     }
 
     #[pyo3(
@@ -362,7 +366,7 @@ impl Consumer {
     #[pyo3(signature = (autocommit=true, timeout_ms=None))]
     fn close(&self, py: Python<'_>, autocommit: bool, timeout_ms: Option<f64>) -> PyResult<()> {
         let _ = timeout_ms; // a commit takes no longer than a write
-        if self.0.get().is_none_or(|open| open.client.is_closed()) {
+        if self.is_closed() {
             return Ok(());
         }
         let open = self.touch(py)?;

@@ -342,6 +342,50 @@ print([m.value for m in (next(consumer), next(consumer), next(consumer))], flush
     assert [r.value for r in read("t")] == [b"parent 1", b"child's own", b"parent 2"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_every_method_of_a_consumer_from_before_a_fork_raises_in_the_child(
+    run: Run, write: Write
+) -> None:
+    code = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import IllegalStateError
+with KafkaProducer() as producer:
+    for n in range(10):
+        producer.send("t", b"%d" % n)
+tp = TopicPartition("t", 0)
+consumer = KafkaConsumer("t", group_id="g", auto_offset_reset="earliest")
+next(consumer)
+calls = [
+    lambda: next(consumer), lambda: consumer.poll(100), lambda: consumer.position(tp),
+    consumer.assignment, consumer.subscription, consumer.paused, consumer.metrics,
+    consumer.commit, lambda: consumer.committed(tp), lambda: consumer.seek(tp, 5),
+    consumer.seek_to_beginning, consumer.seek_to_end, lambda: consumer.pause(tp),
+    lambda: consumer.resume(tp), lambda: consumer.assign([tp]), lambda: consumer.subscribe("t"),
+    consumer.unsubscribe, consumer.topics, lambda: consumer.partitions_for_topic("t"),
+    lambda: consumer.end_offsets([tp]), lambda: consumer.beginning_offsets([tp]),
+    lambda: consumer.offsets_for_times({tp: 0}), lambda: consumer.highwater(tp),
+]
+child = os.fork()
+if child == 0:
+    for number, call in enumerate(calls):
+        try:
+            print("gave", number, call())
+        except IllegalStateError as error:
+            assert "fork" in str(error)
+    print(repr(consumer)[:14], consumer.bootstrap_connected())
+    consumer.close()
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(next(consumer).offset, consumer.bootstrap_connected())
+"""
+    process = run(write(code))
+
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == "<KafkaConsumer False\n1 True\n"
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_of_multiprocessing_make_their_own_producers(
     run: Run, write: Write, read: Read, method: str
