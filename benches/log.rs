@@ -25,10 +25,12 @@ fn batch(buffer: Vec<u8>, value: &[u8]) -> Vec<u8> {
     builder.finish().expect("a batch below 2 GiB")
 }
 
-fn open(dir: &Path) -> Arc<Partition> {
+/// The engine stays open for as long as it is kept.
+fn open(dir: &Path) -> (Arc<Engine>, Arc<Partition>) {
     let engine = Engine::open(dir, OpenOptions::default(), Env::system()).expect("a new directory");
     engine.topic_or_create("orders").expect("a valid name");
-    engine.partition(&TopicPartition::new("orders", 0)).expect("the topic's first partition")
+    let partition = engine.partition(&TopicPartition::new("orders", 0));
+    (engine, partition.expect("the topic's first partition"))
 }
 
 /// A file that is begun again before it is large, so that the page cache stays the same.
@@ -66,7 +68,7 @@ fn append(criterion: &mut Criterion) {
         group.bench_function("log", |bencher| {
             // A log is not begun again: a new one for each round keeps the disk from filling.
             let dir = tempfile::tempdir().expect("a folder");
-            let partition = open(dir.path());
+            let (_engine, partition) = open(dir.path());
             bencher.iter(|| {
                 buffer = batch(std::mem::take(&mut buffer), black_box(&value));
                 partition.append(&mut buffer).expect("an append");
@@ -92,7 +94,7 @@ fn durable(criterion: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
-    let partition = open(&dir.path().join("data"));
+    let (_engine, partition) = open(&dir.path().join("data"));
     group.bench_function("log", |bencher| {
         bencher.iter_batched(
             || batch(Vec::new(), &value),
@@ -117,7 +119,7 @@ fn read(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read 500 x 100 B");
     group.throughput(Throughput::Elements((BATCHES * RECORDS) as u64));
     let dir = tempfile::tempdir().expect("a folder");
-    let partition = open(dir.path());
+    let (_engine, partition) = open(dir.path());
     let template = batch(Vec::new(), &[b'v'; 100]);
     for _ in 0..BATCHES {
         partition.append(&mut template.clone()).expect("an append");

@@ -230,6 +230,9 @@ pub enum Error {
         /// The newest this version knows.
         known: u32,
     },
+    /// A place that is taken by something else.
+    #[error("{} is not a directory; name another place", .0.display())]
+    NotADirectory(PathBuf),
     /// A directory that this user, or nobody, may write to.
     #[error("{} cannot be written to: {source}; get the right to write, or open it read-only", path.display())]
     NotWritable {

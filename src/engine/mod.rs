@@ -340,16 +340,17 @@ fn check_network(dir: &Path, options: OpenOptions, env: &Env) -> Result<()> {
     }
 }
 
+/// What keeps a directory from being opened for writing, said of the directory.
 fn not_writable(dir: &Path, error: Error) -> Error {
+    let path = dir.to_owned();
     match error {
-        Error::Io { source, .. }
-            if matches!(
-                source.kind(),
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
-            ) =>
-        {
-            Error::NotWritable { path: dir.to_owned(), source }
-        }
+        Error::Io { source, op, path: file } => match source.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                Error::NotWritable { path, source }
+            }
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Error::NotADirectory(path),
+            _ => Error::Io { op, path: file, source },
+        },
         other => other,
     }
 }

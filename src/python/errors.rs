@@ -15,6 +15,7 @@ fn class_name(error: &Error) -> &'static str {
         | Error::HeldByBroker(_)
         | Error::NetworkFileSystem { .. }
         | Error::NotWritable { .. }
+        | Error::NotADirectory(_)
         | Error::Damaged { .. }
         | Error::ReadOnly(_) => "KafkaStorageError",
         Error::CorruptRecord { .. } | Error::RecordsMissing { .. } => "CorruptRecordError",

@@ -117,3 +117,15 @@ fn a_directory_that_was_moved_takes_no_new_topics() {
     assert!(engine.commit_offsets("g", &[(TopicPartition::new(ORDERS, 0), commit)]).is_err());
     assert!(!dir.exists());
 }
+
+#[test]
+fn a_file_in_place_of_the_directory_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+
+    for path in [file.clone(), file.join("below")] {
+        let refused = Engine::open(&path, OpenOptions::default(), Env::system());
+        assert!(matches!(refused, Err(Error::NotADirectory(_))), "{refused:?}");
+    }
+}
