@@ -50,7 +50,15 @@ impl Iteration {
             Some(Current { polled, records: records.into_iter(), next_offset: None, failed });
     }
 
+    /// The next record, if it is made already.
     #[inline]
+    pub(super) fn ready(&mut self) -> Option<Py<ConsumerRecord>> {
+        let current = self.current.as_mut()?;
+        let record = current.records.next()?;
+        current.next_offset = record.get().log_offset().map(|offset| offset + 1);
+        Some(record)
+    }
+
     pub(super) fn next(&mut self, client: &Consumer) -> Next {
         loop {
             let Some(current) = &mut self.current else {

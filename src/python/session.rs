@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet};
@@ -34,6 +34,8 @@ pub(super) struct Session {
     /// How long an iteration waits for a record.
     timeout: Option<Duration>,
     iteration: Mutex<Iteration>,
+    /// A thread is filling `iteration`.
+    iterated: AtomicBool,
     pace: Mutex<Pace>,
     /// Some of `iteration` may have been sought, paused or given up.
     pub(super) touched: AtomicBool,
@@ -57,6 +59,7 @@ impl Session {
             listener: Mutex::default(),
             timeout: settings.consumer_timeout()?,
             iteration: Mutex::default(),
+            iterated: AtomicBool::new(false),
             pace: Mutex::default(),
             touched: AtomicBool::new(false),
             failed: Mutex::default(),
@@ -79,6 +82,17 @@ impl Session {
     }
 
     pub(super) fn next(&self, py: Python<'_>) -> PyResult<Option<Py<ConsumerRecord>>> {
+        if !self.touched.load(Ordering::Relaxed)
+            && let Some(record) = self.iteration().ready()
+        {
+            return Ok(Some(record));
+        }
+        self.next_made(py)
+    }
+
+    /// The next record, for which others may have to be polled or made first.
+    fn next_made(&self, py: Python<'_>) -> PyResult<Option<Py<ConsumerRecord>>> {
+        let _turn = Turn::take(&self.iterated)?;
         loop {
             if self.touched.load(Ordering::Relaxed) {
                 self.touched.store(false, Ordering::Relaxed);
@@ -276,6 +290,25 @@ impl Session {
             dict.set_item(self.pair(py, &partition)?, offset)?;
         }
         Ok(dict)
+    }
+}
+
+/// The one thread that fills the iteration: two would give records twice.
+struct Turn<'a>(&'a AtomicBool);
+
+impl<'a> Turn<'a> {
+    fn take(taken: &'a AtomicBool) -> PyResult<Self> {
+        if taken.swap(true, Ordering::Acquire) {
+            let why = "another thread iterates this consumer: one consumer per thread, or poll()";
+            return Err(PyValueError::new_err(why));
+        }
+        Ok(Self(taken))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -441,3 +441,30 @@ def test_two_consumers_without_a_group_read_the_same(filled: str) -> None:
     settings = {"consumer_timeout_ms": 200}
     with earliest(filled, **settings) as one, earliest(filled, **settings) as two:
         assert len(list(one)) == len(list(two)) == 300
+
+
+def test_threads_that_iterate_one_consumer_never_get_a_record_twice(topic: str) -> None:
+    """Where two would poll at once one is refused, as kafka-python does."""
+    with KafkaProducer() as producer:
+        producer.send_many(topic, [b"v"] * 20_000).get()
+    consumer = KafkaConsumer(topic, auto_offset_reset="earliest", consumer_timeout_ms=300)
+    got: list[tuple[int, int]] = []
+    refused: list[ValueError] = []
+
+    def iterate() -> None:
+        while True:
+            try:
+                got.extend((record.partition, record.offset) for record in consumer)
+            except ValueError as error:  # noqa: PERF203
+                refused.append(error)
+            else:
+                return
+
+    threads = [threading.Thread(target=iterate) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(got)) == len(got) == 20_000
+    assert all("another thread" in str(error) for error in refused)
