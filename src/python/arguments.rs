@@ -1,11 +1,38 @@
-//! Arguments of a consumer's methods.
+//! Arguments of methods: what is wrong with one is said with its name.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyMapping, PyString};
+use pyo3::types::{PyFloat, PyMapping, PyString};
 
 use super::{errors, structs};
 use crate::types::{OffsetAndMetadata, TopicPartition};
+
+/// A whole number.
+pub(super) fn integer(given: &Bound<'_, PyAny>, name: &str) -> PyResult<i64> {
+    given.extract().map_err(|error: PyErr| {
+        let py = given.py();
+        if error.is_instance_of::<PyOverflowError>(py) {
+            return errors::argument_value(py, format!("{name} is too large: {given:?}"));
+        }
+        let hint = if given.is_instance_of::<PyFloat>() { ": round it with int()" } else { "" };
+        errors::argument_type(py, format!("{name} must be an int, not {given:?}{hint}"))
+    })
+}
+
+/// A time to wait, in the unit of the method.
+#[derive(Clone, Copy)]
+pub(super) struct Timeout(pub(super) f64);
+
+impl<'py> FromPyObject<'_, 'py> for Timeout {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        given.extract().map(Self).map_err(|_| {
+            let message = format!("a timeout must be a number, not {:?}", &*given);
+            errors::argument_type(given.py(), message)
+        })
+    }
+}
 
 /// A limit of records; `default` if none is given.
 pub(super) fn max_records(given: Option<&Bound<'_, PyAny>>, default: usize) -> PyResult<usize> {
@@ -61,7 +88,9 @@ pub(super) fn by_partition<T>(
 
 /// A timestamp to look for.
 pub(super) fn time(value: &Bound<'_, PyAny>) -> PyResult<i64> {
-    let time = value.call_method0("__int__")?.extract::<i64>()?;
+    // A whole number in another guise is as good, such as numpy's or 1e12.
+    let whole = value.call_method0("__int__");
+    let time = integer(whole.as_ref().unwrap_or(value), "a timestamp")?;
     match time {
         0.. => Ok(time),
         _ => {

@@ -8,6 +8,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PySet, PyTuple};
 
+use super::arguments::Timeout;
 use super::listener::{Listener, Pattern};
 use super::producer::metrics;
 use super::record::ConsumerRecord;
@@ -146,18 +147,18 @@ impl Consumer {
     }
 
     #[pyo3(
-        signature = (timeout_ms=0.0, max_records=None, update_offsets=true),
+        signature = (timeout_ms=Timeout(0.0), max_records=None, update_offsets=true),
         text_signature = "($self, timeout_ms=0, max_records=None, update_offsets=True)"
     )]
     fn poll<'py>(
         &self,
         py: Python<'py>,
-        timeout_ms: f64,
+        timeout_ms: Timeout,
         max_records: Option<&Bound<'py, PyAny>>,
         update_offsets: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
         let open = self.open(py)?;
-        let timeout = wait::millis(py, timeout_ms)?;
+        let timeout = wait::millis(py, timeout_ms.0)?;
         let max_records =
             arguments::max_records(max_records, open.client.config().max_poll_records)?;
         if open.client.is_closed() {

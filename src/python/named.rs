@@ -2,8 +2,10 @@
 //!
 //! A class tells its fields one by one ([`Named`]); [`named_tuple`] adds the methods.
 
+use pyo3::PyClass;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyDict, PyList, PySlice, PyString, PyTuple};
 
 /// A value with named fields in a fixed order.
@@ -113,6 +115,21 @@ pub(super) fn replace<T: Named>(
     } else {
         let names = changes.keys().repr()?;
         Err(PyValueError::new_err(format!("Got unexpected field names: {names}")))
+    }
+}
+
+/// The slice `[::-1]`.
+pub(super) fn backwards(py: Python<'_>) -> Bound<'_, PyAny> {
+    PySlice::new(py, isize::MAX, isize::MIN, -1).into_any()
+}
+
+/// One of these as the tuple it is like; anything else as it is.
+pub(super) fn as_tuple<'py, T: Named + PyClass<Frozen = True> + Sync>(
+    given: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match given.cast::<T>() {
+        Ok(named) => Ok(tuple(named.get(), given.py())?.into_any()),
+        Err(_) => Ok(given.clone()),
     }
 }
 
@@ -253,6 +270,24 @@ macro_rules! named_tuple {
                 py: Python<'py>,
             ) -> PyResult<Bound<'py, pyo3::types::PyIterator>> {
                 named::tuple(self, py)?.try_iter()
+            }
+
+            fn __reversed__<'py>(
+                &self,
+                py: Python<'py>,
+            ) -> PyResult<Bound<'py, pyo3::types::PyIterator>> {
+                named::tuple(self, py)?.as_any().get_item(named::backwards(py))?.try_iter()
+            }
+
+            fn __add__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+                let other = named::as_tuple::<Self>(other)?;
+                named::tuple(self, other.py())?.add(other)
+            }
+
+            fn __radd__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+                let other = named::as_tuple::<Self>(other)?;
+                let mine = named::tuple(self, other.py())?;
+                other.add(mine)
             }
 
             fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {

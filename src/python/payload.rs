@@ -61,6 +61,11 @@ fn unsupported(given: &Bound<'_, PyAny>, role: &str) -> PyResult<String> {
     Ok(format!("the {role} must be bytes, bytearray, memoryview or None, not {class}: {hint}"))
 }
 
+/// Of a str with lone surrogates.
+pub(super) fn not_text(given: &Bound<'_, PyAny>, what: &str) -> PyErr {
+    errors::argument_value(given.py(), format!("{what} has no form in UTF-8: {given:?}"))
+}
+
 /// A header as the engine takes it.
 pub(super) type Header<'a> = (&'a str, Option<&'a [u8]>);
 
@@ -82,7 +87,10 @@ impl<'py> HeaderObjects<'py> {
     pub(super) fn borrow(&self) -> PyResult<Vec<Header<'_>>> {
         self.0
             .iter()
-            .map(|(name, value)| Ok((name.to_str()?, value.as_ref().map(PyBytesMethods::as_bytes))))
+            .map(|(name, value)| {
+                let text = name.to_str().map_err(|_| not_text(name, "a header's name"))?;
+                Ok((text, value.as_ref().map(PyBytesMethods::as_bytes)))
+            })
             .collect()
     }
 }

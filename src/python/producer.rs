@@ -7,12 +7,13 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyList, PySet, PyString, PyTuple};
 
+use super::arguments::Timeout;
 use super::future::FutureRecordMetadata;
 use super::metadata::Sizes;
-use super::payload::{Header, HeaderObjects, Payload, headers_size};
+use super::payload::{Header, HeaderObjects, Payload, headers_size, not_text};
 use super::serde::{Candidate, Codec, Partitioner};
 use super::settings::Settings;
-use super::{errors, wait};
+use super::{arguments, errors, wait};
 use crate::client::{self, Delivery, Outgoing, directory};
 use crate::error::Error;
 
@@ -81,7 +82,7 @@ impl Producer {
         key: Option<&Bound<'py, PyAny>>,
         headers: Option<&Bound<'py, PyAny>>,
         partition: Option<&Bound<'py, PyAny>>,
-        timestamp_ms: Option<i64>,
+        timestamp_ms: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<FutureRecordMetadata> {
         let py = topic.py();
         let open = self.open(py)?;
@@ -92,7 +93,7 @@ impl Producer {
             headers,
             encoded_headers: &objects.borrow()?,
             partition: partition_number(partition)?,
-            timestamp: timestamp_ms,
+            timestamp: timestamp(timestamp_ms)?,
         };
         let none = py.None().into_bound(py);
         let (delivery, sizes) = open.send(&common, value.unwrap_or(&none), key.unwrap_or(&none))?;
@@ -107,7 +108,7 @@ impl Producer {
         keys: Option<&Bound<'py, PyAny>>,
         headers: Option<&Bound<'py, PyAny>>,
         partition: Option<&Bound<'py, PyAny>>,
-        timestamp_ms: Option<i64>,
+        timestamp_ms: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<FutureRecordMetadata> {
         let py = topic.py();
         let open = self.open(py)?;
@@ -118,23 +119,23 @@ impl Producer {
             headers,
             encoded_headers: &objects.borrow()?,
             partition: partition_number(partition)?,
-            timestamp: timestamp_ms,
+            timestamp: timestamp(timestamp_ms)?,
         };
         open.send_many(&common, values, keys)
     }
 
     #[pyo3(signature = (timeout=None))]
-    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+    fn flush(&self, py: Python<'_>, timeout: Option<Timeout>) -> PyResult<()> {
         let client = &self.open(py)?.client;
-        let limit = wait::seconds(py, timeout)?;
+        let limit = wait::seconds(py, timeout.map(|timeout| timeout.0))?;
         let flush = wait::call(py, || client.begin_flush())?;
         Ok(wait::until(py, limit, |left| flush.wait(Some(left)))??)
     }
 
     #[pyo3(signature = (timeout=None, null_logger=false))]
-    fn close(&self, py: Python<'_>, timeout: Option<f64>, null_logger: bool) -> PyResult<()> {
+    fn close(&self, py: Python<'_>, timeout: Option<Timeout>, null_logger: bool) -> PyResult<()> {
         let _ = null_logger; // nothing is logged here
-        let limit = wait::seconds(py, timeout)?;
+        let limit = wait::seconds(py, timeout.map(|timeout| timeout.0))?;
         let Some(open) = self.0.get() else {
             return Ok(());
         };
@@ -186,14 +187,18 @@ fn topic_name<'a>(topic: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
     let name = topic.cast::<PyString>().map_err(|_| {
         errors::argument_type(topic.py(), format!("the topic must be a str, not {topic:?}"))
     })?;
-    name.to_str()
+    name.to_str().map_err(|_| not_text(topic, "the topic"))
+}
+
+fn timestamp(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i64>> {
+    given.map(|given| arguments::integer(given, "timestamp_ms")).transpose()
 }
 
 fn partition_number(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i32>> {
     let Some(given) = given else {
         return Ok(None);
     };
-    let number: i64 = given.extract()?;
+    let number = arguments::integer(given, "partition")?;
     match i32::try_from(number) {
         Ok(number) if number >= 0 => Ok(Some(number)),
         _ => Err(errors::argument_value(

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyInt, PyString, PyTuple};
 
+use super::arguments;
 use crate::types::{OffsetAndMetadata, TopicPartition};
 
 /// A class of `brokerless.structs`, looked up once.
@@ -83,13 +84,13 @@ pub(super) fn from_offset<'py>(
 /// becomes a string, as in kafka-python.
 pub(super) fn to_offset(given: &Bound<'_, PyAny>) -> PyResult<OffsetAndMetadata> {
     if given.is_instance_of::<PyInt>() {
-        return Ok(offset_alone(given.extract()?));
+        return Ok(offset_alone(arguments::integer(given, "an offset")?));
     }
     let fields = given.cast::<PyTuple>().map_err(|_| not_an_offset(given))?;
     if !(1..=3).contains(&fields.len()) {
         return Err(not_an_offset(given));
     }
-    let mut read = offset_alone(fields.get_item(0)?.extract()?);
+    let mut read = offset_alone(arguments::integer(&fields.get_item(0)?, "an offset")?);
     if let Ok(metadata) = fields.get_item(1)
         && !metadata.is_none()
     {

@@ -35,6 +35,38 @@ T0 = TopicPartition("t", 0)
 
 
 @pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda p, _: p.send("t", b"", partition="0"), TypeError, "partition must be an int"),
+        (lambda p, _: p.send("t", b"", partition=2**70), ValueError, "partition is too large"),
+        (lambda p, _: p.send("t", b"", timestamp_ms=1.5), TypeError, r"timestamp_ms.*int\(\)"),
+        (lambda p, _: p.send("t", b"", timestamp_ms=2**63), ValueError, "timestamp_ms is too"),
+        (lambda p, _: p.send("t", b"", headers=[("\ud800", b"")]), ValueError, "a header's name"),
+        (lambda p, _: p.send("\ud800", b""), ValueError, "the topic has no form in UTF-8"),
+        (lambda p, _: p.flush(timeout="1"), TypeError, "a timeout must be a number, not '1'"),
+        (lambda _, c: c.poll("1"), TypeError, "a timeout must be a number, not '1'"),
+        (lambda _, c: c.offsets_for_times({T0: "x"}), TypeError, "a timestamp must be an int"),
+        (lambda _, c: c.offsets_for_times({T0: None}), TypeError, "a timestamp must be an int"),
+        (lambda _, c: c.offsets_for_times({T0: 2**63}), ValueError, "a timestamp is too large"),
+        (lambda _, c: c.commit({T0: 2**63}), ValueError, "an offset is too large"),
+        (lambda _, c: c.commit({T0: ("1", "")}), TypeError, "an offset must be an int"),
+    ],
+)
+def test_a_wrong_argument_is_named(
+    topic: str,
+    call: Callable[[KafkaProducer, KafkaConsumer], object],
+    error: type[Exception],
+    message: str,
+) -> None:
+    with (
+        KafkaProducer() as producer,
+        KafkaConsumer(topic, group_id="g") as consumer,
+        pytest.raises(error, match=message),
+    ):
+        call(producer, consumer)
+
+
+@pytest.mark.parametrize(
     ("arguments", "error"),
     [
         ({"value": "text"}, TypeError),

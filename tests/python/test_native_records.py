@@ -58,6 +58,17 @@ def test_a_record_equals_and_orders_as_the_tuple_of_its_fields() -> None:
     assert hash(RECORD) == hash(RECORD._replace(offset=42))
 
 
+def test_a_record_is_reversed_and_added_as_a_tuple() -> None:
+    fields, one = tuple(RECORD), (1,)
+
+    assert tuple(reversed(RECORD)) == fields[::-1]
+    assert RECORD + one == fields + one
+    assert one + RECORD == one + fields
+    assert RECORD + RECORD == fields + fields
+    with pytest.raises(TypeError):
+        RECORD + 1  # type: ignore[operator]
+
+
 def test_a_record_survives_pickle_and_copy() -> None:
     assert pickle.loads(pickle.dumps(RECORD)) == RECORD
     assert copy.copy(RECORD) == RECORD
