@@ -77,6 +77,11 @@ def _has_drive(path: str) -> bool:
 def _path(server: str) -> str | None:
     """None for a host."""
     if not _is_path(server):
+        _, separator, rest = server.partition("://")
+        if separator and "/" in rest.rstrip("/"):
+            raise SettingError(
+                f"bootstrap_servers={server!r}: a directory is a path or a file:// URL"
+            )
         return None
     return _absolute(_from_url(server) if "://" in server else server)
 

@@ -115,6 +115,7 @@ def fill(name: str, namespace: dict[str, Any]) -> None:
     for old, new in _EXTRA.get(name, {}).items():
         namespace[old] = namespace[new]
     namespace["__getattr__"] = _getattr(name)
+    namespace["__dir__"] = lambda: sorted({*namespace, *namespace["__all__"]})
 
 
 def _source(name: str) -> ModuleType:

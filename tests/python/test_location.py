@@ -65,6 +65,12 @@ def test_nothing_and_nonsense_are_refused(servers: object) -> None:
         directory_of(servers)
 
 
+@pytest.mark.parametrize("servers", ["http://x/y", "s3://bucket/data"])
+def test_a_url_with_a_path_that_is_no_file_is_refused(servers: str) -> None:
+    with pytest.raises(KafkaConfigurationError, match="file://"):
+        directory_of(servers)
+
+
 @pytest.mark.parametrize("servers", [["/a", "/b"], ["/a", "localhost:9092"]])
 def test_two_places_are_refused(servers: object) -> None:
     with pytest.raises(KafkaConfigurationError, match="one directory"):

@@ -278,3 +278,13 @@ def test_where_it_is_can_be_asked(directory: Path, plain: Run) -> None:
         "-c", "import kafka; print(kafka.__file__)", env={**os.environ, "PYTHONPATH": path}
     )
     assert shown.stdout.startswith(folder)
+
+
+def test_the_names_of_kafka_are_listed(run: Run, write: Write) -> None:
+    code = """
+import kafka
+print({"KafkaConsumer", "KafkaProducer", "TopicPartition", "KafkaAdminClient"} <= set(dir(kafka)))
+"""
+    process = run(write(code))
+
+    assert process.stdout == "True\n", process.stderr
