@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from brokerless.future import Future
-    from brokerless.structs import TopicPartition
+    from brokerless.structs import ConsumerGroupMetadata, TopicPartition
 
 __all__ = ["ConsumerRecord", "KafkaConsumer"]
 
@@ -92,6 +92,20 @@ class KafkaConsumer(_brokerless.Consumer):
         except KafkaError as error:
             return future.failure(error)
         return future.success(True)
+
+    def group_metadata(self) -> ConsumerGroupMetadata:
+        """Tell where this consumer stands with its group.
+
+        A group here has one member at a time, and so one generation.
+        """
+        from brokerless.structs import ConsumerGroupMetadata, MemberState
+
+        group, instance = self.config["group_id"], self.config["group_instance_id"]
+        if group is None or not self.subscription() or not self.assignment():
+            return ConsumerGroupMetadata(group, group_instance_id=instance)
+        return ConsumerGroupMetadata(
+            group, 1, self.config["client_id"], instance, MemberState.STABLE
+        )
 
     def bootstrap_connected(self) -> bool:
         """Whether the directory is open."""

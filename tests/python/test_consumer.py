@@ -468,3 +468,17 @@ def test_threads_that_iterate_one_consumer_never_get_a_record_twice(topic: str) 
 
     assert len(set(got)) == len(got) == 20_000
     assert all("another thread" in str(error) for error in refused)
+
+
+def test_a_consumer_tells_where_it_stands_with_its_group(topic: str) -> None:
+    with KafkaConsumer(topic, group_id="g") as consumer, KafkaConsumer(topic) as alone:
+        before = consumer.group_metadata()
+        consumer.poll(0)
+        alone.poll(0)
+
+        assert (before.group_id, before.generation_id, before.state) == ("g", -1, "<unjoined>")
+        assert (consumer.group_metadata().generation_id, consumer.group_metadata().state) == (
+            1,
+            "<stable>",
+        )
+        assert alone.group_metadata().group_id is None
