@@ -18,7 +18,7 @@ use support::{Deadline, Process, arg, say};
 
 const TOPIC: &str = "orders";
 
-support::roles!(writer, endless_writer);
+support::roles!(writer, endless_writer, visitor);
 
 fn open(dir: &Path) -> Arc<Engine> {
     Engine::open(dir, OpenOptions::default(), Env::system()).unwrap()
@@ -71,6 +71,17 @@ fn endless_writer() {
         }
         say(&sequence.to_string());
     }
+}
+
+/// Comes, and goes when it is told, with others.
+fn visitor() {
+    let engine = open(Path::new(&arg("dir")));
+    partitions(&engine)[0].append(&mut batch("visitor", 0)).unwrap();
+    say("ready");
+    while !Path::new(&arg("go")).exists() {
+        std::thread::yield_now();
+    }
+    drop(engine);
 }
 
 /// Reads one partition as it grows, and checks each record against those before it.
@@ -209,4 +220,24 @@ fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
         assert!(found == least || found == least + 2, "{name}: {last:?}, {found}; SEED={seed}");
     }
     assert!(acknowledged.values().flatten().sum::<u64>() > 1_000, "the writers have written");
+}
+
+#[test]
+fn processes_that_leave_together_close_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    make_topic(&open(&data), 1);
+    for round in 0..150 {
+        let go = dir.path().join(format!("go-{round}"));
+        let args = [("dir", data.to_str().unwrap()), ("go", go.to_str().unwrap())];
+        let mut visitors: Vec<_> = (0..6).map(|_| Process::start("visitor", &args)).collect();
+        for visitor in &mut visitors {
+            assert_eq!(visitor.hear(), "ready");
+        }
+
+        std::fs::write(&go, "").unwrap();
+        visitors.into_iter().for_each(Process::finish);
+
+        assert!(data.join(".kafka_cleanshutdown").exists(), "round {round}");
+    }
 }

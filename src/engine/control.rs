@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::engine::page::{self, Page};
 use crate::env::map::heap;
+use crate::env::random;
 use crate::env::{Map, Storage};
 use crate::error::{At, Result};
 use crate::log::files;
@@ -38,6 +39,8 @@ const AT_TOPICS: usize = 3;
 const AT_BELLS: usize = 4;
 const AT_POISON: usize = 5;
 const AT_PAGES: usize = 6;
+/// Tells the file from those before and after it.
+const AT_ID: usize = 7;
 
 /// The control file of an open directory; memory of our own for one that is open read-only.
 #[derive(Debug)]
@@ -59,6 +62,7 @@ impl Control {
         control.begin(if clean { Trust::Clean } else { left_behind.trust(boot(&**storage)) });
         control.left_behind = left_behind;
         control.header(AT_BOOT).store(boot(&**storage), Ordering::Release);
+        control.header(AT_ID).store(random::u128() as u64, Ordering::Release);
         control.header(AT_MAGIC).store(MAGIC, Ordering::Release);
         Ok(control)
     }
@@ -95,6 +99,13 @@ impl Control {
     fn begin(&self, trust: Trust) {
         self.header(AT_TRUST).store(trust as u64, Ordering::Release);
         self.header(AT_TOPICS).store(1, Ordering::Release);
+    }
+
+    /// Whether the file that this process has mapped is still the directory's.
+    pub(crate) fn is_current(&self) -> Result<bool> {
+        let Some((storage, path)) = &self.file else { return Ok(true) };
+        let now = LeftBehind::read(&**storage, path)?;
+        Ok(now.word(AT_ID) == self.header(AT_ID).load(Ordering::Acquire))
     }
 
     fn header(&self, index: usize) -> &AtomicU64 {

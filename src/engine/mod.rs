@@ -378,7 +378,7 @@ impl Engine {
             return Ok(());
         }
         self.shared.closed.store(true, Ordering::SeqCst);
-        if !root.is_last()? {
+        if !root.is_last(&self.shared.control)? {
             return Ok(());
         }
         let (mut ends, mut starts) = (Offsets::new(), Offsets::new());

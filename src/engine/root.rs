@@ -154,8 +154,15 @@ impl Root {
     }
 
     /// Whether everybody else is gone; then nobody can come before this process has gone too.
-    pub(crate) fn is_last(&self) -> Result<bool> {
-        self.take(Mode::Exclusive)
+    ///
+    /// Two that leave together would each find the other: so the lock is given back before the
+    /// last try, and somebody new may have come and gone in between.
+    pub(crate) fn is_last(&self, control: &Control) -> Result<bool> {
+        if self.take(Mode::Exclusive)? {
+            return Ok(true);
+        }
+        self.lock.release().at("unlock", &self.dir.join(LOCK))?;
+        Ok(self.take(Mode::Exclusive)? && control.is_current()?)
     }
 
     /// Marks the directory as closed in good order. Only for the last one out, with everything
