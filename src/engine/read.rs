@@ -82,7 +82,8 @@ impl Partition {
                 cursor.place = Some((next, 0));
                 continue;
             }
-            let stretch = Stretch { segment: &segment, position, end, upper };
+            let bound = self.bound(&segment, &tail)?;
+            let stretch = Stretch { segment: &segment, position, end, upper, bound };
             if let Some(chunk) = stretch.read(cursor, max_bytes)? {
                 return Ok(chunk);
             }
@@ -106,6 +107,14 @@ impl Partition {
         let position = segment.find(cursor.offset, end)?;
         cursor.place = Some((segment.clone(), position));
         Ok((segment, position))
+    }
+
+    /// One past the last offset that a segment can hold.
+    fn bound(&self, segment: &Segment, tail: &Tail) -> Result<i64> {
+        if segment.base_offset >= tail.segment_base {
+            return Ok(tail.end_offset);
+        }
+        self.segments.next_base(segment.base_offset, tail.segment_base)
     }
 
     /// Where the part of the segment ends that is published.
@@ -152,6 +161,8 @@ struct Stretch<'a> {
     end: u64,
     /// Batches from this offset on are not for the reader.
     upper: i64,
+    /// No offset of the segment reaches this one.
+    bound: i64,
 }
 
 impl Stretch<'_> {
@@ -219,6 +230,12 @@ impl Stretch<'_> {
                 .at_position(&self.segment.path, self.position + to as u64)?;
             if info.size as u64 > left - to as u64 {
                 let what = Corruption::Truncated { have: rest.len(), need: info.size };
+                return Err(what).at_position(&self.segment.path, self.position + to as u64);
+            }
+            // The checksum does not cover the offset.
+            let below = info.magic == 2 && info.base_offset < self.segment.base_offset;
+            if below || info.last_offset >= self.bound {
+                let what = Corruption::Offset { expected: next, found: info.base_offset };
                 return Err(what).at_position(&self.segment.path, self.position + to as u64);
             }
             if info.magic == 2 && info.base_offset >= self.upper {

@@ -85,7 +85,8 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
             bases.truncate(at);
             break;
         }
-        let walk = Walk::new(site, bases[at], trust, tail.end_offset)?;
+        let bound = next_with_batches(site, &bases[at + 1..])?;
+        let walk = Walk::new(site, bases[at], trust, tail.end_offset, bound)?;
         let (end, cut) = walk.run()?;
         tail = end;
         if cut {
@@ -142,6 +143,16 @@ fn first_suspect(site: &Site<'_>, bases: &[i64], trust: Trust) -> Result<usize> 
     }
     let active = Segment::open(site.storage, site.dir, bases[last], false)?;
     Ok(if active.len()? == 0 { last.saturating_sub(1) } else { last })
+}
+
+/// Where the next segment begins that is not empty.
+fn next_with_batches(site: &Site<'_>, bases: &[i64]) -> Result<Option<i64>> {
+    for base in bases {
+        if Segment::open(site.storage, site.dir, *base, false)?.len()? > 0 {
+            return Ok(Some(*base));
+        }
+    }
+    Ok(None)
 }
 
 /// Segments behind a cut are kept under another name: nobody can say where they belong.
@@ -220,18 +231,26 @@ struct Walk<'a> {
     tail: Tail,
     /// The least offset that may come next.
     due: i64,
+    /// Where the next segment begins; `None` for the active one.
+    bound: Option<i64>,
     check: Check,
 }
 
 impl<'a> Walk<'a> {
-    fn new(site: &'a Site<'a>, base: i64, trust: Trust, due: i64) -> Result<Self> {
+    fn new(
+        site: &'a Site<'a>,
+        base: i64,
+        trust: Trust,
+        due: i64,
+        bound: Option<i64>,
+    ) -> Result<Self> {
         let segment = Segment::open(site.storage, site.dir, base, site.writable)?;
         let tail = match trust {
             Trust::Machine => Tail::empty(base),
             Trust::Clean | Trust::Process => last_indexed(&segment)?,
         };
         let due = due.max(tail.end_offset);
-        Ok(Self { site, segment, tail, due, check: Check::Checksums })
+        Ok(Self { site, segment, tail, due, bound, check: Check::Checksums })
     }
 
     /// Walks to the end. The flag says whether the log was cut before the end of the file.
@@ -246,7 +265,7 @@ impl<'a> Walk<'a> {
         let mut scan = Scan::new(&*log, &path, self.tail.end_position, len, self.check);
         loop {
             let bad = match scan.next()? {
-                Found::Batch(info) if info.base_offset >= self.due || info.magic < 2 => {
+                Found::Batch(info) if self.fits(&info) => {
                     self.take(&info)?;
                     continue;
                 }
@@ -259,6 +278,17 @@ impl<'a> Walk<'a> {
             self.cut(bad)?;
             return Ok((self.tail, true));
         }
+    }
+
+    /// Whether a batch may stand here; its checksum does not cover its offset. Compaction takes
+    /// batches out of every segment but the active one, where each follows the one before.
+    fn fits(&self, info: &BatchInfo) -> bool {
+        let follows = match self.bound {
+            _ if info.magic < 2 => true,
+            None => info.base_offset == self.due,
+            Some(_) => info.base_offset >= self.due,
+        };
+        follows && self.bound.is_none_or(|bound| info.last_offset < bound)
     }
 
     fn take(&mut self, info: &BatchInfo) -> Result<()> {

@@ -148,7 +148,7 @@ impl Segment {
 
     /// Where the first batch begins that ends at or after `offset`; `end` if there is none before.
     pub(crate) fn find(&self, offset: i64, end: u64) -> Result<u64> {
-        let hint = self.hint(offset, end)?;
+        let mut hint = self.hint(offset, end)?;
         let mut scan = self.scan(hint, end);
         loop {
             let position = scan.position();
@@ -157,7 +157,10 @@ impl Segment {
                 Found::Batch(_) => {}
                 Found::End => return Ok(end),
                 // A stale index entry may lead into the middle of a batch.
-                Found::Bad(_) if hint > 0 => scan = self.scan(0, end),
+                Found::Bad(_) if hint > 0 => {
+                    hint = 0;
+                    scan = self.scan(hint, end);
+                }
                 Found::Bad(what) => return Err(what).at_position(&self.path, position),
             }
         }

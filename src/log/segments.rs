@@ -69,6 +69,12 @@ impl Segments {
         next.map(|base| self.opened(&mut known, base)).transpose()
     }
 
+    /// Where the segment behind the one at `base` begins; `newest` if none is known.
+    pub(crate) fn next_base(&self, base: i64, newest: i64) -> Result<i64> {
+        let known = self.up_to(newest)?;
+        Ok(known.segments.range(base + 1..=newest).next().map_or(newest, |(base, _)| *base))
+    }
+
     /// The base offsets, ascending.
     pub(crate) fn bases(&self, newest: i64) -> Result<Vec<i64>> {
         Ok(self.up_to(newest)?.segments.range(..=newest).map(|(base, _)| *base).collect())

@@ -153,6 +153,24 @@ fn open_mem(disk: &MemDisk, read_only: bool) -> Result<Arc<Engine>, Error> {
     Engine::open(Path::new("/data"), options, disk.env())
 }
 
+/// Whether the damage lies in what the checksum of a batch does not cover: its base offset, length
+/// and leader epoch. An offset that is wrong within its segment cannot be told, as in Kafka.
+fn changes_an_offset(whole: &[u8], damaged: &[u8]) -> bool {
+    let mut at = 0;
+    while let Ok(info) = BatchInfo::parse(&whole[at..]) {
+        let field = at..at + 8;
+        if damaged.get(field.clone()).is_some_and(|now| *now != whole[field]) {
+            return true;
+        }
+        at += info.size;
+    }
+    false
+}
+
+fn chosen_before(whole: &[(PathBuf, Vec<u8>)], name: &Path) -> usize {
+    whole.iter().position(|(known, _)| known == name).unwrap()
+}
+
 /// Damages one file a round, with the marker of a clean shutdown and without.
 #[test]
 fn no_damage_gives_wrong_records() {
@@ -172,11 +190,17 @@ fn no_damage_gives_wrong_records() {
         let chosen = dice.below(files.len());
         let (name, bytes) = &mut files[chosen];
         let what = format!("{}: {}", name.display(), damage(&mut dice, bytes));
+        let uncovered = name.extension().is_some_and(|suffix| suffix == "log")
+            && changes_an_offset(&whole[chosen_before(&whole, name)].1, bytes);
         for read_only in [true, false] {
             let disk = disk_with(&files);
             let Ok(engine) = open_mem(&disk, read_only) else { continue };
             for (key, value) in everything(&engine).unwrap_or_default() {
-                let known = expected.get(&key) == Some(&value);
+                let known = if uncovered {
+                    expected.iter().any(|(id, known)| id.0 == key.0 && *known == value)
+                } else {
+                    expected.get(&key) == Some(&value)
+                };
                 assert!(known, "{what}, {key:?}; round {round}, SEED={seed}");
             }
         }
