@@ -3,9 +3,9 @@
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use brokerless::Error;
-use brokerless::engine::{Engine, OpenOptions as Options};
+use brokerless::engine::{Cursor, Engine, OpenOptions as Options};
 use brokerless::env::Env;
+use brokerless::{Error, IsolationLevel};
 
 use crate::support::{append, copy_folder, numbered, open, open_read_only, partition, read};
 
@@ -224,5 +224,56 @@ fn an_empty_segment_inside_another_is_no_end() {
         assert_eq!(read(&partition(&engine)), numbered(&["a", "b", "c", "d"]));
         assert!(dir.path().join(name + ".quarantined").exists());
         assert_eq!(append(&partition(&engine), &["e"]), 4);
+    }
+}
+
+/// Changes a byte of the batch that begins at `position`.
+fn damage(file: &Path, position: usize, byte: usize) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[position + byte] ^= 0x40;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_last_batch_with_another_offset_ends_an_unclean_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a"]);
+    let second = len(&log_of(dir.path())) as usize;
+    append(&partition(&engine), &["b"]);
+    let copy = crashed(dir.path());
+    // The offset is not covered by the checksum.
+    damage(&log_of(copy.path()), second, 4);
+
+    assert_eq!(read(&partition(&open(copy.path()))), numbered(&["a"]));
+}
+
+#[test]
+fn damage_inside_a_sealed_segment_is_an_error_for_every_way_to_it() {
+    // The offset, and the length, of a batch in the middle.
+    // One of two has an index entry of its own, the other is found from the one before.
+    for (byte, victim) in [(4, 5), (4, 6), (8, 5), (8, 6)] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(dir.path());
+        let settings = [("segment.bytes", "900"), ("index.interval.bytes", "100")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        engine.create_topic("orders", None, &settings).unwrap();
+        append(&partition(&engine), &["a"]);
+        let size = len(&log_of(dir.path())) as usize;
+        for _ in 0..30 {
+            append(&partition(&engine), &["a"]);
+        }
+        drop(engine);
+        damage(&log_of(dir.path()), victim * size, byte);
+
+        let engine = open(dir.path());
+        let orders = partition(&engine);
+        for offset in [victim as i64, victim as i64 + 1] {
+            let mut cursor = Cursor::new(offset);
+            let read = orders.read(&mut cursor, 1, IsolationLevel::ReadUncommitted);
+            let named = matches!(&read, Err(Error::CorruptRecord { path, .. }) if *path == log_of(dir.path()));
+            // The one behind it may still be found, by the index.
+            assert!(named || offset > victim as i64, "byte {byte}, offset {offset}: {read:?}");
+        }
     }
 }
