@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode as Permissions, OFlags};
 
 use super::lock::{Flock, OfdLock};
+use super::syscall::Range;
 use super::{Access, Entry, File, Lock, Map, RecordLock, Status, Storage, map};
 
 const FILE: Permissions = Permissions::RUSR.union(Permissions::WUSR);
@@ -79,7 +80,11 @@ impl Storage for Disk {
     }
 
     fn lock_record(&self, path: &Path) -> io::Result<Box<dyn RecordLock>> {
-        Ok(Box::new(OfdLock::new(path, open_to_lock_record)?))
+        Ok(Box::new(OfdLock::new(path, Range::Whole, open_to_lock_record)?))
+    }
+
+    fn lock_byte(&self, path: &Path, byte: u64) -> io::Result<Box<dyn RecordLock>> {
+        Ok(Box::new(OfdLock::new(path, Range::Byte(byte), open_to_lock_record)?))
     }
 
     fn map(&self, path: &Path, position: u64, words: usize) -> io::Result<Arc<dyn Map>> {

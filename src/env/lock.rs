@@ -20,7 +20,8 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::{Lock, Mode, RecordLock, syscall};
+use super::syscall::{self, Range};
+use super::{Lock, Mode, RecordLock};
 
 /// Every open descriptor that may hold a lock. Descriptors are opened and closed with this held,
 /// so the numbers in it are never a stranger's.
@@ -198,21 +199,25 @@ impl Drop for Flock {
 
 /// A record lock of an open file description.
 #[derive(Debug)]
-pub(super) struct OfdLock(Locked);
+pub(super) struct OfdLock {
+    locked: Locked,
+    range: Range,
+}
 
 impl OfdLock {
     /// `open` gives the file to lock.
     pub(super) fn new(
         path: &Path,
+        range: Range,
         open: impl FnOnce(&Path) -> io::Result<fs::File>,
     ) -> io::Result<Self> {
-        Locked::open(path, open).map(Self)
+        Ok(Self { locked: Locked::open(path, open)?, range })
     }
 }
 
 impl RecordLock for OfdLock {
     fn try_acquire(&self, mode: Mode) -> io::Result<bool> {
-        let taken = syscall::set_record_lock(self.0.fd()?, Some(mode));
+        let taken = syscall::set_record_lock(self.locked.fd()?, self.range, Some(mode));
         // A file that could only be opened for reading takes no exclusive lock.
         let readable_only = |error: &io::Error| {
             mode == Mode::Exclusive
@@ -225,22 +230,26 @@ impl RecordLock for OfdLock {
     }
 
     fn release(&self) -> io::Result<()> {
-        syscall::set_record_lock(self.0.fd()?, None).map(drop)
+        syscall::set_record_lock(self.locked.fd()?, self.range, None).map(drop)
+    }
+
+    fn is_free(&self) -> io::Result<bool> {
+        Ok(syscall::record_lock_holder(self.locked.fd()?, self.range)?.is_none())
     }
 
     fn holder(&self) -> io::Result<Option<u32>> {
-        syscall::record_lock_holder(self.0.fd()?)
+        Ok(syscall::record_lock_holder(self.locked.fd()?, self.range)?.flatten())
     }
 
     fn is_current(&self) -> io::Result<bool> {
-        self.0.is_current()
+        self.locked.is_current()
     }
 }
 
 impl Drop for OfdLock {
     /// As with [`Flock`].
     fn drop(&mut self) {
-        if self.0.is_ours() {
+        if self.locked.is_ours() {
             let _ = self.release();
         }
     }

@@ -87,6 +87,10 @@ pub trait Storage: Debug + Send + Sync {
     /// process too.
     fn lock_record(&self, path: &Path) -> io::Result<Box<dyn RecordLock>>;
 
+    /// A record lock on one byte of a file (made if there is none), not yet taken. The file need
+    /// not have that byte. A file is locked whole or by bytes, never both ways.
+    fn lock_byte(&self, path: &Path, byte: u64) -> io::Result<Box<dyn RecordLock>>;
+
     /// Maps `words` 8-byte words of a file from byte `position` (a multiple of 64 KiB), shared
     /// with every process. The file is made, and lengthened with allocated zeros where it is
     /// shorter; it never shrinks.
@@ -161,6 +165,8 @@ pub trait RecordLock: Debug + Send + Sync {
     fn try_acquire(&self, mode: Mode) -> io::Result<bool>;
     /// Gives the lock back.
     fn release(&self) -> io::Result<()>;
+    /// Whether an exclusive lock could be taken now: no other handle's lock is in the way.
+    fn is_free(&self) -> io::Result<bool>;
     /// The id of a process that holds a classic (Java's) record lock in the way, if one is known.
     fn holder(&self) -> io::Result<Option<u32>>;
     /// Whether the path it was made for still leads to the file that is locked.

@@ -13,10 +13,21 @@ const OFD_GETLK: libc::c_int = libc::F_OFD_GETLK;
 #[cfg(target_vendor = "apple")]
 const OFD_GETLK: libc::c_int = 92;
 
-/// Takes (`Some`) or gives back (`None`) a record lock on the whole file, without waiting:
-/// `false` when another handle's lock is in the way.
-pub(super) fn set_record_lock(fd: BorrowedFd<'_>, mode: Option<Mode>) -> io::Result<bool> {
-    let lock = whole_file(mode);
+/// What of a file a record lock covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Range {
+    Whole,
+    Byte(u64),
+}
+
+/// Takes (`Some`) or gives back (`None`) a record lock, without waiting: `false` when another
+/// handle's lock is in the way.
+pub(super) fn set_record_lock(
+    fd: BorrowedFd<'_>,
+    range: Range,
+    mode: Option<Mode>,
+) -> io::Result<bool> {
+    let lock = record_lock(range, mode)?;
     // SAFETY: the descriptor is open for the whole call, and the lock is a valid `flock`.
     let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
     if result == 0 {
@@ -29,18 +40,23 @@ pub(super) fn set_record_lock(fd: BorrowedFd<'_>, mode: Option<Mode>) -> io::Res
     }
 }
 
-/// The process whose classic record lock would keep an exclusive one out. A lock of an open file
-/// description belongs to no process: `None`.
-pub(super) fn record_lock_holder(fd: BorrowedFd<'_>) -> io::Result<Option<u32>> {
-    let mut lock = whole_file(Some(Mode::Exclusive));
+/// Whose record lock would keep an exclusive one out: `None` if nobody's, `Some(None)` if that of
+/// an open file description, which belongs to no process.
+pub(super) fn record_lock_holder(
+    fd: BorrowedFd<'_>,
+    range: Range,
+) -> io::Result<Option<Option<u32>>> {
+    let mut lock = record_lock(range, Some(Mode::Exclusive))?;
     // SAFETY: the descriptor is open for the whole call, and the lock is a valid `flock` that the
     // kernel may write to.
     let result = unsafe { libc::fcntl(fd.as_raw_fd(), OFD_GETLK, &raw mut lock) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    let held = libc::c_int::from(lock.l_type) != libc::c_int::from(libc::F_UNLCK as i16);
-    Ok(u32::try_from(lock.l_pid).ok().filter(|pid| held && *pid > 0))
+    if libc::c_int::from(lock.l_type) == libc::c_int::from(libc::F_UNLCK as i16) {
+        return Ok(None);
+    }
+    Ok(Some(u32::try_from(lock.l_pid).ok().filter(|pid| *pid > 0)))
 }
 
 /// Lets each descriptor name `/dev/null`, whoever owns it. What it named before is closed.
@@ -86,7 +102,7 @@ pub(super) fn boot_session() -> String {
     String::from_utf8_lossy(text).trim_end_matches('\0').to_owned()
 }
 
-fn whole_file(mode: Option<Mode>) -> libc::flock {
+fn record_lock(range: Range, mode: Option<Mode>) -> io::Result<libc::flock> {
     // SAFETY: a `flock` is made of integers, for which zeros are valid.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = match mode {
@@ -95,5 +111,9 @@ fn whole_file(mode: Option<Mode>) -> libc::flock {
         None => libc::F_UNLCK,
     } as _;
     lock.l_whence = libc::SEEK_SET as _;
-    lock
+    if let Range::Byte(byte) = range {
+        lock.l_start = byte.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+        lock.l_len = 1;
+    }
+    Ok(lock)
 }

@@ -17,6 +17,8 @@ contract! {
     a_record_lock_changes_its_mode_or_keeps_it
     the_two_kinds_of_locks_do_not_see_each_other
     a_record_lock_of_our_kind_has_no_known_holder
+    locks_on_different_bytes_stand_beside_each_other
+    whether_a_byte_is_locked_is_seen_without_taking_it
 }
 
 fn an_exclusive_lock_excludes_every_other_handle(world: &World) {
@@ -134,4 +136,30 @@ fn a_record_lock_of_our_kind_has_no_known_holder(world: &World) {
     assert_eq!(theirs.holder().unwrap(), None);
     assert!(ours.try_acquire(Mode::Exclusive).unwrap());
     assert_eq!(theirs.holder().unwrap(), None);
+}
+
+fn locks_on_different_bytes_stand_beside_each_other(world: &World) {
+    let ours = world.storage.lock_byte(&world.path("l"), 3).unwrap();
+    let beside = world.other.lock_byte(&world.path("l"), 4).unwrap();
+    let theirs = world.other.lock_byte(&world.path("l"), 3).unwrap();
+
+    assert!(ours.try_acquire(Mode::Exclusive).unwrap());
+
+    assert!(beside.try_acquire(Mode::Exclusive).unwrap());
+    assert!(!theirs.try_acquire(Mode::Exclusive).unwrap());
+    drop(ours);
+    assert!(theirs.try_acquire(Mode::Exclusive).unwrap());
+}
+
+fn whether_a_byte_is_locked_is_seen_without_taking_it(world: &World) {
+    let ours = world.storage.lock_byte(&world.path("l"), 3).unwrap();
+    let theirs = world.other.lock_byte(&world.path("l"), 3).unwrap();
+    assert!(theirs.is_free().unwrap());
+
+    assert!(ours.try_acquire(Mode::Exclusive).unwrap());
+
+    assert!(!theirs.is_free().unwrap());
+    assert!(ours.is_free().unwrap(), "its own lock is not in its way");
+    ours.release().unwrap();
+    assert!(theirs.is_free().unwrap());
 }

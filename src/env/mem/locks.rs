@@ -10,11 +10,12 @@ use super::faults::Call;
 use super::world::{NodeId, ProcessId, World};
 use crate::env::{Lock, Mode, RecordLock};
 
-/// The two kinds of locks do not see each other.
+/// Locks of different kinds do not see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Flock,
     Record,
+    Byte(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +68,10 @@ impl Locks {
             holders.push(new);
         }
         free
+    }
+
+    fn is_free(&self, key: (Kind, NodeId), handle: HandleId) -> bool {
+        self.0.get(&key).is_none_or(|holders| holders.iter().all(|h| h.handle == handle))
     }
 
     fn holds(&self, handle: HandleId) -> bool {
@@ -185,6 +190,12 @@ impl RecordLock for MemLock {
     fn release(&self) -> io::Result<()> {
         self.give_back();
         Ok(())
+    }
+
+    fn is_free(&self) -> io::Result<bool> {
+        let world = self.disk.world();
+        self.check(&world)?;
+        Ok(world.locks.is_free((self.kind, self.node), self.handle))
     }
 
     fn holder(&self) -> io::Result<Option<u32>> {

@@ -255,6 +255,12 @@ impl Storage for MemDisk {
         Ok(Box::new(MemLock::new(self.clone(), &mut world, Kind::Record, node, path)))
     }
 
+    fn lock_byte(&self, path: &Path, byte: u64) -> io::Result<Box<dyn RecordLock>> {
+        let mut world = self.begin(Call::Lock)?;
+        let node = world.create_file(path)?;
+        Ok(Box::new(MemLock::new(self.clone(), &mut world, Kind::Byte(byte), node, path)))
+    }
+
     fn map(&self, path: &Path, position: u64, words: usize) -> io::Result<Arc<dyn Map>> {
         if words == 0 || !position.is_multiple_of(map::UNIT) {
             return Err(io::ErrorKind::InvalidInput.into());
