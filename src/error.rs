@@ -160,6 +160,16 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A line of `brokerless.properties` that says nothing.
+    #[error("{}, line {line}: {what}", path.display())]
+    InvalidProperty {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        what: String,
+    },
     /// An argument with a value it cannot have.
     #[error("{0}")]
     InvalidArgument(String),

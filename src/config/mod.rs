@@ -1,9 +1,13 @@
 //! Settings: Kafka's names, defaults and checks.
 
 pub mod consumer;
+pub mod directory;
+mod names;
 pub mod producer;
+mod properties;
 pub mod topic;
 
 pub use consumer::{ConsumerConfig, OffsetReset};
+pub use directory::DirectoryConfig;
 pub use producer::ProducerConfig;
 pub use topic::TopicConfig;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use crate::config::names::nearest;
 use crate::error::{Error, Result};
 use crate::types::{Compression, TimestampType};
 
@@ -164,9 +165,8 @@ fn cleanup_policy(name: &str, value: &str) -> Result<()> {
 }
 
 fn unknown(name: &str, value: &str) -> Error {
-    let known = READ_HERE.iter().chain(&NUMBERS).chain(&OTHERS);
-    let nearest = known.min_by_key(|known| distance(known, name));
-    let why = match nearest.filter(|known| distance(known, name) <= 3) {
+    let known = READ_HERE.iter().chain(&NUMBERS).chain(&OTHERS).copied();
+    let why = match nearest(name, known) {
         Some(nearest) => format!("no topic setting has this name; did you mean {nearest}?"),
         None => "no topic setting has this name".to_owned(),
     };
@@ -175,20 +175,6 @@ fn unknown(name: &str, value: &str) -> Error {
 
 fn invalid(name: &str, value: &str, why: impl Into<String>) -> Error {
     Error::InvalidConfig { name: name.to_owned(), value: value.to_owned(), why: why.into() }
-}
-
-/// How many letters must change to turn one name into the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let changed = corner + usize::from(x != y);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -16,9 +16,6 @@ use crate::error::{At, AtPosition, Error, Result};
 use crate::record::{Batch, BatchBuilder, BatchInfo};
 use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
 
-/// Kafka's `offsets.topic.num.partitions`.
-const PARTITIONS: i32 = 50;
-
 /// Kafka's `offset.metadata.max.bytes`.
 const MAX_METADATA: usize = 4096;
 
@@ -132,9 +129,11 @@ impl Engine {
 
 /// Makes the topic of committed offsets, as a broker does at the first commit.
 pub(crate) fn create_offsets_topic(engine: &Engine) -> Result<Arc<Topic>> {
-    let settings = [("cleanup.policy", "compact"), ("segment.bytes", "104857600")];
+    let config = engine.config();
+    let segment_bytes = config.offsets_topic_segment_bytes.to_string();
+    let settings = [("cleanup.policy", "compact"), ("segment.bytes", &*segment_bytes)];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    engine.create_topic(OFFSETS_TOPIC, Some(PARTITIONS), &settings)
+    engine.create_topic(OFFSETS_TOPIC, Some(config.offsets_topic_num_partitions), &settings)
 }
 
 /// Kafka's rule (`GroupMetadataManager.partitionFor`).

@@ -21,11 +21,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::config::TopicConfig;
+use crate::config::{DirectoryConfig, TopicConfig, directory};
 use crate::env::lock::fork_generation;
 use crate::env::{Env, Lock, Mode, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::Offsets;
+use crate::log::files;
 use crate::log::recovery::Trust;
 use crate::types::{TopicPartition, valid_topic_name};
 
@@ -112,6 +113,7 @@ impl Engine {
             recovery_points: root::recovery_points(&*env.storage, dir)?,
             log_starts: root::log_starts(&*env.storage, dir)?,
             dir: dir.to_owned(),
+            config: read_config(&*env.storage, dir)?,
             control: control.clone(),
             read_only: root.is_none(),
             root,
@@ -133,6 +135,11 @@ impl Engine {
     /// The directory.
     pub fn dir(&self) -> &Path {
         &self.shared.dir
+    }
+
+    /// The settings of the directory, as they were when it was opened.
+    pub fn config(&self) -> &DirectoryConfig {
+        &self.shared.config
     }
 
     /// The world it lives in.
@@ -338,6 +345,13 @@ fn check_network(dir: &Path, options: OpenOptions, env: &Env) -> Result<()> {
         Some(kind) => Err(Error::NetworkFileSystem { path: dir.to_owned(), kind }),
         None => Ok(()),
     }
+}
+
+/// The settings in `brokerless.properties`; the defaults where there is none.
+fn read_config(storage: &dyn Storage, dir: &Path) -> Result<DirectoryConfig> {
+    let path = dir.join(directory::FILE);
+    let bytes = files::read(storage, &path)?.unwrap_or_default();
+    DirectoryConfig::parse(&bytes, &path)
 }
 
 /// What keeps a directory from being opened for writing, said of the directory.

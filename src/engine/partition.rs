@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use crate::config::TopicConfig;
+use crate::config::{DirectoryConfig, TopicConfig};
 use crate::engine::control::Control;
 use crate::engine::holders::Holders;
 use crate::engine::id::Id;
@@ -30,6 +30,7 @@ use crate::types::TopicPartition;
 pub(crate) struct Shared {
     pub(crate) env: Env,
     pub(crate) dir: PathBuf,
+    pub(crate) config: DirectoryConfig,
     pub(crate) control: Arc<Control>,
     pub(crate) read_only: bool,
     /// `None` for a directory that is open read-only.

@@ -27,7 +27,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::OffsetOutOfRange { .. } => "OffsetOutOfRangeError",
         Error::OffsetMetadataTooLarge { .. } => "OffsetMetadataTooLargeError",
         Error::NoOffsetForPartition(_) => "NoOffsetForPartitionError",
-        Error::InvalidConfig { .. } => "KafkaConfigurationError",
+        Error::InvalidConfig { .. } | Error::InvalidProperty { .. } => "KafkaConfigurationError",
         Error::KeyRequired(_) => "InvalidRecordError",
         Error::InvalidArgument(_) => ARGUMENT_VALUE,
         Error::IllegalState(_) | Error::Forked(_) => "IllegalStateError",

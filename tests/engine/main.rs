@@ -10,4 +10,5 @@ mod groups;
 mod kafka;
 mod logs;
 mod recovery;
+mod settings;
 mod topics;

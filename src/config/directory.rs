@@ -1,0 +1,175 @@
+//! Settings of a whole directory, which a broker would have in its `server.properties`.
+//!
+//! They stand in `brokerless.properties` in the data directory, under Kafka's names, in Java's
+//! format. The file is read when the directory is opened and never written.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::config::names::nearest;
+use crate::config::properties;
+use crate::error::{Error, Result};
+
+/// The file in a data directory. A broker passes over files it does not know.
+pub const FILE: &str = "brokerless.properties";
+
+/// How a directory behaves, for every process that opens it; [`Default`] has Kafka's values but
+/// where a field says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryConfig {
+    /// `offsets.retention.minutes`: how long the offsets of a group are kept that has no member.
+    pub offsets_retention: Duration,
+    /// `offsets.retention.check.interval.ms`: how often is looked for offsets to expire.
+    pub offsets_retention_check_interval: Duration,
+    /// `group.initial.rebalance.delay.ms`: how long the first member of a group waits for others.
+    /// 50 ms here, not 3 s: nobody waits for a network.
+    pub group_initial_rebalance_delay: Duration,
+    /// `offsets.topic.num.partitions`, when the topic is made.
+    pub offsets_topic_num_partitions: i32,
+    /// `offsets.topic.segment.bytes`, when the topic is made. 4 MiB here, not 100: only sealed
+    /// segments are compacted, and what is not compacted is read by every process that wants to
+    /// know a committed offset, not once by a broker.
+    pub offsets_topic_segment_bytes: u32,
+}
+
+impl Default for DirectoryConfig {
+    fn default() -> Self {
+        Self {
+            offsets_retention: minutes(7 * 24 * 60),
+            offsets_retention_check_interval: minutes(10),
+            group_initial_rebalance_delay: Duration::from_millis(50),
+            offsets_topic_num_partitions: 50,
+            offsets_topic_segment_bytes: 4 << 20,
+        }
+    }
+}
+
+/// Takes in a value; the error says what is due instead.
+type Set = fn(&mut DirectoryConfig, &str) -> Result<(), String>;
+
+/// Every setting there is, and what it does.
+const SETTINGS: [(&str, Set); 5] = [
+    ("group.initial.rebalance.delay.ms", |config, value| {
+        config.group_initial_rebalance_delay = milliseconds(int(value, 0)?);
+        Ok(())
+    }),
+    ("offsets.retention.check.interval.ms", |config, value| {
+        config.offsets_retention_check_interval = milliseconds(number(value, 1, i64::MAX)?);
+        Ok(())
+    }),
+    ("offsets.retention.minutes", |config, value| {
+        config.offsets_retention = minutes(int(value, 1)?);
+        Ok(())
+    }),
+    ("offsets.topic.num.partitions", |config, value| {
+        config.offsets_topic_num_partitions = int(value, 1)?;
+        Ok(())
+    }),
+    ("offsets.topic.segment.bytes", |config, value| {
+        // Kafka takes less here and refuses the topic later.
+        config.offsets_topic_segment_bytes = int(value, 14)?;
+        Ok(())
+    }),
+];
+
+impl DirectoryConfig {
+    /// The settings in the bytes of a file, over the defaults; of two of one name the last counts.
+    /// An unknown name or an impossible value is refused: `path` is for the error.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let refused = |line, what: String| Error::InvalidProperty { path: path.into(), line, what };
+        let properties = properties::parse(bytes)
+            .map_err(|line| refused(line, "\\u needs four hexadecimal digits".to_owned()))?;
+        let mut config = Self::default();
+        for property in properties {
+            let (name, value) = (&property.name, &property.value);
+            let set = SETTINGS.iter().find(|(known, _)| known == name);
+            let (_, set) = set.ok_or_else(|| refused(property.line, unknown(name)))?;
+            set(&mut config, value.trim())
+                .map_err(|due| refused(property.line, format!("{name}={value}: {due}")))?;
+        }
+        Ok(config)
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let names = || SETTINGS.iter().map(|(known, _)| *known);
+    let help = match nearest(name, names()) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    format!("no setting of a directory is called {name:?}; {help}")
+}
+
+/// A number as Kafka's type `INT` has it.
+fn int<T: TryFrom<i64>>(value: &str, min: i64) -> Result<T, String> {
+    number(value, min, i64::from(i32::MAX))
+}
+
+fn number<T: TryFrom<i64>>(value: &str, min: i64, max: i64) -> Result<T, String> {
+    let number = i64::from_str(value).ok().filter(|number| (min..=max).contains(number));
+    let number = number.and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| format!("a whole number from {min} to {max} is due"))
+}
+
+fn minutes(minutes: u32) -> Duration {
+    Duration::from_secs(u64::from(minutes) * 60)
+}
+
+fn milliseconds(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DirectoryConfig> {
+        DirectoryConfig::parse(text.as_bytes(), Path::new("data/brokerless.properties"))
+    }
+
+    #[test]
+    fn an_empty_file_leaves_the_defaults() {
+        assert_eq!(parse("\n# nothing\n").unwrap(), DirectoryConfig::default());
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let text = "offsets.retention.minutes=1\noffsets.retention.check.interval.ms = 2\n\
+                    group.initial.rebalance.delay.ms:0\noffsets.topic.num.partitions 4\n\
+                    offsets.topic.segment.bytes=5000\n";
+
+        let expected = DirectoryConfig {
+            offsets_retention: minutes(1),
+            offsets_retention_check_interval: Duration::from_millis(2),
+            group_initial_rebalance_delay: Duration::ZERO,
+            offsets_topic_num_partitions: 4,
+            offsets_topic_segment_bytes: 5000,
+        };
+        assert_eq!(parse(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_file_line_and_name() {
+        let cases = [
+            (
+                "\noffset.retention.minutes=5",
+                "line 2: no setting of a directory is called \"offset.retention.minutes\"; \
+                 did you mean offsets.retention.minutes?",
+            ),
+            (
+                "offsets.retention.minutes=0",
+                "line 1: offsets.retention.minutes=0: a whole number from 1 to 2147483647 is due",
+            ),
+            ("offsets.topic.segment.bytes=4MB", "line 1: offsets.topic.segment.bytes=4MB: a whole"),
+            ("log.dirs=/x", "no setting of a directory is called \"log.dirs\"; there are group."),
+            ("a=\\u1", "line 1: \\u needs four hexadecimal digits"),
+        ];
+        for (text, expected) in cases {
+            let error = parse(text).unwrap_err().to_string();
+
+            assert!(error.starts_with("data/brokerless.properties, line "), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `brokerless.properties`.
+
+use std::time::Duration;
+
+use brokerless::Error;
+use brokerless::config::DirectoryConfig;
+use brokerless::engine::{Engine, OpenOptions};
+use brokerless::env::Env;
+
+use crate::support::{open, open_read_only};
+
+#[test]
+fn a_directory_without_the_file_has_the_defaults_and_gets_none() {
+    let dir = tempfile::tempdir().unwrap();
+
+    assert_eq!(open(dir.path()).config(), &DirectoryConfig::default());
+
+    assert!(!dir.path().join("brokerless.properties").exists());
+}
+
+#[test]
+fn the_settings_of_the_file_hold_from_the_next_open_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "group.initial.rebalance.delay.ms=7\noffsets.topic.num.partitions=3\n\
+                offsets.topic.segment.bytes=9000";
+    std::fs::write(dir.path().join("brokerless.properties"), text).unwrap();
+
+    let engine = open(dir.path());
+    let topic = engine.topic_or_create("__consumer_offsets").unwrap();
+
+    assert_eq!(engine.config().group_initial_rebalance_delay, Duration::from_millis(7));
+    assert_eq!((topic.partition_count(), topic.config.segment_bytes), (3, 9000));
+    assert_eq!(open_read_only(dir.path()).config(), engine.config());
+}
+
+#[test]
+fn a_directory_with_a_setting_that_is_wrong_is_not_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("brokerless.properties");
+    std::fs::write(&path, "\noffsets.retention.minuts=7").unwrap();
+
+    let refused = Engine::open(dir.path(), OpenOptions::default(), Env::system());
+
+    assert!(
+        matches!(&refused, Err(Error::InvalidProperty { path: at, line: 2, what })
+            if *at == path && what.contains("did you mean offsets.retention.minutes?")),
+        "{refused:?}"
+    );
+}
