@@ -32,6 +32,16 @@ impl fmt::Display for TopicPartition {
     }
 }
 
+/// A process of this machine, as a hint: ids are used again, and mean nothing in another
+/// namespace. What is true of a process, locks tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessId {
+    /// Its id, in its namespace.
+    pub pid: u32,
+    /// The namespace of process ids it lives in; 0 where there is none, or none is known.
+    pub namespace: u64,
+}
+
 /// How the records section of a batch is compressed; the value is the batch's attribute bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]

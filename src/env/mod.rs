@@ -14,6 +14,7 @@ pub mod mem;
 pub mod random;
 mod syscall;
 pub mod wake;
+pub mod watch;
 
 use std::fmt::Debug;
 use std::io;
