@@ -1,9 +1,6 @@
-//! Keys and values of `__consumer_offsets`, as Kafka's message definitions describe them
-//! (`OffsetCommitKey`, `OffsetCommitValue`).
-//!
-//! Strings are a length `i16` and UTF-8; from version 4 on values are *flexible*: a length is an
-//! unsigned varint, plus one, and tagged fields stand at the end.
+//! Keys and values of commits: `OffsetCommitKey`, `OffsetCommitValue`.
 
+use super::fields::{Fields, Put};
 use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
 
 /// Whose offset a record commits.
@@ -19,31 +16,25 @@ const VALUE_VERSION: i16 = 3;
 /// The key of a commit.
 pub(crate) fn encode_key(group: &str, partition: &TopicPartition) -> Vec<u8> {
     let mut key = KEY_VERSION.to_be_bytes().to_vec();
-    put_string(&mut key, group);
-    put_string(&mut key, &partition.topic);
-    key.extend_from_slice(&partition.partition.to_be_bytes());
+    key.put_string(group);
+    key.put_string(&partition.topic);
+    key.put_i32(partition.partition);
     key
 }
 
 /// The value of a commit made at `now`.
 pub(crate) fn encode_value(commit: &OffsetAndMetadata, now: Timestamp) -> Vec<u8> {
     let mut value = VALUE_VERSION.to_be_bytes().to_vec();
-    value.extend_from_slice(&commit.offset.to_be_bytes());
-    value.extend_from_slice(&commit.leader_epoch.to_be_bytes());
-    put_string(&mut value, &commit.metadata);
-    value.extend_from_slice(&now.to_be_bytes());
+    value.put_i64(commit.offset);
+    value.put_i32(commit.leader_epoch);
+    value.put_string(&commit.metadata);
+    value.put_i64(now);
     value
-}
-
-fn put_string(out: &mut Vec<u8>, text: &str) {
-    let len = i16::try_from(text.len()).expect("group ids, topics and metadata are checked before");
-    out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(text.as_bytes());
 }
 
 /// Reads a key; `None` if it is not one of a commit (versions 0 and 1 are) or is damaged.
 pub(crate) fn parse_key(key: &[u8]) -> Option<CommitKey> {
-    let mut rest = Fields(key);
+    let mut rest = Fields::new(key);
     if !matches!(rest.i16()?, 0 | 1) {
         return None;
     }
@@ -55,61 +46,16 @@ pub(crate) fn parse_key(key: &[u8]) -> Option<CommitKey> {
 
 /// Reads a value of any version; `None` if it is damaged.
 pub(crate) fn parse_value(value: &[u8]) -> Option<OffsetAndMetadata> {
-    let mut rest = Fields(value);
+    let mut rest = Fields::new(value);
     let version = rest.i16()?;
     if !(0..=4).contains(&version) {
         return None;
     }
+    let mut rest = rest.flexible(version >= 4);
     let offset = rest.i64()?;
     let leader_epoch = if version >= 3 { rest.i32()? } else { -1 };
-    let metadata = if version >= 4 { rest.compact_string()? } else { rest.string()? };
+    let metadata = rest.string()?;
     Some(OffsetAndMetadata { offset, metadata, leader_epoch })
-}
-
-/// What is left of a message.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (field, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*field)
-    }
-
-    fn i16(&mut self) -> Option<i16> {
-        self.take().map(i16::from_be_bytes)
-    }
-
-    fn i32(&mut self) -> Option<i32> {
-        self.take().map(i32::from_be_bytes)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.take().map(i64::from_be_bytes)
-    }
-
-    fn string(&mut self) -> Option<String> {
-        let len = usize::try_from(self.i16()?).ok()?;
-        self.text(len)
-    }
-
-    fn compact_string(&mut self) -> Option<String> {
-        let mut len = 0_u32;
-        for shift in [0, 7, 14] {
-            let [byte] = self.take()?;
-            len |= u32::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return self.text(usize::try_from(len.checked_sub(1)?).ok()?);
-            }
-        }
-        None
-    }
-
-    fn text(&mut self, len: usize) -> Option<String> {
-        let (text, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        String::from_utf8(text.to_vec()).ok()
-    }
 }
 
 #[cfg(test)]
