@@ -1,0 +1,181 @@
+//! What a member does to come from what it owns to its target.
+
+use std::collections::BTreeMap;
+
+use super::{Member, Refused, State, Uid};
+use crate::types::TopicPartition;
+
+/// What a member has to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing until the group changes.
+    Wait,
+    /// Nothing: it owns what it should.
+    Stable,
+    /// Announce that these go, commit, then release them. An eager member: everything it owns, also
+    /// if that is nothing.
+    Release(Vec<TopicPartition>),
+    /// Take these now, then announce them; also if they are none.
+    Take(Vec<TopicPartition>),
+    /// Run its own strategy, for all.
+    Assign(Task),
+    /// It is no member any more.
+    Gone(Gone),
+}
+
+/// How a membership ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It left, or was taken for dead.
+    Evicted,
+    /// Another member lives under its `group.instance.id`.
+    Fenced(String),
+}
+
+/// What a strategy of the user is to share out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// For which generation.
+    pub generation: i32,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The topics subscribed to that exist, and how many partitions they have.
+    pub partitions: BTreeMap<String, i32>,
+    /// All members, in the order they came.
+    pub members: Vec<TaskMember>,
+}
+
+/// A member as a strategy sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskMember {
+    /// Its id.
+    pub member_id: String,
+    /// `group.instance.id`, of a static member.
+    pub instance_id: Option<String>,
+    /// What it subscribes to.
+    pub topics: Vec<String>,
+    /// What the strategy said of it.
+    pub user_data: Vec<u8>,
+    /// What it owned last.
+    pub owned: Vec<TopicPartition>,
+    /// In which generation; -1 if it never owned anything.
+    pub generation: i32,
+}
+
+impl State {
+    /// What the member of that number does next; `instance_id` is its own.
+    pub fn next(&self, uid: Uid, instance_id: Option<&str>) -> Next {
+        match self.member(uid) {
+            None => Next::Gone(match self.why_gone(instance_id) {
+                Refused::Fenced(id) => Gone::Fenced(id),
+                _ => Gone::Evicted,
+            }),
+            Some(member) if member.cooperative => self.next_cooperative(uid, member),
+            Some(member) => self.next_eager(uid, member),
+        }
+    }
+
+    fn next_eager(&self, uid: Uid, member: &Member) -> Next {
+        if member.acknowledged != self.generation {
+            return Next::Release(self.owned(uid));
+        }
+        if !self.assigned {
+            return self.next_unassigned(uid);
+        }
+        if member.taken == self.generation {
+            return Next::Stable;
+        }
+        let all = self.all_acknowledged() && member.target.iter().all(|p| self.is_free(p));
+        if all { Next::Take(member.target.clone()) } else { Next::Wait }
+    }
+
+    fn next_cooperative(&self, uid: Uid, member: &Member) -> Next {
+        if !self.assigned {
+            return self.next_unassigned(uid);
+        }
+        let owned = self.owned(uid);
+        let goes = without(&owned, &member.target);
+        if !goes.is_empty() {
+            return Next::Release(goes);
+        }
+        let mut comes = without(&member.target, &owned);
+        if comes.is_empty() && member.taken == self.generation {
+            return Next::Stable;
+        }
+        comes.retain(|partition| self.is_free(partition));
+        // Also with nothing to take: that is how it acknowledges the generation.
+        if comes.is_empty() && member.taken == self.generation {
+            return Next::Wait;
+        }
+        Next::Take(comes)
+    }
+
+    fn next_unassigned(&self, uid: Uid) -> Next {
+        let eager = self.members.values().filter(|member| !member.cooperative);
+        let released = eager.into_iter().all(|member| member.acknowledged == self.generation);
+        if released && self.leader() == Some(uid) { Next::Assign(self.task()) } else { Next::Wait }
+    }
+
+    fn all_acknowledged(&self) -> bool {
+        self.members.values().all(|member| member.acknowledged == self.generation)
+    }
+
+    fn is_free(&self, partition: &TopicPartition) -> bool {
+        !self.owners.contains_key(partition)
+    }
+
+    fn task(&self) -> Task {
+        let strategy = self.strategy.clone().unwrap_or_default();
+        let of = |member: &Member| TaskMember {
+            member_id: member.member_id.clone(),
+            instance_id: member.instance_id.clone(),
+            topics: member.topics.clone(),
+            user_data: member.strategy(&strategy).map(|s| s.user_data.clone()).unwrap_or_default(),
+            owned: member.held.clone(),
+            generation: member.held_generation,
+        };
+        Task {
+            generation: self.generation,
+            partitions: self.counts.clone(),
+            members: self.members.values().map(of).collect(),
+            strategy,
+        }
+    }
+
+    /// A member gives partitions up. Those that are not its own stay as they are.
+    pub fn release(&mut self, uid: Uid, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            if self.owner(partition) == Some(uid) {
+                self.owners.remove(partition);
+            }
+        }
+        let generation = self.generation;
+        let left = self.owned(uid);
+        let Some(member) = self.members.get_mut(&uid) else { return };
+        let follows = if member.cooperative {
+            self.assigned && without(&left, &member.target).is_empty()
+        } else {
+            left.is_empty()
+        };
+        if follows {
+            member.acknowledged = generation;
+        }
+    }
+
+    /// A member takes what [`Next::Take`] says; gives that, or `None` if it is not its turn.
+    pub fn take(&mut self, uid: Uid) -> Option<Vec<TopicPartition>> {
+        let Next::Take(comes) = self.next(uid, None) else { return None };
+        for partition in &comes {
+            self.owners.insert(partition.clone(), uid);
+        }
+        let owned = self.owned(uid);
+        let member = self.members.get_mut(&uid)?;
+        (member.acknowledged, member.taken) = (self.generation, self.generation);
+        (member.held, member.held_generation) = (owned, self.generation);
+        Some(comes)
+    }
+}
+
+fn without(all: &[TopicPartition], others: &[TopicPartition]) -> Vec<TopicPartition> {
+    all.iter().filter(|partition| !others.contains(partition)).cloned().collect()
+}

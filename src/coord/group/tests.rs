@@ -1,0 +1,300 @@
+use std::time::Duration;
+
+use super::*;
+
+fn two(topic: &str) -> Option<i32> {
+    (topic != "none").then_some(2)
+}
+
+fn joining(topics: &[&str], strategies: &[&str]) -> Joining {
+    let strategy = |name: &&str| Strategy {
+        name: (*name).to_owned(),
+        own: name.starts_with("own"),
+        user_data: Vec::new(),
+    };
+    Joining {
+        client_id: "c".into(),
+        instance_id: None,
+        process: Process { pid: 7, namespace: 1 },
+        slot: 3,
+        bell: 5,
+        topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+        strategies: strategies.iter().map(strategy).collect(),
+        cooperative: strategies.iter().all(|name| name.starts_with("cooperative")),
+        session_timeout: Duration::from_secs(45),
+        rebalance_timeout: Duration::from_mins(5),
+    }
+}
+
+fn eager() -> Joining {
+    joining(&["t"], &["range"])
+}
+
+fn cooperative() -> Joining {
+    joining(&["t"], &["cooperative-sticky"])
+}
+
+fn named(instance: &str) -> Joining {
+    Joining { instance_id: Some(instance.to_owned()), ..eager() }
+}
+
+fn t(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
+}
+
+/// Lets everybody do what is next until nothing is left to do.
+fn settle(state: &mut State) {
+    loop {
+        let uids: Vec<Uid> = state.members().map(|(uid, _)| uid).collect();
+        let mut idle = true;
+        for uid in uids {
+            match state.next(uid, None) {
+                Next::Release(partitions) => {
+                    state.release(uid, &partitions);
+                    idle = false;
+                }
+                Next::Take(_) => {
+                    state.take(uid).unwrap();
+                    idle = false;
+                }
+                _ => {}
+            }
+        }
+        if idle {
+            return;
+        }
+    }
+}
+
+fn settled(members: impl IntoIterator<Item = Joining>) -> (State, Vec<Uid>) {
+    let mut state = State::after(0);
+    let uids = members.into_iter().map(|m| state.join(m, &two).unwrap()).collect();
+    settle(&mut state);
+    (state, uids)
+}
+
+#[test]
+fn a_first_member_gets_everything_after_it_released_nothing() {
+    let mut state = State::after(4);
+
+    let uid = state.join(eager(), &two).unwrap();
+
+    assert_eq!(state.generation(), 5);
+    assert_eq!(state.next(uid, None), Next::Release(vec![]));
+    state.release(uid, &[]);
+    assert_eq!(state.next(uid, None), Next::Take(vec![t(0), t(1)]));
+    assert_eq!(state.take(uid).unwrap(), [t(0), t(1)]);
+    assert_eq!(state.next(uid, None), Next::Stable);
+    assert_eq!(state.phase(), Phase::Stable);
+}
+
+#[test]
+fn eager_members_take_nothing_before_all_have_released() {
+    let (mut state, uids) = settled([eager()]);
+    let old = uids[0];
+
+    let new = state.join(eager(), &two).unwrap();
+    state.release(new, &[]);
+
+    assert_eq!(state.next(new, None), Next::Wait);
+    assert_eq!(state.take(new), None);
+    assert_eq!(state.next(old, None), Next::Release(vec![t(0), t(1)]));
+    state.release(old, &[t(0), t(1)]);
+    assert_eq!(state.next(new, None), Next::Take(vec![t(1)]));
+    assert_eq!(state.next(old, None), Next::Take(vec![t(0)]));
+}
+
+#[test]
+fn a_cooperative_member_keeps_what_does_not_move() {
+    let (mut state, uids) = settled([cooperative()]);
+    let old = uids[0];
+
+    let new = state.join(cooperative(), &two).unwrap();
+
+    let Next::Release(goes) = state.next(old, None) else { panic!("nothing goes") };
+    assert_eq!(goes.len(), 1);
+    // The new one has nothing to take yet, and does not wait for the old one to say so.
+    assert_eq!(state.take(new), Some(vec![]));
+    assert_eq!(state.next(new, None), Next::Wait);
+    state.release(old, &goes);
+    assert_eq!(state.next(new, None), Next::Take(goes.clone()));
+    state.take(new).unwrap();
+    state.take(old).unwrap();
+    assert_eq!(state.phase(), Phase::Stable);
+    assert_eq!(state.owned(new), goes);
+}
+
+#[test]
+fn the_partitions_of_one_that_is_gone_go_to_the_others() {
+    let (mut state, uids) = settled([eager(), eager()]);
+    let before = state.generation();
+
+    assert!(state.remove(uids[0], &two));
+
+    assert!(state.generation() > before);
+    assert_eq!(state.next(uids[0], None), Next::Gone(Gone::Evicted));
+    settle(&mut state);
+    assert_eq!(state.owned(uids[1]), [t(0), t(1)]);
+    assert!(!state.remove(uids[0], &two));
+}
+
+#[test]
+fn a_group_that_all_have_left_is_empty() {
+    let (mut state, uids) = settled([eager()]);
+    let before = state.generation();
+
+    state.remove(uids[0], &two);
+
+    assert_eq!(state.phase(), Phase::Empty);
+    assert!(state.generation() > before);
+    assert_eq!(state.strategy(), None);
+    assert_eq!(state.may_commit_alone(), Ok(()));
+}
+
+#[test]
+fn only_the_owner_commits() {
+    let (mut state, uids) = settled([eager(), eager()]);
+
+    assert_eq!(state.may_commit(uids[0], None, [&t(0)]), Ok(()));
+    assert_eq!(state.may_commit(uids[0], None, [&t(1)]), Err(Refused::NotOwner(t(1))));
+    assert_eq!(state.may_commit(99, None, [&t(0)]), Err(Refused::Unknown));
+    assert_eq!(state.may_commit_alone(), Err(Refused::NotEmpty));
+
+    // A rebalance has begun: what is still owned may still be committed.
+    let third = state.join(eager(), &two).unwrap();
+    assert_eq!(state.may_commit(uids[0], None, [&t(0)]), Ok(()));
+    state.release(uids[0], &[t(0)]);
+    assert_eq!(state.may_commit(uids[0], None, [&t(0)]), Err(Refused::Rebalancing));
+    assert_eq!(state.may_commit(third, None, []), Ok(()));
+}
+
+#[test]
+fn a_static_member_that_restarts_moves_nothing() {
+    let (mut state, uids) = settled([named("a"), named("b")]);
+    let generation = state.generation();
+    let target = state.owned(uids[0]);
+
+    let again = state.join(named("a"), &two).unwrap();
+    settle(&mut state);
+
+    assert_eq!(state.generation(), generation);
+    assert_eq!(state.owned(again), target);
+    assert_eq!(state.next(uids[0], Some("a")), Next::Gone(Gone::Fenced("a".into())));
+    let refused = state.may_commit(uids[0], Some("a"), [&target[0]]);
+    assert_eq!(refused, Err(Refused::Fenced("a".into())));
+}
+
+#[test]
+fn a_static_member_that_wants_something_else_begins_a_generation() {
+    let (mut state, _) = settled([named("a"), named("b")]);
+    let generation = state.generation();
+
+    let other = Joining { topics: vec!["u".into()], ..named("a") };
+    state.join(other, &two).unwrap();
+
+    assert!(state.generation() > generation);
+}
+
+#[test]
+fn a_member_without_a_common_strategy_is_refused() {
+    let (mut state, _) = settled([eager()]);
+    let before = state.clone();
+
+    let refused = state.join(joining(&["t"], &["roundrobin"]), &two);
+
+    assert_eq!(refused, Err(Refused::NoCommonStrategy));
+    assert_eq!(state, before);
+}
+
+#[test]
+fn most_votes_decide_among_the_strategies_that_all_have() {
+    let both = || joining(&["t"], &["roundrobin", "range"]);
+    let other = || joining(&["t"], &["own", "range", "roundrobin"]);
+
+    assert_eq!(settled([both(), other(), both()]).0.strategy(), Some("roundrobin"));
+    assert_eq!(settled([both(), other(), other()]).0.strategy(), Some("range"));
+    assert_eq!(settled([both(), other()]).0.strategy(), Some("roundrobin"));
+}
+
+#[test]
+fn a_subscription_or_a_topic_that_changes_begins_a_generation() {
+    let (mut state, uids) = settled([eager()]);
+    let generation = state.generation();
+    let range = || joining(&[], &["range"]).strategies;
+
+    state.resubscribe(uids[0], vec!["t".into()], range(), &two).unwrap();
+    state.refresh(&two);
+    assert_eq!(state.generation(), generation);
+
+    state.resubscribe(uids[0], vec!["t".into(), "none".into()], range(), &two).unwrap();
+    assert_eq!(state.generation(), generation + 1);
+    state.refresh(&|_| Some(3));
+    assert_eq!(state.generation(), generation + 2);
+    settle(&mut state);
+    assert_eq!(state.owned(uids[0]).len(), 6);
+}
+
+#[test]
+fn the_leaders_own_strategy_shares_out_for_all() {
+    let own = || joining(&["t"], &["own"]);
+    let (mut state, uids) = settled([own(), own()]);
+    let Next::Assign(task) = state.next(uids[0], None) else { panic!("no task") };
+    assert_eq!(state.next(uids[1], None), Next::Wait);
+    assert_eq!(task.partitions["t"], 2);
+    let ids: Vec<_> = task.members.iter().map(|member| member.member_id.clone()).collect();
+
+    let all = vec![(ids[1].clone(), vec![t(1), t(0)])];
+    state.assign(uids[0], task.generation, all).unwrap();
+    settle(&mut state);
+
+    assert_eq!(state.owned(uids[1]), [t(0), t(1)]);
+    assert_eq!(state.phase(), Phase::Stable);
+}
+
+#[test]
+fn nonsense_of_an_own_strategy_is_refused_and_changes_nothing() {
+    let (mut state, uids) = settled([joining(&["t"], &["own"])]);
+    let id = state.member(uids[0]).unwrap().member_id.clone();
+    let generation = state.generation();
+    let before = state.clone();
+
+    for nonsense in [
+        vec![("stranger".to_owned(), vec![t(0)])],
+        vec![(id.clone(), vec![t(0), t(0)])],
+        vec![(id.clone(), vec![t(2)])],
+        vec![(id.clone(), vec![TopicPartition::new("u", 0)])],
+        vec![(id.clone(), vec![]), (id.clone(), vec![])],
+    ] {
+        let refused = state.assign(uids[0], generation, nonsense);
+        assert!(matches!(refused, Err(Refused::Nonsense(_))));
+    }
+    // Too late: the generation is over.
+    state.assign(uids[0], generation - 1, vec![(id, vec![t(0)])]).unwrap();
+
+    assert_eq!(state, before);
+}
+
+#[test]
+fn a_leader_whose_strategy_failed_is_followed_by_the_next() {
+    let own = || joining(&["t"], &["own"]);
+    let (mut state, uids) = settled([own(), own()]);
+
+    state.remove(uids[0], &two);
+    settle(&mut state);
+
+    assert!(matches!(state.next(uids[1], None), Next::Assign(_)));
+}
+
+#[test]
+fn the_state_is_read_as_it_was_written() {
+    let (mut state, uids) = settled([named("a"), eager(), eager()]);
+    state.join(joining(&["t", "u"], &["range", "own"]), &two).unwrap();
+    state.release(uids[1], &[t(1)]);
+    let bytes = state.encode();
+
+    assert_eq!(State::decode(&bytes), Some(state));
+    for end in 0..bytes.len() {
+        assert_eq!(State::decode(&bytes[..end]), None, "{end} bytes");
+    }
+    assert_eq!(State::decode(&[&bytes[..], &[0]].concat()), None);
+}
