@@ -267,6 +267,46 @@ pub enum Error {
         "group {0:?} has a live member already; sharing a group among members is not supported yet: close it, or use another group_id"
     )]
     GroupInUse(String),
+    /// An id that no group can have.
+    #[error(
+        "group_id {0:?} is invalid: 1 to 32,767 bytes, and not one whose files another group has"
+    )]
+    InvalidGroupId(String),
+    /// A commit by somebody who may not: Kafka's `CommitFailedException`.
+    #[error("nothing was committed for group {group:?}: {why}; poll() joins it again")]
+    CommitFailed {
+        /// The group.
+        group: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A commit between two assignments.
+    #[error("group {0:?} is rebalancing: complete it by calling poll(), then commit again")]
+    RebalanceInProgress(String),
+    /// Another member has this one's `group.instance.id`.
+    #[error("another member of group {group:?} lives as group_instance_id {instance:?} now")]
+    FencedInstanceId {
+        /// The group.
+        group: String,
+        /// The id that both claim.
+        instance: String,
+    },
+    /// A member whose ways to assign are not those of the others.
+    #[error(
+        "no partition_assignment_strategy of this consumer is one that all members of group {0:?} have"
+    )]
+    InconsistentGroupProtocol(String),
+    /// A group without a free place.
+    #[error("group {0:?} has as many members as a group can have")]
+    GroupMaxSizeReached(String),
+    /// An assignor gave what is no assignment.
+    #[error("the assignment that this consumer made for group {group:?} is refused: {what}")]
+    InvalidAssignment {
+        /// The group.
+        group: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Text beside a committed offset that is too long.
     #[error("metadata of {size} bytes is more than the {max} that a commit may carry")]
     OffsetMetadataTooLarge {

@@ -11,7 +11,7 @@ pub mod types;
 pub mod env;
 pub mod record;
 
-mod coord;
+pub mod coord;
 
 mod log;
 

@@ -4,7 +4,7 @@
 //! steps are those of any rebalance: what is taken away is announced while it may still be
 //! committed, and only then is the new assignment made.
 
-use crate::engine::{Engine, Membership};
+use crate::engine::{Engine, SoleMembership};
 use crate::error::Result;
 use crate::types::TopicPartition;
 
@@ -23,7 +23,7 @@ pub(super) enum Plan {
 #[derive(Debug, Default)]
 pub(super) struct Member {
     /// The place in the group, while there is one.
-    place: Option<Membership>,
+    place: Option<SoleMembership>,
     stage: Stage,
 }
 

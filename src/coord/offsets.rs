@@ -7,7 +7,11 @@ use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
 
 /// The offsets of all groups that share a partition of `__consumer_offsets`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Offsets(HashMap<String, HashMap<TopicPartition, OffsetAndMetadata>>);
+pub(crate) struct Offsets {
+    commits: HashMap<String, HashMap<TopicPartition, OffsetAndMetadata>>,
+    /// The last generation of each group.
+    generations: HashMap<String, i32>,
+}
 
 impl Offsets {
     /// The records, key and value, that commit `offsets` for `group`.
@@ -23,8 +27,12 @@ impl Offsets {
 
     /// Takes in one record. What is not a commit, or is damaged, changes nothing.
     pub(crate) fn replay(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
-        let Some(key) = key.and_then(schema::parse_key) else { return };
-        let group = self.0.entry(key.group).or_default();
+        let Some(key) = key else { return };
+        if let Some(group) = schema::parse_group_key(key) {
+            return self.replay_group(group, value);
+        }
+        let Some(key) = schema::parse_key(key) else { return };
+        let group = self.commits.entry(key.group).or_default();
         match value {
             None => drop(group.remove(&key.partition)),
             Some(value) => {
@@ -35,9 +43,22 @@ impl Offsets {
         }
     }
 
+    fn replay_group(&mut self, group: String, value: Option<&[u8]>) {
+        match value.map(schema::parse_group_value) {
+            None => drop(self.generations.remove(&group)),
+            Some(Some(metadata)) => drop(self.generations.insert(group, metadata.generation)),
+            Some(None) => {}
+        }
+    }
+
+    /// The last generation of `group`; 0 if it never had members.
+    pub(crate) fn generation(&self, group: &str) -> i32 {
+        self.generations.get(group).copied().unwrap_or(0)
+    }
+
     /// Everything that `group` has committed.
     pub(crate) fn of(&self, group: &str) -> HashMap<TopicPartition, OffsetAndMetadata> {
-        self.0.get(group).cloned().unwrap_or_default()
+        self.commits.get(group).cloned().unwrap_or_default()
     }
 }
 

@@ -27,6 +27,11 @@ impl Doorbell {
         Self { control, bell }
     }
 
+    /// Which of the directory's doorbells it is.
+    pub(crate) fn number(&self) -> u64 {
+        self.bell
+    }
+
     /// What to give to [`wait`](Self::wait).
     pub fn value(&self) -> u32 {
         self.control.bell(self.bell).load(Ordering::Acquire)
@@ -69,7 +74,8 @@ pub(crate) fn ring_all(control: &Control, subscribers: &AtomicU64) {
     }
 }
 
-fn ring(control: &Control, bell: u64) {
+/// Rings for the readers of one process.
+pub(crate) fn ring(control: &Control, bell: u64) {
     let word = control.bell(bell);
     word.fetch_add(1, Ordering::SeqCst);
     wake::wake_all(word);

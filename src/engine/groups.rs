@@ -35,13 +35,32 @@ struct State {
     cursor: Cursor,
 }
 
+/// Records of a group that are ready for `__consumer_offsets`.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    partition: Arc<Partition>,
+    batch: Vec<u8>,
+}
+
+impl Prepared {
+    /// Appends them, and gives the end that [`sync`](Self::sync) takes.
+    pub(crate) fn append(&self) -> Result<i64> {
+        Ok(self.partition.append(&mut self.batch.clone())?.end_offset)
+    }
+
+    /// Waits until they are on stable storage.
+    pub(crate) fn sync(&self, end: i64) -> Result<()> {
+        self.partition.sync(end)
+    }
+}
+
 /// The membership of a group, which nobody else has while it lives.
 #[derive(Debug)]
-pub struct Membership {
+pub struct SoleMembership {
     lock: Box<dyn Lock>,
 }
 
-impl Drop for Membership {
+impl Drop for SoleMembership {
     fn drop(&mut self) {
         if let Err(error) = self.lock.release() {
             log::error!("a group's lock could not be given back: {error}");
@@ -52,7 +71,7 @@ impl Drop for Membership {
 impl Engine {
     /// Becomes the member of a group, until the membership is dropped or the process ends.
     /// [`Error::GroupInUse`] while it has another, in any process.
-    pub fn join_group(&self, group: &str) -> Result<Membership> {
+    pub fn join_group(&self, group: &str) -> Result<SoleMembership> {
         self.shared.check_fork()?;
         if self.shared.read_only {
             return Err(Error::ReadOnly(self.dir().to_owned()));
@@ -60,19 +79,19 @@ impl Engine {
         let path = self.group_lock(group);
         let lock = self.env().storage.lock(&path).at("open", &path)?;
         if lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
-            return Ok(Membership { lock });
+            return Ok(SoleMembership { lock });
         }
         Err(Error::GroupInUse(group.to_owned()))
     }
 
-    fn group_lock(&self, group: &str) -> PathBuf {
+    pub(crate) fn group_lock(&self, group: &str) -> PathBuf {
         let hash = u64::from(crc32c::crc32c(group.as_bytes())) << 32
             | u64::from(java_hash(group).cast_unsigned());
         self.dir().join(format!(".brokerless-group-{hash:016x}.lock"))
     }
 
-    /// Commits offsets for a group. After `Ok` they are on stable storage, and so is every record
-    /// below them.
+    /// Commits offsets for a group, whoever is a member. After `Ok` they are on stable storage, and
+    /// so is every record below them.
     pub fn commit_offsets(
         &self,
         group: &str,
@@ -81,19 +100,40 @@ impl Engine {
         if offsets.is_empty() {
             return Ok(());
         }
+        let prepared = self.prepare_commit(group, offsets)?;
+        let end = prepared.append()?;
+        prepared.sync(end)
+    }
+
+    /// Does what a commit needs no lock of the group for: after it, every record below the offsets
+    /// is on stable storage.
+    pub(crate) fn prepare_commit(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+    ) -> Result<Prepared> {
         for (partition, commit) in offsets {
             self.check_commit(partition, commit)?;
         }
+        let now = self.env().clock.now();
+        self.prepare_records(group, Offsets::commit(group, offsets, now))
+    }
+
+    /// Records for the partition of `__consumer_offsets` that a group has.
+    pub(crate) fn prepare_records(
+        &self,
+        group: &str,
+        records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<Prepared> {
         let topic = self.topic_or_create(OFFSETS_TOPIC)?;
         let partition = self.partition(&partition_of(&topic, group))?;
         let now = self.env().clock.now();
         let mut builder = BatchBuilder::new(Compression::None, None);
-        for (key, value) in Offsets::commit(group, offsets, now) {
+        for (key, value) in records {
             builder.append(now, Some(&key), Some(&value), &[]);
         }
-        let mut batch = builder.finish().at_position(partition.dir(), 0)?;
-        let appended = partition.append(&mut batch)?;
-        partition.sync(appended.end_offset)
+        let batch = builder.finish().at_position(partition.dir(), 0)?;
+        Ok(Prepared { partition, batch })
     }
 
     fn check_commit(&self, id: &TopicPartition, commit: &OffsetAndMetadata) -> Result<()> {
@@ -117,13 +157,23 @@ impl Engine {
         &self,
         group: &str,
     ) -> Result<HashMap<TopicPartition, OffsetAndMetadata>> {
-        let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(HashMap::new()) };
+        Ok(self.group_records(group, |offsets| offsets.of(group))?.unwrap_or_default())
+    }
+
+    /// What the records of a group add up to, by any process, until now; `None` if there are none
+    /// of any group.
+    pub(crate) fn group_records<T>(
+        &self,
+        group: &str,
+        look: impl FnOnce(&Offsets) -> T,
+    ) -> Result<Option<T>> {
+        let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(None) };
         let id = partition_of(&topic, group);
         let partition = self.partition(&id)?;
         let state = self.groups.state(id.partition);
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.catch_up(&partition)?;
-        Ok(state.offsets.of(group))
+        Ok(Some(look(&state.offsets)))
     }
 }
 

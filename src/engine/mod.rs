@@ -5,6 +5,7 @@
 mod append;
 mod control;
 mod doorbell;
+pub mod group;
 mod groups;
 mod holders;
 mod id;
@@ -19,7 +20,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use crate::config::{DirectoryConfig, TopicConfig, directory};
 use crate::env::lock::fork_generation;
@@ -34,7 +35,8 @@ pub use crate::log::aborted::AbortedTransaction;
 pub use crate::log::segment::TimedOffset;
 pub use append::Appended;
 pub use doorbell::Doorbell;
-pub use groups::Membership;
+pub use group::{Group, Join, Membership};
+pub use groups::SoleMembership;
 pub use id::Id;
 pub use partition::{Ends, Partition};
 pub use read::{Chunk, Cursor};
@@ -68,6 +70,8 @@ pub struct Engine {
     partitions: RwLock<HashMap<TopicPartition, (u32, Arc<Partition>)>>,
     doorbell: Doorbell,
     groups: Groups,
+    /// The groups in use, by id.
+    cores: Mutex<HashMap<String, Weak<group::Core>>>,
 }
 
 impl Engine {
@@ -129,6 +133,7 @@ impl Engine {
             partitions: RwLock::default(),
             doorbell: Doorbell::new(control),
             groups: Groups::default(),
+            cores: Mutex::default(),
         }))
     }
 

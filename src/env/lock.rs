@@ -20,7 +20,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::syscall::{self, Range};
+use super::syscall::{self, Holder, Range};
 use super::{Lock, Mode, RecordLock};
 
 /// Every open descriptor that may hold a lock. Descriptors are opened and closed with this held,
@@ -234,11 +234,15 @@ impl RecordLock for OfdLock {
     }
 
     fn is_free(&self) -> io::Result<bool> {
-        Ok(syscall::record_lock_holder(self.locked.fd()?, self.range)?.is_none())
+        let holder = syscall::record_lock_holder(self.locked.fd()?, self.range)?;
+        Ok(holder == Holder::Nobody)
     }
 
     fn holder(&self) -> io::Result<Option<u32>> {
-        Ok(syscall::record_lock_holder(self.locked.fd()?, self.range)?.flatten())
+        Ok(match syscall::record_lock_holder(self.locked.fd()?, self.range)? {
+            Holder::Process(pid) => Some(pid),
+            Holder::Nobody | Holder::Unknown => None,
+        })
     }
 
     fn is_current(&self) -> io::Result<bool> {

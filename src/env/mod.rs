@@ -11,6 +11,7 @@ pub mod disk;
 pub mod lock;
 pub mod map;
 pub mod mem;
+pub mod process;
 pub mod random;
 mod syscall;
 pub mod wake;

@@ -40,12 +40,17 @@ pub(super) fn set_record_lock(
     }
 }
 
-/// Whose record lock would keep an exclusive one out: `None` if nobody's, `Some(None)` if that of
-/// an open file description, which belongs to no process.
-pub(super) fn record_lock_holder(
-    fd: BorrowedFd<'_>,
-    range: Range,
-) -> io::Result<Option<Option<u32>>> {
+/// Who keeps an exclusive record lock out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    Nobody,
+    /// The lock of an open file description belongs to no process.
+    Unknown,
+    Process(u32),
+}
+
+/// Whose record lock would keep an exclusive one out.
+pub(super) fn record_lock_holder(fd: BorrowedFd<'_>, range: Range) -> io::Result<Holder> {
     let mut lock = record_lock(range, Some(Mode::Exclusive))?;
     // SAFETY: the descriptor is open for the whole call, and the lock is a valid `flock` that the
     // kernel may write to.
@@ -54,9 +59,10 @@ pub(super) fn record_lock_holder(
         return Err(io::Error::last_os_error());
     }
     if libc::c_int::from(lock.l_type) == libc::c_int::from(libc::F_UNLCK as i16) {
-        return Ok(None);
+        return Ok(Holder::Nobody);
     }
-    Ok(Some(u32::try_from(lock.l_pid).ok().filter(|pid| *pid > 0)))
+    let pid = u32::try_from(lock.l_pid).ok().filter(|pid| *pid > 0);
+    Ok(pid.map_or(Holder::Unknown, Holder::Process))
 }
 
 /// Lets each descriptor name `/dev/null`, whoever owns it. What it named before is closed.

@@ -29,12 +29,17 @@ fn class_name(error: &Error) -> &'static str {
         Error::NoOffsetForPartition(_) => "NoOffsetForPartitionError",
         Error::InvalidConfig { .. } | Error::InvalidProperty { .. } => "KafkaConfigurationError",
         Error::KeyRequired(_) => "InvalidRecordError",
-        Error::InvalidArgument(_) => ARGUMENT_VALUE,
+        Error::InvalidArgument(_) | Error::InvalidAssignment { .. } => ARGUMENT_VALUE,
         Error::IllegalState(_) | Error::Forked(_) => "IllegalStateError",
         Error::Closed(_) => "ClosedError",
         Error::Timeout { .. } | Error::Interrupted => "KafkaTimeoutError",
         Error::NewerFormat { .. } => "UnsupportedVersionError",
-        Error::GroupInUse(_) => "GroupMaxSizeReachedError",
+        Error::GroupInUse(_) | Error::GroupMaxSizeReached(_) => "GroupMaxSizeReachedError",
+        Error::InvalidGroupId(_) => "InvalidGroupIdError",
+        Error::CommitFailed { .. } => "CommitFailedError",
+        Error::RebalanceInProgress(_) => "RebalanceInProgressError",
+        Error::FencedInstanceId { .. } => "FencedInstanceIdError",
+        Error::InconsistentGroupProtocol(_) => "InconsistentGroupProtocolError",
     }
 }
 

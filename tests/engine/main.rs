@@ -9,6 +9,7 @@ mod faults;
 mod groups;
 mod kafka;
 mod logs;
+mod members;
 mod recovery;
 mod settings;
 mod topics;

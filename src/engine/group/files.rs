@@ -1,0 +1,193 @@
+//! A group's files: where its state lies, its members' heartbeats, and their locks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::coord::group::State;
+use crate::env::{Access, File, Map, Mode, RecordLock, Storage};
+use crate::error::{At, Error, Result};
+
+/// Members that a group can have.
+pub(super) const SLOTS: u32 = 960;
+
+/// 64 KiB.
+const WORDS: usize = 8192;
+
+/// Says which run of the directory the words belong to: what is from another is void.
+const AT_RUN: usize = 0;
+/// Grows with each change. The state of a version lies where the place of its parity says, so the
+/// places are never overwritten while they are valid.
+const AT_VERSION: usize = 1;
+/// Two places: position in the file, then length and checksum.
+const AT_PLACES: usize = 2;
+
+/// Halves before the first heartbeat; a cache line each.
+const FIRST_BEAT: usize = 1024;
+
+/// Tries to read a state that changes all the while.
+const TRIES: u32 = 1000;
+
+/// The mapped words, the file of the state, and where the locks are.
+#[derive(Debug)]
+pub(super) struct Files {
+    storage: Arc<dyn Storage>,
+    group: String,
+    live: PathBuf,
+    words: Arc<dyn Map>,
+    path: PathBuf,
+    state: Arc<dyn File>,
+    run: u64,
+}
+
+/// Where a state lies in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    position: u64,
+    len: u32,
+    checksum: u32,
+}
+
+impl Place {
+    fn end(self) -> u64 {
+        self.position + u64::from(self.len)
+    }
+}
+
+impl Files {
+    /// Opens the files beside `lock`. `run` names this run of the directory.
+    pub(super) fn open(
+        storage: &Arc<dyn Storage>,
+        lock: &Path,
+        group: &str,
+        run: u64,
+    ) -> Result<Self> {
+        let (live, path) = (lock.with_extension("live"), lock.with_extension("state"));
+        Ok(Self {
+            words: storage.map(&live, 0, WORDS).at("map", &live)?,
+            state: storage.open(&path, Access::Write).at("open", &path)?,
+            storage: storage.clone(),
+            group: group.to_owned(),
+            live,
+            path,
+            run,
+        })
+    }
+
+    pub(super) fn live_path(&self) -> &Path {
+        &self.live
+    }
+
+    fn word(&self, index: usize) -> &AtomicU64 {
+        &self.words.words()[index]
+    }
+
+    /// The version of the state; 0 if there is none from this run of the directory.
+    pub(super) fn version(&self) -> u64 {
+        let version = self.word(AT_VERSION).load(Ordering::Acquire);
+        if self.word(AT_RUN).load(Ordering::Acquire) == self.run { version } else { 0 }
+    }
+
+    fn place(&self, version: u64) -> Place {
+        let at = AT_PLACES + 2 * (version % 2) as usize;
+        let size = self.word(at + 1).load(Ordering::Acquire);
+        Place {
+            position: self.word(at).load(Ordering::Acquire),
+            len: (size >> 32) as u32,
+            checksum: size as u32,
+        }
+    }
+
+    fn set_place(&self, version: u64, place: Place) {
+        let at = AT_PLACES + 2 * (version % 2) as usize;
+        self.word(at).store(place.position, Ordering::Release);
+        let size = u64::from(place.len) << 32 | u64::from(place.checksum);
+        self.word(at + 1).store(size, Ordering::Release);
+    }
+
+    /// The state and its version. Somebody may write meanwhile; then it is read again.
+    pub(super) fn read(&self) -> Result<(u64, State)> {
+        for _ in 0..TRIES {
+            let version = self.version();
+            if let Some(bytes) = self.bytes(self.place(version))?
+                && self.version() == version
+            {
+                return Ok((version, self.decode(&bytes)?));
+            }
+        }
+        Err(self.damaged())
+    }
+
+    /// What lies at a place; `None` if it is not what was put there.
+    fn bytes(&self, place: Place) -> Result<Option<Vec<u8>>> {
+        let len = self.state.len().at("stat", &self.path)?;
+        if place.position.checked_add(u64::from(place.len)).is_none_or(|end| end > len) {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; place.len as usize];
+        let read = self.state.read_at(place.position, &mut bytes).at("read", &self.path)?;
+        let whole = read == bytes.len() && crc32c::crc32c(&bytes) == place.checksum;
+        Ok(whole.then_some(bytes))
+    }
+
+    /// The bytes begin with the group's id: another may have the same hash.
+    fn decode(&self, bytes: &[u8]) -> Result<State> {
+        let (id, state) = split_id(bytes).ok_or_else(|| self.damaged())?;
+        if id != self.group.as_bytes() {
+            return Err(Error::InvalidGroupId(self.group.clone()));
+        }
+        State::decode(state).ok_or_else(|| self.damaged())
+    }
+
+    fn damaged(&self) -> Error {
+        let remedy = "close every process that uses the directory and remove the file";
+        Error::Damaged { path: self.path.clone(), remedy }
+    }
+
+    /// Makes `state` the valid one; only for who holds the group's lock. Gives its version.
+    pub(super) fn write(&self, state: &State) -> Result<u64> {
+        let before = self.version();
+        let valid = (before != 0).then(|| self.place(before));
+        let mut bytes = (self.group.len() as u32).to_le_bytes().to_vec();
+        bytes.extend_from_slice(self.group.as_bytes());
+        bytes.extend(state.encode());
+        let len = u32::try_from(bytes.len()).expect("a group's state is far below 4 GiB");
+        let position = match valid {
+            Some(valid) if valid.position < u64::from(len) => valid.end(),
+            _ => 0,
+        };
+        self.state.write_at(position, &bytes).at("write", &self.path)?;
+        // A version of an earlier run is gone on from, so that nobody takes one for another.
+        let version = self.word(AT_VERSION).load(Ordering::Acquire).wrapping_add(1).max(1);
+        self.set_place(version, Place { position, len, checksum: crc32c::crc32c(&bytes) });
+        self.word(AT_VERSION).store(version, Ordering::Release);
+        self.word(AT_RUN).store(self.run, Ordering::Release);
+        Ok(version)
+    }
+
+    /// What the member at `slot` counts up while its process runs.
+    pub(super) fn beat(&self, slot: u32) -> &AtomicU32 {
+        &self.words.halves()[FIRST_BEAT + 16 * (slot % SLOTS) as usize]
+    }
+
+    fn lock(&self, slot: u32) -> Result<Box<dyn RecordLock>> {
+        self.storage.lock_byte(&self.live, slot.into()).at("open", &self.live)
+    }
+
+    /// Whether nobody lives at `slot`.
+    pub(super) fn is_free(&self, slot: u32) -> Result<bool> {
+        self.lock(slot)?.is_free().at("lock", &self.live)
+    }
+
+    /// Takes a place to live, if nobody lives there.
+    pub(super) fn occupy(&self, slot: u32) -> Result<Option<Box<dyn RecordLock>>> {
+        let lock = self.lock(slot)?;
+        let taken = lock.try_acquire(Mode::Exclusive).at("lock", &self.live)?;
+        Ok(taken.then_some(lock))
+    }
+}
+
+fn split_id(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*len) as usize)
+}

@@ -1,0 +1,269 @@
+//! Groups: members of several processes that share partitions without a broker.
+//!
+//! Whoever holds a group's lock is its coordinator, for one request: it reads the state, lets
+//! [`State`] decide, makes the new state valid by one store, and wakes the members. A member that
+//! dies in the middle leaves the state before. What a group must not forget (commits, generations)
+//! is in `__consumer_offsets`; the rest is made anew by the first process in.
+//!
+//! ```text
+//! .brokerless-group-<hash>.lock    the lock (flock)
+//! .brokerless-group-<hash>.live    each member locks a byte for its life; mapped: the version of
+//!                                  the state, where it lies, and the members' heartbeats
+//! .brokerless-group-<hash>.state   the state, written beside the valid one
+//! ```
+
+mod commits;
+mod files;
+mod membership;
+mod observer;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+pub use membership::{Join, Membership};
+
+use crate::coord::group::{Counts, Process, Refused, State};
+use crate::engine::{Engine, doorbell};
+use crate::env::{Lock, Mode, process, wake};
+use crate::error::{At, Error, Result};
+use files::Files;
+use observer::Observer;
+
+/// How often the lock is tried for; with the pauses about 100 ms.
+const TRIES: u32 = 130;
+
+/// A group, as a process of many sees it.
+#[derive(Debug)]
+pub struct Group {
+    engine: Arc<Engine>,
+    core: Arc<Core>,
+}
+
+/// What the handles of one group share in a process.
+#[derive(Debug)]
+pub(crate) struct Core {
+    id: String,
+    files: Files,
+    lock: Mutex<Box<dyn Lock>>,
+    known: Mutex<Known>,
+    observer: Mutex<Observer>,
+}
+
+/// The state as it was last read.
+#[derive(Debug, Default)]
+struct Known {
+    version: u64,
+    state: Arc<State>,
+}
+
+/// The right to change a group; ends when dropped.
+struct Turn<'a>(MutexGuard<'a, Box<dyn Lock>>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.release() {
+            log::error!("a group's lock could not be given back: {error}");
+        }
+    }
+}
+
+impl Engine {
+    /// The group of that id, with or without members.
+    pub fn group(self: &Arc<Self>, id: &str) -> Result<Arc<Group>> {
+        self.shared.check_fork()?;
+        if self.shared.read_only {
+            return Err(Error::ReadOnly(self.dir().to_owned()));
+        }
+        if id.is_empty() || id.len() > usize::from(i16::MAX.unsigned_abs()) {
+            return Err(Error::InvalidGroupId(id.to_owned()));
+        }
+        let core = self.group_core(id)?;
+        Ok(Arc::new(Group { engine: self.clone(), core }))
+    }
+
+    fn group_core(&self, id: &str) -> Result<Arc<Core>> {
+        let mut cores = self.cores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(core) = cores.get(id).and_then(std::sync::Weak::upgrade) {
+            return Ok(core);
+        }
+        let core = Arc::new(Core::open(self, id)?);
+        cores.retain(|_, core| core.strong_count() > 0);
+        cores.insert(id.to_owned(), Arc::downgrade(&core));
+        Ok(core)
+    }
+}
+
+impl Core {
+    fn open(engine: &Engine, id: &str) -> Result<Self> {
+        let storage = &engine.env().storage;
+        let path = engine.group_lock(id);
+        let lock = storage.lock(&path).at("open", &path)?;
+        let files = Files::open(storage, &path, id, engine.shared.control.id())?;
+        Ok(Self {
+            id: id.to_owned(),
+            files,
+            lock: Mutex::new(lock),
+            known: Mutex::default(),
+            observer: Mutex::default(),
+        })
+    }
+
+    /// Waits for the right to change the group, at most about 100 ms: its holder may have been
+    /// stopped. [`Error::Timeout`] then, and nothing has happened.
+    fn turn(&self) -> Result<Turn<'_>> {
+        for tried in 0..TRIES {
+            let guard = match self.lock.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            if let Some(guard) = guard
+                && guard.try_acquire(Mode::Exclusive).at("lock", self.files.live_path())?
+            {
+                return Ok(Turn(guard));
+            }
+            pause(tried);
+        }
+        Err(Error::Timeout { what: "the lock of the group", after: Duration::from_millis(100) })
+    }
+
+    /// The state as it is now; the lock is not needed. `None` if nobody has used the group since
+    /// the first process came into the directory.
+    fn read(&self) -> Result<Option<Arc<State>>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = self.files.version();
+        if version == 0 {
+            return Ok(None);
+        }
+        if known.version != version {
+            let (version, state) = self.files.read()?;
+            *known = Known { version, state: Arc::new(state) };
+        }
+        Ok(Some(known.state.clone()))
+    }
+
+    fn publish(&self, _turn: &Turn<'_>, state: State) -> Result<Arc<State>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = self.files.write(&state)?;
+        *known = Known { version, state: Arc::new(state) };
+        Ok(known.state.clone())
+    }
+}
+
+/// Longer and longer, from 20 us to 1 ms.
+fn pause(tried: u32) {
+    let word = std::sync::atomic::AtomicU32::new(0);
+    let micros = 20_u64 << tried.min(6);
+    wake::wait(&word, 0, Duration::from_micros(micros.min(1000)));
+}
+
+impl Group {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.core.id
+    }
+
+    /// Moves with every change of the group, by any process; a change also rings the doorbells of
+    /// the members' processes. One load: compare it before anything else is asked.
+    pub fn version(&self) -> u64 {
+        self.core.files.version()
+    }
+
+    /// The group as it is now.
+    pub fn state(&self) -> Result<Arc<State>> {
+        self.engine.shared.check_fork()?;
+        match self.core.read()? {
+            Some(state) => Ok(state),
+            None => Ok(Arc::new(State::after(self.last_generation()?))),
+        }
+    }
+
+    /// The processes of other members than this one's.
+    pub fn processes(&self) -> Result<Vec<Process>> {
+        let own = own_process();
+        let state = self.state()?;
+        let mut all: Vec<_> = state.members().map(|(_, member)| member.process.clone()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.retain(|process| *process != own);
+        Ok(all)
+    }
+
+    /// Takes those members out that died, or showed no sign of life for their session timeout:
+    /// judged by what this process saw of them, at monotonic time `now` and at earlier calls.
+    /// Whether there were any.
+    pub fn sweep(&self, now: Duration) -> Result<bool> {
+        let state = self.state()?;
+        let gone = {
+            let mut observer = self.core.observer.lock().unwrap_or_else(PoisonError::into_inner);
+            observer.look(&state, &self.core.files, now)?
+        };
+        if gone.is_empty() {
+            return Ok(false);
+        }
+        self.change(|state, counts| {
+            for (uid, why) in gone {
+                // Somebody else may have been faster.
+                if state.remove(uid, counts) {
+                    log::info!("group {:?}: member {uid} is taken out: {why}", self.id());
+                }
+            }
+        })?;
+        Ok(true)
+    }
+
+    /// Changes the group, alone among all processes. After `Err` it is as before.
+    fn change<T>(&self, change: impl FnOnce(&mut State, Counts<'_>) -> T) -> Result<T> {
+        self.engine.shared.check_fork()?;
+        let topics = self.engine.topics()?;
+        let counts = |name: &str| topics.get(name).map(|topic| topic.partition_count());
+        let turn = self.core.turn()?;
+        self.engine.shared.check_open()?;
+        let before = self.current(&turn)?;
+        let mut state = State::clone(&before);
+        let changed = change(&mut state, &counts);
+        if state != *before {
+            self.note(&before, &state);
+            let state = self.core.publish(&turn, state)?;
+            self.wake(&before, &state);
+        }
+        Ok(changed)
+    }
+
+    /// The state, made anew by the first to need it since the directory was opened.
+    fn current(&self, turn: &Turn<'_>) -> Result<Arc<State>> {
+        match self.core.read()? {
+            Some(state) => Ok(state),
+            None => self.core.publish(turn, State::after(self.last_generation()?)),
+        }
+    }
+
+    /// Rings for the members before and after a change.
+    fn wake(&self, before: &State, after: &State) {
+        let members = before.members().chain(after.members());
+        let mut bells: Vec<u64> = members.map(|(_, member)| member.bell).collect();
+        bells.sort_unstable();
+        bells.dedup();
+        for bell in bells {
+            doorbell::ring(&self.engine.shared.control, bell);
+        }
+    }
+
+    fn refuse(&self, refused: Refused) -> Error {
+        let group = self.id().to_owned();
+        let failed = |why| Error::CommitFailed { group: group.clone(), why };
+        match refused {
+            Refused::Unknown => failed("the consumer is no member of it, or not any more"),
+            Refused::NotOwner(_) => failed("the partition is not the consumer's own"),
+            Refused::NotEmpty => failed("it has members, and only they may commit"),
+            Refused::Rebalancing => Error::RebalanceInProgress(group),
+            Refused::Fenced(instance) => Error::FencedInstanceId { group, instance },
+            Refused::NoCommonStrategy => Error::InconsistentGroupProtocol(group),
+            Refused::Nonsense(what) => Error::InvalidAssignment { group, what },
+        }
+    }
+}
+
+fn own_process() -> Process {
+    Process { pid: process::id(), namespace: process::namespace() }
+}
