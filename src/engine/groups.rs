@@ -10,7 +10,7 @@ use crate::coord::offsets::{Offsets, java_hash};
 use crate::engine::partition::Partition;
 use crate::engine::read::{Chunk, Cursor};
 use crate::engine::topics::OFFSETS_TOPIC;
-use crate::engine::{AbortedTransaction, Engine, Topic};
+use crate::engine::{AbortedTransaction, Engine, Topic, group};
 use crate::env::{Lock, Mode};
 use crate::error::{At, AtPosition, Error, Result};
 use crate::record::{Batch, BatchBuilder, BatchInfo};
@@ -87,7 +87,7 @@ impl Engine {
     pub(crate) fn group_lock(&self, group: &str) -> PathBuf {
         let hash = u64::from(crc32c::crc32c(group.as_bytes())) << 32
             | u64::from(java_hash(group).cast_unsigned());
-        self.dir().join(format!(".brokerless-group-{hash:016x}.lock"))
+        self.dir().join(format!("{}{hash:016x}.lock", group::PREFIX))
     }
 
     /// Commits offsets for a group, whoever is a member. After `Ok` they are on stable storage, and

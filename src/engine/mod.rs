@@ -89,6 +89,7 @@ impl Engine {
         check_network(dir, options, &env)?;
         let Attached { root, control, first } = Root::attach(dir, &env)?;
         if first {
+            group::remove_all(&*env.storage, dir)?;
             let topics = Topics::survey(&*env.storage, dir, &control)?;
             topics.write(&*env.storage, dir)?;
             root.keep(|id| topics.get(&id.topic).is_some())?;

@@ -321,3 +321,23 @@ fn works_until(doomed: &MemDisk, last: usize, other: &Membership) -> bool {
     doomed.kill();
     outcome.is_ok()
 }
+
+#[test]
+fn the_files_of_groups_go_when_the_first_process_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = || {
+        let names = std::fs::read_dir(dir.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".brokerless-group")).count()
+    };
+    let engine = open(dir.path());
+    let member = group(&engine).join(join()).unwrap();
+    settle(&member);
+    let second = open(dir.path());
+    assert_eq!(files(), 3);
+    drop((member, engine, second));
+
+    let _first = open(dir.path());
+
+    assert_eq!(files(), 0);
+}

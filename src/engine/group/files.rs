@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::coord::group::State;
-use crate::env::{Access, File, Map, Mode, RecordLock, Storage};
+use crate::env::{Access, Entry, File, Map, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
 
 /// Members that a group can have.
@@ -27,6 +27,20 @@ const FIRST_BEAT: usize = 1024;
 
 /// Tries to read a state that changes all the while.
 const TRIES: u32 = 1000;
+
+/// What the names of all groups' files begin with.
+pub(crate) const PREFIX: &str = ".brokerless-group-";
+
+/// Removes the files of all groups: only for the first process in, when nobody can have a lock on
+/// one of them. What they say is void then, and a directory of many short-lived groups stays small.
+pub(crate) fn remove_all(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    let ours = |entry: &Entry| entry.name.starts_with(PREFIX) && !entry.is_dir;
+    for entry in storage.list(dir).at("list", dir)?.into_iter().filter(ours) {
+        let path = dir.join(entry.name);
+        storage.remove(&path).at("remove", &path)?;
+    }
+    Ok(())
+}
 
 /// The mapped words, the file of the state, and where the locks are.
 #[derive(Debug)]

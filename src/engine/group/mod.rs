@@ -27,6 +27,7 @@ use crate::engine::{Engine, doorbell};
 use crate::env::{Lock, Mode, process, wake};
 use crate::error::{At, Error, Result};
 use files::Files;
+pub(crate) use files::{PREFIX, remove_all};
 use observer::Observer;
 
 /// How often the lock is tried for; with the pauses about 100 ms.
