@@ -1,6 +1,6 @@
 //! What a member does to come from what it owns to its target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Member, Refused, State, Uid};
 use crate::types::TopicPartition;
@@ -140,6 +140,24 @@ impl State {
             members: self.members.values().map(of).collect(),
             strategy,
         }
+    }
+
+    /// The doorbells of those for whom the step from `before` may have changed what is next. Who
+    /// only waits for others to follow is left alone until they have.
+    pub fn to_wake(&self, before: &Self) -> BTreeSet<u64> {
+        let begun = (self.generation, self.assigned) == (before.generation, before.assigned);
+        if !begun || !self.members.keys().eq(before.members.keys()) {
+            let all = before.members.values().chain(self.members.values());
+            return all.map(|member| member.bell).collect();
+        }
+        let together = self.all_acknowledged();
+        let waits = |uid: &Uid, member: &Member| match (member.cooperative, self.assigned) {
+            (true, true) => member.target.iter().any(|p| self.owner(p) != Some(*uid)),
+            (false, true) => together && member.taken != self.generation,
+            (_, false) => self.leader() == Some(*uid),
+        };
+        let waiting = self.members.iter().filter(|(uid, member)| waits(uid, member));
+        waiting.map(|(_, member)| member.bell).collect()
     }
 
     /// A member gives partitions up. Those that are not its own stay as they are.

@@ -298,3 +298,54 @@ fn the_state_is_read_as_it_was_written() {
     }
     assert_eq!(State::decode(&[&bytes[..], &[0]].concat()), None);
 }
+
+/// A member with a doorbell of its own.
+fn with_bell(bell: u64, joining: Joining) -> Joining {
+    Joining { bell, ..joining }
+}
+
+#[test]
+fn who_has_nothing_to_do_is_not_woken() {
+    let (mut state, uids) = settled((1..=3).map(|bell| with_bell(bell, eager())));
+    let step = |state: &mut State, change: &dyn Fn(&mut State)| {
+        let before = state.clone();
+        change(state);
+        state.to_wake(&before).into_iter().collect::<Vec<_>>()
+    };
+
+    let left = step(&mut state, &|state| assert!(state.remove(uids[2], &two)));
+    let first = step(&mut state, &|state| state.release(uids[0], &[t(0)]));
+    let second = step(&mut state, &|state| state.release(uids[1], &[t(1)]));
+    let taken = step(&mut state, &|state| drop(state.take(uids[0])));
+
+    assert_eq!(left, [1, 2, 3]);
+    assert_eq!(first, [0; 0], "the other has not released yet");
+    assert_eq!(second, [1, 2]);
+    assert_eq!(taken, [2], "the first has what it should");
+}
+
+#[test]
+fn a_cooperative_member_is_woken_for_what_it_lacks() {
+    let (mut state, uids) = settled([with_bell(1, cooperative())]);
+    let new = state.join(with_bell(2, cooperative()), &two).unwrap();
+    state.take(new).unwrap();
+    let Next::Release(goes) = state.next(uids[0], None) else { panic!("nothing goes") };
+    let before = state.clone();
+
+    state.release(uids[0], &goes);
+
+    assert_eq!(state.to_wake(&before).into_iter().collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_leader_is_woken_when_its_own_strategy_may_begin() {
+    let own = |bell| with_bell(bell, joining(&["t"], &["own"]));
+    let mut state = State::after(0);
+    let (leader, other) = (state.join(own(1), &two).unwrap(), state.join(own(2), &two).unwrap());
+    state.release(leader, &[]);
+    let before = state.clone();
+
+    state.release(other, &[]);
+
+    assert_eq!(state.to_wake(&before).into_iter().collect::<Vec<_>>(), [1]);
+}

@@ -165,7 +165,8 @@ impl Group {
     }
 
     /// Moves with every change of the group, by any process; a change also rings the doorbells of
-    /// the members' processes. One load: compare it before anything else is asked.
+    /// those members who have something to do now. One load: compare it before anything else is
+    /// asked.
     pub fn version(&self) -> u64 {
         self.core.files.version()
     }
@@ -226,7 +227,9 @@ impl Group {
         if state != *before {
             self.note(&before, &state);
             let state = self.core.publish(&turn, state)?;
-            self.wake(&before, &state);
+            for bell in state.to_wake(&before) {
+                doorbell::ring(&self.engine.shared.control, bell);
+            }
         }
         Ok(changed)
     }
@@ -236,17 +239,6 @@ impl Group {
         match self.core.read()? {
             Some(state) => Ok(state),
             None => self.core.publish(turn, State::after(self.last_generation()?)),
-        }
-    }
-
-    /// Rings for the members before and after a change.
-    fn wake(&self, before: &State, after: &State) {
-        let members = before.members().chain(after.members());
-        let mut bells: Vec<u64> = members.map(|(_, member)| member.bell).collect();
-        bells.sort_unstable();
-        bells.dedup();
-        for bell in bells {
-            doorbell::ring(&self.engine.shared.control, bell);
         }
     }
 
