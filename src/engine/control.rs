@@ -108,11 +108,6 @@ impl Control {
         Ok(now.word(AT_ID) == self.header(AT_ID).load(Ordering::Acquire))
     }
 
-    /// Names this run of the directory, from the first process in to the last out.
-    pub(crate) fn id(&self) -> u64 {
-        self.header(AT_ID).load(Ordering::Acquire)
-    }
-
     fn header(&self, index: usize) -> &AtomicU64 {
         &self.header.words()[index]
     }

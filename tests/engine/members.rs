@@ -142,6 +142,34 @@ fn a_process_that_died_is_noticed_at_the_first_look() {
     assert!(!two.sweep(SECOND).unwrap());
 }
 
+#[test]
+fn who_joins_takes_out_the_dead_at_once() {
+    let disk = MemDisk::new();
+    let (doomed, other) = (disk.process(), disk.process());
+    let (one, two) = (on(&doomed), on(&other));
+    let _dead = group(&one).join(join()).unwrap();
+    doomed.kill();
+
+    let member = group(&two).join(join()).unwrap();
+
+    assert_eq!(member.group().state().unwrap().members().count(), 1);
+}
+
+#[test]
+fn nobody_gets_the_place_of_a_static_member_who_died() {
+    let disk = MemDisk::new();
+    let (doomed, other) = (disk.process(), disk.process());
+    let (one, two) = (on(&doomed), on(&other));
+    let _dead = group(&one).join(named("a")).unwrap();
+    doomed.kill();
+
+    let member = group(&two).join(join()).unwrap();
+
+    let state = member.group().state().unwrap();
+    let slots: std::collections::BTreeSet<_> = state.members().map(|(_, m)| m.slot).collect();
+    assert_eq!(slots.len(), 2);
+}
+
 fn on(disk: &MemDisk) -> Arc<Engine> {
     Engine::open(std::path::Path::new("/data"), OpenOptions::default(), disk.env()).unwrap()
 }

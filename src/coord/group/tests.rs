@@ -99,7 +99,10 @@ fn eager_members_take_nothing_before_all_have_released() {
     assert_eq!(state.next(new, None), Next::Wait);
     assert_eq!(state.take(new), None);
     assert_eq!(state.next(old, None), Next::Release(vec![t(0), t(1)]));
-    state.release(old, &[t(0), t(1)]);
+    state.release(old, &[t(1)]);
+    // What it is to have is free already, but not all have released.
+    assert_eq!(state.next(new, None), Next::Wait);
+    state.release(old, &[t(0)]);
     assert_eq!(state.next(new, None), Next::Take(vec![t(1)]));
     assert_eq!(state.next(old, None), Next::Take(vec![t(0)]));
 }

@@ -14,11 +14,9 @@ pub(super) const SLOTS: u32 = 960;
 /// 64 KiB.
 const WORDS: usize = 8192;
 
-/// Says which run of the directory the words belong to: what is from another is void.
-const AT_RUN: usize = 0;
 /// Grows with each change. The state of a version lies where the place of its parity says, so the
 /// places are never overwritten while they are valid.
-const AT_VERSION: usize = 1;
+const AT_VERSION: usize = 0;
 /// Two places: position in the file, then length and checksum.
 const AT_PLACES: usize = 2;
 
@@ -51,7 +49,6 @@ pub(super) struct Files {
     words: Arc<dyn Map>,
     path: PathBuf,
     state: Arc<dyn File>,
-    run: u64,
 }
 
 /// Where a state lies in the file.
@@ -69,13 +66,8 @@ impl Place {
 }
 
 impl Files {
-    /// Opens the files beside `lock`. `run` names this run of the directory.
-    pub(super) fn open(
-        storage: &Arc<dyn Storage>,
-        lock: &Path,
-        group: &str,
-        run: u64,
-    ) -> Result<Self> {
+    /// Opens the files beside `lock`.
+    pub(super) fn open(storage: &Arc<dyn Storage>, lock: &Path, group: &str) -> Result<Self> {
         let (live, path) = (lock.with_extension("live"), lock.with_extension("state"));
         Ok(Self {
             words: storage.map(&live, 0, WORDS).at("map", &live)?,
@@ -84,7 +76,6 @@ impl Files {
             group: group.to_owned(),
             live,
             path,
-            run,
         })
     }
 
@@ -96,10 +87,9 @@ impl Files {
         &self.words.words()[index]
     }
 
-    /// The version of the state; 0 if there is none from this run of the directory.
+    /// The version of the state; 0 if nobody has used the group since the first process came.
     pub(super) fn version(&self) -> u64 {
-        let version = self.word(AT_VERSION).load(Ordering::Acquire);
-        if self.word(AT_RUN).load(Ordering::Acquire) == self.run { version } else { 0 }
+        self.word(AT_VERSION).load(Ordering::Acquire)
     }
 
     fn place(&self, version: u64) -> Place {
@@ -171,11 +161,9 @@ impl Files {
             _ => 0,
         };
         self.state.write_at(position, &bytes).at("write", &self.path)?;
-        // A version of an earlier run is gone on from, so that nobody takes one for another.
-        let version = self.word(AT_VERSION).load(Ordering::Acquire).wrapping_add(1).max(1);
+        let version = before + 1;
         self.set_place(version, Place { position, len, checksum: crc32c::crc32c(&bytes) });
         self.word(AT_VERSION).store(version, Ordering::Release);
-        self.word(AT_RUN).store(self.run, Ordering::Release);
         Ok(version)
     }
 
@@ -204,4 +192,50 @@ impl Files {
 fn split_id(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_le_bytes(*len) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::mem::MemDisk;
+
+    #[test]
+    fn a_state_is_written_beside_the_valid_one() {
+        let storage: Arc<dyn Storage> = Arc::new(MemDisk::new());
+        let mut files = Files::open(&storage, Path::new("/g.lock"), "g").unwrap();
+        for len in [1, 5, 2, 2, 9, 1, 1, 7] {
+            // The id stands in front of the state, and makes it as long as wanted.
+            files.group = "g".repeat(len);
+            let version = files.version();
+            let valid = files.bytes(files.place(version)).unwrap();
+
+            files.write(&State::after(len as i32)).unwrap();
+
+            assert_eq!(files.bytes(files.place(version)).unwrap(), valid, "before length {len}");
+            assert_eq!(files.read().unwrap(), (version + 1, State::after(len as i32)));
+        }
+        assert!(files.state.len().unwrap() < 1000, "places are used again");
+    }
+
+    #[test]
+    fn a_group_whose_files_another_has_is_refused() {
+        let storage: Arc<dyn Storage> = Arc::new(MemDisk::new());
+        let ours = Files::open(&storage, Path::new("/g.lock"), "ours").unwrap();
+        let theirs = Files::open(&storage, Path::new("/g.lock"), "theirs").unwrap();
+
+        ours.write(&State::default()).unwrap();
+
+        assert!(matches!(theirs.read(), Err(Error::InvalidGroupId(_))));
+    }
+
+    #[test]
+    fn a_state_that_is_not_what_was_written_is_an_error() {
+        let storage: Arc<dyn Storage> = Arc::new(MemDisk::new());
+        let files = Files::open(&storage, Path::new("/g.lock"), "g").unwrap();
+        files.write(&State::default()).unwrap();
+
+        files.state.write_at(7, b"!").unwrap();
+
+        assert!(matches!(files.read(), Err(Error::Damaged { .. })));
+    }
 }

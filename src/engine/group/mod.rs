@@ -99,7 +99,7 @@ impl Core {
         let storage = &engine.env().storage;
         let path = engine.group_lock(id);
         let lock = storage.lock(&path).at("open", &path)?;
-        let files = Files::open(storage, &path, id, engine.shared.control.id())?;
+        let files = Files::open(storage, &path, id)?;
         Ok(Self {
             id: id.to_owned(),
             files,

@@ -51,7 +51,7 @@ impl Observer {
             let beat = files.beat(member.slot).load(Ordering::Relaxed);
             let known = self.seen.get(&uid).copied();
             let silent = match known {
-                Some(seen) if dead || seen.beat == beat => seen.silent + passed,
+                Some(seen) if seen.beat == beat => seen.silent + passed,
                 _ => Duration::ZERO,
             };
             self.seen.insert(uid, Seen { beat, silent });
