@@ -22,7 +22,7 @@ unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 # One interpreter for every build, so that none undoes another.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench fuzz interop venv clean
+.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench mutants fuzz interop venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,20 @@ test-python: venv
 bench: venv $(PEERS)/made ## criterion, then Python beside its peers
 	cargo bench --locked --bench '*'
 	PYTHONPATH="$(CURDIR)/$(PEERS)" $(BIN)/python benches/python/run.py $(ARGS)
+
+# Faults that src/coord/planted.rs can plant.
+FAULTS := no-owner-test no-fence no-free-test no-generation-step
+
+mutants: export RUSTFLAGS = --cfg brokerless_mutation
+mutants: export PROPTEST_DISABLE_FAILURE_PERSISTENCE = 1
+mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
+mutants: ## faults in the rules of groups, planted: the tests must notice each
+	test='cargo test --locked --target-dir target/mutants --lib coord::group::model'; \
+	$$test; \
+	for fault in $(FAULTS); do \
+	    echo "== $$fault"; \
+	    if BROKERLESS_FAULT=$$fault $$test; then echo "$$fault was not noticed"; exit 1; fi; \
+	done
 
 fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
 	targets=$$(cargo fuzz list); for target in $$targets; do \

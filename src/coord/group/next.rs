@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Member, Refused, State, Uid};
+use crate::coord::planted::planted;
 use crate::types::TopicPartition;
 
 /// What a member has to do next.
@@ -121,7 +122,7 @@ impl State {
     }
 
     fn is_free(&self, partition: &TopicPartition) -> bool {
-        !self.owners.contains_key(partition)
+        !self.owners.contains_key(partition) || planted("no-free-test")
     }
 
     fn task(&self) -> Task {

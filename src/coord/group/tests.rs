@@ -6,7 +6,7 @@ fn two(topic: &str) -> Option<i32> {
     (topic != "none").then_some(2)
 }
 
-fn joining(topics: &[&str], strategies: &[&str]) -> Joining {
+pub(super) fn joining(topics: &[&str], strategies: &[&str]) -> Joining {
     let strategy = |name: &&str| Strategy {
         name: (*name).to_owned(),
         own: name.starts_with("own"),
