@@ -262,11 +262,6 @@ pub enum Error {
     /// A write to a directory opened for reading.
     #[error("{} is open read-only", .0.display())]
     ReadOnly(PathBuf),
-    /// A second live member of a group.
-    #[error(
-        "group {0:?} has a live member already; sharing a group among members is not supported yet: close it, or use another group_id"
-    )]
-    GroupInUse(String),
     /// An id that no group can have.
     #[error(
         "group_id {0:?} is invalid: 1 to 32,767 bytes, and not one whose files another group has"

@@ -320,11 +320,18 @@ class Consumer:
     #   read_only, allow_network_fs,
     #   key_deserializer, value_deserializer: callables f(data), or objects with
     #     deserialize(topic, data) or deserialize(topic, headers, data); called for None too.
-    def _open(self, directory: str, settings: Mapping[str, Any]) -> None: ...
+    # `strategies` has `offered`, of each way to share partitions its name, whether it is
+    # cooperative, and whether it is the user's own; for those, methods `describe(topics)`,
+    # `share_out(name, partitions, members)` and `assigned(name, partitions, generation)`.
+    def _open(
+        self, directory: str, settings: Mapping[str, Any], strategies: Any | None = None
+    ) -> None: ...
     @property
     def _closed(self) -> bool: ...
     @property
     def _directory(self) -> str | None: ...
+    # Generation, member id, and whether it has all that it should; None if it is no member.
+    def _standing(self) -> tuple[int, str, bool] | None: ...
     # `topics` may be one string; `pattern` a str or a compiled pattern (matched at the start, as
     # re.match does). `listener` has on_partitions_revoked(set) and on_partitions_assigned(set),
     # called in the thread that polls.

@@ -54,3 +54,7 @@ class CooperativeStickyAssignor(StickyPartitionAssignor):
     """As sticky, and members keep reading what does not move."""
 
     name = "cooperative-sticky"
+
+    def supported_protocols(self) -> list[RebalanceProtocol]:
+        """Cooperative alone, as in kafka-python."""
+        return [RebalanceProtocol.COOPERATIVE]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from brokerless import _brokerless
 from brokerless._brokerless import ConsumerRecord
 from brokerless._children import ends_in_order
-from brokerless._log import log
-from brokerless.errors.base import IllegalStateError, KafkaError, SettingError
+from brokerless._strategies import Strategies
+from brokerless.errors.base import IllegalStateError, KafkaError
 from brokerless.listener import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
 from brokerless.location import directory_of
-from brokerless.settings import CONSUMER_DEFAULTS, merge
+from brokerless.settings import CONSUMER_DEFAULTS, check_together, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -38,10 +38,11 @@ class KafkaConsumer(_brokerless.Consumer):
 
     def __init__(self, *topics: str, **configs: Any) -> None:
         self.config = merge(self.DEFAULT_CONFIG, configs)
-        if self.config["group_instance_id"] is not None and self.config["group_id"] is None:
-            raise SettingError("group_instance_id requires group_id")
-        self._listener: ConsumerRebalanceListener | None = None
-        self._open(directory_of(self.config["bootstrap_servers"]), self.config)
+        check_together(self.config)
+        strategies = None
+        if self.config["group_id"] is not None:
+            strategies = Strategies(self.config["partition_assignment_strategy"])
+        self._open(directory_of(self.config["bootstrap_servers"]), self.config, strategies)
         ends_in_order()
         if topics:
             self.subscribe(topics)
@@ -54,18 +55,18 @@ class KafkaConsumer(_brokerless.Consumer):
     ) -> None:
         """Read these topics, or all whose names match `pattern`, from now on.
 
-        `listener` is told, inside `poll`, when partitions come and go.
+        `listener` is told, inside `poll`, when partitions come and go. What it raises,
+        that `poll` raises as the cause of a `KafkaError` once the rebalance is complete
+        (kafka-python 2.x only logged it).
         """
-        self._listener = _listener(listener)
-        super().subscribe(topics, pattern, self._listener)
+        super().subscribe(topics, pattern, _listener(listener))
 
     def close(self, autocommit: bool = True, timeout_ms: float | None = None) -> None:
-        """Let go of the partitions and of the directory. A second call does nothing.
+        """Let go of the partitions, the group and the directory. A second call does nothing.
 
-        The listener is told that its partitions are revoked. Then what was read is
-        committed, if `enable_auto_commit` and `autocommit` are on.
+        What was read is committed, if `enable_auto_commit` and `autocommit` are on. Then
+        the listener is told that its partitions are revoked.
         """
-        self._tell_of_the_end()
         super().close(autocommit, timeout_ms)
 
     def commit_async(
@@ -94,18 +95,16 @@ class KafkaConsumer(_brokerless.Consumer):
         return future.success(True)
 
     def group_metadata(self) -> ConsumerGroupMetadata:
-        """Tell where this consumer stands with its group.
-
-        A group here has one member at a time, and so one generation.
-        """
+        """Tell where this consumer stands with its group."""
         from brokerless.structs import ConsumerGroupMetadata, MemberState
 
         group, instance = self.config["group_id"], self.config["group_instance_id"]
-        if group is None or not self.subscription() or not self.assignment():
+        standing = self._standing()
+        if standing is None:
             return ConsumerGroupMetadata(group, group_instance_id=instance)
-        return ConsumerGroupMetadata(
-            group, 1, self.config["client_id"], instance, MemberState.STABLE
-        )
+        generation, member_id, is_stable = standing
+        state = MemberState.STABLE if is_stable else MemberState.REBALANCING
+        return ConsumerGroupMetadata(group, generation, member_id, instance, state)
 
     def bootstrap_connected(self) -> bool:
         """Whether the directory is open."""
@@ -129,17 +128,6 @@ class KafkaConsumer(_brokerless.Consumer):
     def __repr__(self) -> str:
         group = self.config.get("group_id")
         return f"<{type(self).__name__} group_id={group} directory={self._directory}>"
-
-    def _tell_of_the_end(self) -> None:
-        listener, self._listener = self._listener, None
-        if listener is None or self._closed or not self.subscription():
-            return
-        owned = self.assignment()
-        try:
-            if owned:
-                listener.on_partitions_revoked(owned)
-        except Exception:  # noqa: BLE001  # logged, as kafka-python does
-            log().exception("Error in a consumer's rebalance listener")
 
 
 def _listener(given: Any) -> ConsumerRebalanceListener | None:

@@ -10,9 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from brokerless._log import log, log_debug
+from brokerless.assignors import RangePartitionAssignor, RoundRobinPartitionAssignor
 from brokerless.errors.base import SettingError
 
-__all__ = ["ADMIN_DEFAULTS", "CONSUMER_DEFAULTS", "PRODUCER_DEFAULTS", "check", "merge"]
+__all__ = [
+    "ADMIN_DEFAULTS",
+    "CONSUMER_DEFAULTS",
+    "PRODUCER_DEFAULTS",
+    "check",
+    "check_together",
+    "merge",
+]
 
 Config = dict[str, Any]
 Check = Callable[[str, Any], Any]
@@ -93,6 +101,7 @@ _CONSUMER: Config = {
     "check_crcs": True,
     "client_id": "brokerless",
     "consumer_timeout_ms": _INF,
+    "default_api_timeout_ms": 60000,
     "default_offset_commit_callback": None,
     "enable_auto_commit": True,
     "exclude_internal_topics": True,
@@ -100,21 +109,17 @@ _CONSUMER: Config = {
     "fetch_max_wait_ms": 500,
     "fetch_min_bytes": 1,
     "group_id": None,
+    "group_instance_id": None,
+    "heartbeat_interval_ms": 3000,
     "isolation_level": "read_uncommitted",
     "key_deserializer": None,
     "max_partition_fetch_bytes": 1048576,
-    "max_poll_records": 500,
-    "read_only": False,
-    "value_deserializer": None,
-}
-
-# Without effect while a group has one member.
-_GROUP: Config = {
-    "group_instance_id": None,
-    "heartbeat_interval_ms": 3000,
     "max_poll_interval_ms": 300000,
-    "partition_assignment_strategy": (),
+    "max_poll_records": 500,
+    "partition_assignment_strategy": (RangePartitionAssignor, RoundRobinPartitionAssignor),
+    "read_only": False,
     "session_timeout_ms": 45000,
+    "value_deserializer": None,
 }
 
 PRODUCER_DEFAULTS: Config = {
@@ -131,7 +136,6 @@ CONSUMER_DEFAULTS: Config = {
     "enable_incremental_fetch_sessions": True,
     "legacy_iterator": False,
     "metric_group_prefix": "consumer",
-    **_GROUP,
     **_CONSUMER,
 }
 ADMIN_DEFAULTS: Config = {
@@ -142,7 +146,7 @@ ADMIN_DEFAULTS: Config = {
     "read_only": False,
 }
 
-_EFFECTIVE = _PRODUCER.keys() | _CONSUMER.keys() | _GROUP.keys()
+_EFFECTIVE = _PRODUCER.keys() | _CONSUMER.keys()
 
 
 def merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Config:
@@ -152,6 +156,39 @@ def merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Config:
             raise SettingError(_unknown(name, defaults))
     _mention_ineffective(given)
     return {**defaults, **{name: check(name, value) for name, value in given.items()}}
+
+
+def check_together(config: Mapping[str, Any]) -> None:
+    """Refuse a consumer's values that contradict each other, as kafka-python does."""
+    idle, request = config["connections_max_idle_ms"], config["request_timeout_ms"]
+    wait, whole = config["fetch_max_wait_ms"], config["default_api_timeout_ms"]
+    if not wait < request < idle:
+        raise SettingError(
+            f"connections_max_idle_ms ({idle}) must be larger than request_timeout_ms ({request})"
+            f" which must be larger than fetch_max_wait_ms ({wait})."
+        )
+    if whole < request:
+        raise SettingError(
+            f"default_api_timeout_ms ({whole}) must be >= request_timeout_ms ({request})."
+        )
+    if config["group_id"] is not None:
+        _check_heartbeat(config["heartbeat_interval_ms"], config["session_timeout_ms"])
+    elif config["group_instance_id"] is not None:
+        raise SettingError("group_instance_id requires group_id")
+
+
+def _check_heartbeat(heartbeat: float, session: float) -> None:
+    if heartbeat >= session:
+        raise SettingError(
+            f"Heartbeat interval must be lower than the session timeout ({heartbeat} v {session})"
+        )
+    if heartbeat > session / 3:
+        log().warning(
+            "heartbeat_interval_ms is high relative to session_timeout_ms (%s v %s)."
+            " It is taken as 1/3rd of that.",
+            heartbeat,
+            session,
+        )
 
 
 def check(name: str, value: Any) -> Any:
@@ -273,7 +310,9 @@ _CHECKS: dict[str, Check] = {
     "buffer_memory": _positive,
     "check_crcs": _switch,
     "compression_type": _one_of(None, "none", "gzip", "snappy", "lz4", "zstd", none="none"),
+    "connections_max_idle_ms": _duration,
     "consumer_timeout_ms": _timeout,
+    "default_api_timeout_ms": _duration,
     "delivery_timeout_ms": _duration,
     "enable_auto_commit": _switch,
     "enable_idempotence": _switch,
@@ -283,16 +322,20 @@ _CHECKS: dict[str, Check] = {
     "fetch_min_bytes": _natural,
     "group_id": _text,
     "group_instance_id": _text,
+    "heartbeat_interval_ms": _positive,
     "isolation_level": _isolation,
     "key_deserializer": _codec_or_object("deserialize"),
     "key_serializer": _codec_or_object("serialize"),
     "linger_ms": _duration,
     "max_block_ms": _duration,
     "max_partition_fetch_bytes": _natural,
+    "max_poll_interval_ms": _positive,
     "max_poll_records": _positive,
     "max_request_size": _positive,
     "partitioner": _codec_or_object("partition"),
     "read_only": _switch,
+    "request_timeout_ms": _duration,
+    "session_timeout_ms": _positive,
     "transactional_id": _text,
     "value_deserializer": _codec_or_object("deserialize"),
     "value_serializer": _codec_or_object("serialize"),

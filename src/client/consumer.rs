@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::client::alone::Alone;
 use crate::client::assignment::{Assigned, Assignment, Position, Seek};
 use crate::client::consumer_metrics::ConsumerMetrics;
-use crate::client::membership::Member;
+use crate::client::membership::{Left, Member};
 use crate::client::polled::Polled;
 use crate::client::subscription::{Pattern, Rules, Subscription};
 use crate::config::consumer::{ConsumerConfig, OffsetReset};
@@ -44,6 +45,7 @@ pub(super) struct State {
     /// Whether the assignment is what the target asks for.
     pub(super) settled: bool,
     pub(super) assignment: Assignment,
+    pub(super) alone: Alone,
     pub(super) member: Member,
     /// When positions are committed next.
     pub(super) next_commit: Option<Duration>,
@@ -66,12 +68,13 @@ impl State {
         self.settled = false;
     }
 
-    /// Gives up subscription and assignment.
-    pub(super) fn unsubscribe(&mut self) {
+    /// Gives up subscription, assignment and group.
+    pub(super) fn unsubscribe(&mut self) -> Left {
         self.subscribe(Subscription::None);
         self.target.clear();
-        self.member.leave();
+        self.alone = Alone::default();
         self.assignment.set([]);
+        self.member.leave()
     }
 
     /// Gives the assigned partitions their engine's handles.
@@ -135,7 +138,7 @@ impl Consumer {
     /// is to unsubscribe. The next polls make it so.
     pub fn subscribe(&self, topics: &[String]) -> Result<()> {
         if topics.is_empty() {
-            return self.unsubscribe().map(drop);
+            return self.unsubscribe();
         }
         self.change(Subscription::topics(topics)?)
     }
@@ -155,7 +158,7 @@ impl Consumer {
     /// Reads these partitions, without sharing them in a group; none at all is to unsubscribe.
     pub fn assign(&self, partitions: &[TopicPartition]) -> Result<()> {
         if partitions.is_empty() {
-            return self.unsubscribe().map(drop);
+            return self.unsubscribe();
         }
         let subscription = Subscription::manual(partitions)?;
         self.state()?.subscription.check_change(&subscription)?;
@@ -164,16 +167,14 @@ impl Consumer {
         self.follow().map(drop)
     }
 
-    /// Reads nothing more and leaves the group. Gives the partitions that a subscription had
-    /// been assigned.
-    pub fn unsubscribe(&self) -> Result<Vec<TopicPartition>> {
+    /// Reads nothing more and leaves the group. Who is to be told of it hears it by
+    /// [`farewell`](Self::farewell) before.
+    pub fn unsubscribe(&self) -> Result<()> {
         drop(self.state()?);
         self.auto_commit_now();
-        let mut state = self.state()?;
-        let automatic = state.subscription.is_automatic();
-        let revoked = if automatic { state.assignment.ids() } else { Vec::new() };
-        state.unsubscribe();
-        Ok(revoked)
+        let left = self.state()?.unsubscribe();
+        drop(left);
+        Ok(())
     }
 
     /// The topics subscribed to, by name; for a pattern those that match.
@@ -308,14 +309,16 @@ impl Consumer {
     }
 
     /// Ends the consumer: commits its positions if `autocommit` and the settings say so, leaves
-    /// the group and ends a poll of another thread. It is closed also after an error.
+    /// the group and ends a poll of another thread. It is closed also after an error. Who is to be
+    /// told of it hears it by [`farewell`](Self::farewell) before.
     pub fn close(&self, autocommit: bool) -> Result<()> {
         if self.is_forked() || self.is_closed() {
             return Ok(());
         }
-        let committed = if autocommit { self.auto_commit_positions() } else { Ok(()) };
+        let committed = if autocommit { self.last_commit() } else { Ok(()) };
         self.closed.store(true, Ordering::SeqCst);
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).unsubscribe();
+        let left = self.state.lock().unwrap_or_else(PoisonError::into_inner).unsubscribe();
+        drop(left);
         self.doorbell.ring();
         committed
     }

@@ -32,5 +32,6 @@ pub fn after_in_child() {
         // They are the parent's.
         registry.engines.clear();
         registry.senders.clear();
+        registry.upkeeps.clear();
     }
 }

@@ -1,106 +1,409 @@
-//! A consumer's place in its group: which partitions it is to read, step by step.
+//! A consumer's place in its group: what the engine asks of the member, as steps of a poll.
 //!
-//! For now a group has one member, so what the subscription comes to is what is assigned. The
-//! steps are those of any rebalance: what is taken away is announced while it may still be
-//! committed, and only then is the new assignment made.
+//! What goes is announced while it is still the member's own and may be committed; the next call
+//! gives it up. What comes is taken first and announced then, so it may be sought. A membership
+//! that ended is announced too, and the next call joins anew.
 
-use crate::engine::{Engine, SoleMembership};
-use crate::error::Result;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::consumer::{Consumer, State};
+use crate::client::polled::Step;
+use crate::client::subscription::Subscription;
+use crate::client::upkeep::{self, Seat};
+use crate::coord::group::{Gone, Next, Strategy};
+use crate::engine::{Join, Membership};
+use crate::env::wake::Woken;
+use crate::error::{Error, Result};
 use crate::types::TopicPartition;
 
-/// What the member does next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Plan {
-    /// Nothing: the assignment is as it should be.
-    Stay,
-    /// Announce that these go.
-    Revoke(Vec<TopicPartition>),
-    /// Assign these, instead of all before.
-    Assign(Vec<TopicPartition>),
-}
-
-/// One consumer in one group, or alone.
+/// A consumer as a member, or to become one.
 #[derive(Debug, Default)]
 pub(super) struct Member {
-    /// The place in the group, while there is one.
-    place: Option<SoleMembership>,
+    place: Option<Place>,
     stage: Stage,
+    /// The membership ended, and that was announced: that nothing goes then is not.
+    lost: bool,
+    /// What the user's own strategies say of it, by their names.
+    user_data: Vec<(String, Vec<u8>)>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
+struct Place {
+    membership: Arc<Membership>,
+    seat: Arc<Seat>,
+    /// What it has subscribed to.
+    topics: Vec<String>,
+    /// The group's version for which there is nothing to do, and whether that is for good.
+    idle: Option<(u64, bool)>,
+}
+
+/// What was announced, and is to be done.
+#[derive(Clone, Debug, Default)]
 enum Stage {
-    /// Nothing was assigned since it joined.
     #[default]
-    New,
-    Stable,
-    /// The revocation was announced.
-    Revoked,
+    Nothing,
+    /// Give these up.
+    Revoked(Vec<TopicPartition>),
+    /// Forget all of the assignment.
+    Lost,
+}
+
+/// Where a consumer stands with its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its id in the group.
+    pub member_id: String,
+    /// The group's generation.
+    pub generation: i32,
+    /// The strategy that the members agreed on.
+    pub strategy: Option<String>,
+    /// Whether it has what it should.
+    pub is_stable: bool,
+}
+
+/// A place that was given up; it ends when this is dropped, under no lock.
+#[must_use]
+pub(super) struct Left(Option<Place>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        let Some(Place { membership, seat, .. }) = self.0.take() else { return };
+        drop(seat);
+        if let Err(error) = membership.leave() {
+            log::debug!("group {:?} was not left in good order: {error}", membership.group().id());
+        }
+    }
 }
 
 impl Member {
-    /// Takes the place in the group; [`Error::GroupInUse`](crate::Error::GroupInUse) if another
-    /// member has it.
-    pub(super) fn join(&mut self, engine: &Engine, group: &str) -> Result<()> {
-        if self.place.is_none() {
-            self.place = Some(engine.join_group(group)?);
-        }
-        Ok(())
-    }
-
     /// Gives the place up.
-    pub(super) fn leave(&mut self) {
-        *self = Self::default();
+    pub(super) fn leave(&mut self) -> Left {
+        let user_data = std::mem::take(&mut self.user_data);
+        let before = std::mem::replace(self, Self { user_data, ..Self::default() });
+        Left(before.place)
     }
 
-    /// What leads from `current` to `target`.
-    pub(super) fn plan(&self, current: &[TopicPartition], target: &[TopicPartition]) -> Plan {
-        match self.stage {
-            Stage::Stable if current == target => Plan::Stay,
-            Stage::New | Stage::Stable if !current.is_empty() => Plan::Revoke(current.to_vec()),
-            _ => Plan::Assign(target.to_vec()),
-        }
+    fn membership(&self) -> Option<Arc<Membership>> {
+        self.place.as_ref().map(|place| Arc::clone(&place.membership))
     }
 
-    /// The plan was carried out.
-    pub(super) fn done(&mut self, plan: &Plan) {
-        match plan {
-            Plan::Stay => {}
-            Plan::Revoke(_) => self.stage = Stage::Revoked,
-            Plan::Assign(_) => self.stage = Stage::Stable,
-        }
+    /// Whether nothing keeps it from reading. A cooperative member reads also while others are to
+    /// release something for it.
+    fn is_settled(&self, consumer: &Consumer) -> bool {
+        let waits =
+            self.place.as_ref().is_some_and(|place| place.idle.is_none_or(|(_, good)| !good));
+        !waits || consumer.config.is_cooperative()
+    }
+
+    fn strategies(&self, consumer: &Consumer) -> Vec<Strategy> {
+        let user_data = |name: &str| {
+            let known = self.user_data.iter().find(|(known, _)| known == name);
+            known.map(|(_, data)| data.clone()).unwrap_or_default()
+        };
+        let assignors = consumer.config.assignors.iter();
+        let strategy = assignors.map(|assignor| Strategy {
+            name: assignor.name.clone(),
+            own: assignor.own,
+            user_data: user_data(&assignor.name),
+        });
+        strategy.collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl State {
+    /// The topics that the group is to share, also those that do not exist yet.
+    fn wanted_topics(&self) -> Vec<String> {
+        if let Subscription::Topics(names) = &self.subscription {
+            return names.iter().cloned().collect();
+        }
+        let names = self.target.iter().map(|target| target.id.topic.to_string());
+        names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
 
-    fn partitions(numbers: &[i32]) -> Vec<TopicPartition> {
-        numbers.iter().map(|&number| TopicPartition::new("t", number)).collect()
+impl Consumer {
+    /// The group that shares the partitions out, if one does.
+    pub(super) fn shares(&self) -> Option<&str> {
+        self.group().filter(|_| !self.engine.is_read_only())
     }
 
-    #[test]
-    fn a_new_member_is_assigned_at_once_even_nothing() {
-        let mut member = Member::default();
-
-        let plan = member.plan(&[], &[]);
-        assert_eq!(plan, Plan::Assign(Vec::new()));
-        member.done(&plan);
-
-        assert_eq!(member.plan(&[], &[]), Plan::Stay);
+    /// Goes on towards what the group wants, until there is something to announce or nothing to do.
+    pub(super) fn follow_group(&self, group: &str) -> Result<Option<Step>> {
+        match self.go_on(group) {
+            // Somebody was stopped while he changes the group; it goes on where it was.
+            Err(Error::Timeout { .. }) => Ok(None),
+            other => other,
+        }
     }
 
-    #[test]
-    fn what_changes_is_revoked_first() {
-        let (old, new) = (partitions(&[0]), partitions(&[0, 1]));
-        let mut member = Member::default();
-        member.done(&Plan::Assign(old.clone()));
+    fn go_on(&self, group: &str) -> Result<Option<Step>> {
+        loop {
+            self.update_target()?;
+            if self.is_idle()? {
+                return Ok(None);
+            }
+            let stage = self.state()?.member.stage.clone();
+            match stage {
+                Stage::Revoked(partitions) => self.release(&partitions)?,
+                Stage::Lost => self.forget()?,
+                Stage::Nothing => {}
+            }
+            let place = self.place(group)?;
+            self.tell_topics(&place)?;
+            if let Some(step) = self.advance(&place)? {
+                return Ok(Some(step));
+            }
+        }
+    }
 
-        assert_eq!(member.plan(&old, &old), Plan::Stay);
-        let plan = member.plan(&old, &new);
-        assert_eq!(plan, Plan::Revoke(old.clone()));
-        member.done(&plan);
+    fn is_idle(&self) -> Result<bool> {
+        let state = self.state()?;
+        let Some(place) = &state.member.place else { return Ok(false) };
+        place.seat.polled(self.now());
+        let version = place.membership.group().version();
+        Ok(state.settled && place.idle.is_some_and(|(known, _)| known == version))
+    }
 
-        assert_eq!(member.plan(&old, &new), Plan::Assign(new));
+    /// Nothing of it is handed out or committed by itself any more, and then others may take it.
+    fn release(&self, partitions: &[TopicPartition]) -> Result<()> {
+        let membership = {
+            let mut state = self.state()?;
+            let kept = state.assignment.ids().into_iter().filter(|id| !partitions.contains(id));
+            let kept: Vec<_> = kept.collect();
+            state.assignment.set(kept);
+            state.member.place.as_ref().map(|place| Arc::clone(&place.membership))
+        };
+        if let Some(membership) = membership {
+            membership.release(partitions)?;
+        }
+        self.state()?.member.stage = Stage::Nothing;
+        Ok(())
+    }
+
+    fn forget(&self) -> Result<()> {
+        let mut state = self.state()?;
+        state.assignment.set([]);
+        state.member.stage = Stage::Nothing;
+        state.member.lost = true;
+        Ok(())
+    }
+
+    /// The place in the group, taken if there is none.
+    fn place(&self, group: &str) -> Result<Place> {
+        let join = {
+            let state = self.state()?;
+            if let Some(place) = &state.member.place {
+                return Ok(place.clone());
+            }
+            Join {
+                client_id: self.config.client_id.clone(),
+                instance_id: self.config.group_instance_id.clone(),
+                topics: state.wanted_topics(),
+                strategies: state.member.strategies(self),
+                cooperative: self.config.is_cooperative(),
+                session_timeout: self.config.session_timeout,
+                rebalance_timeout: self.config.max_poll_interval,
+            }
+        };
+        let topics = join.topics.clone();
+        let membership = Arc::new(self.engine.group(group)?.join(join)?);
+        let seat = Arc::new(upkeep::sit(&self.engine, &membership, &self.config)?);
+        let place = Place { membership, seat, topics, idle: None };
+        let mut state = self.state()?;
+        // Unless another thread was faster.
+        Ok(state.member.place.get_or_insert(place).clone())
+    }
+
+    /// Tells the group when the subscription, or the topics there are, have changed.
+    fn tell_topics(&self, place: &Place) -> Result<()> {
+        let (topics, strategies, generation) = {
+            let state = self.state()?;
+            if state.settled {
+                return Ok(());
+            }
+            (state.wanted_topics(), state.member.strategies(self), state.generation)
+        };
+        if topics == place.topics {
+            place.membership.refresh()?;
+        } else {
+            match place.membership.resubscribe(topics.clone(), strategies) {
+                // It ended; what is next says so.
+                Ok(()) | Err(Error::CommitFailed { .. } | Error::FencedInstanceId { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut state = self.state()?;
+        if let Some(place) = &mut state.member.place {
+            place.topics = topics;
+        }
+        state.settled = state.generation == generation;
+        state.bind();
+        Ok(())
+    }
+
+    /// Does what is next, as far as that needs no announcement before.
+    fn advance(&self, place: &Place) -> Result<Option<Step>> {
+        let membership = &place.membership;
+        let version = membership.group().version();
+        match membership.next()? {
+            next @ (Next::Wait | Next::Stable) => {
+                if let Some(place) = &mut self.state()?.member.place {
+                    place.idle = Some((version, next == Next::Stable));
+                }
+                place.seat.noticed();
+                Ok(None)
+            }
+            Next::Release(partitions) => self.revoke(partitions),
+            Next::Take(_) => match membership.take()? {
+                Some(taken) => self.take(taken),
+                None => Ok(None),
+            },
+            Next::Assign(task) => Ok(Some(Step::Assign(task))),
+            Next::Gone(gone) => self.lose(membership, gone),
+        }
+    }
+
+    fn revoke(&self, partitions: Vec<TopicPartition>) -> Result<Option<Step>> {
+        self.auto_commit_now();
+        let mut state = self.state()?;
+        let silent = partitions.is_empty() && state.member.lost;
+        state.member.stage = Stage::Revoked(partitions.clone());
+        Ok((!silent).then_some(Step::Revoked(partitions)))
+    }
+
+    fn take(&self, taken: Vec<TopicPartition>) -> Result<Option<Step>> {
+        let mut state = self.state()?;
+        let mut all = state.assignment.ids();
+        all.extend(taken.iter().cloned());
+        all.sort_unstable();
+        all.dedup();
+        state.assignment.set(all);
+        state.bind();
+        state.member.lost = false;
+        state.next_commit = None;
+        let silent = taken.is_empty() && self.config.is_cooperative();
+        Ok((!silent).then_some(Step::Assigned(taken)))
+    }
+
+    fn lose(&self, membership: &Membership, gone: Gone) -> Result<Option<Step>> {
+        let mut state = self.state()?;
+        let lost = state.assignment.ids();
+        if !lost.is_empty() {
+            state.member.stage = Stage::Lost;
+            return Ok(Some(Step::Lost(lost)));
+        }
+        match gone {
+            Gone::Fenced(instance) => {
+                Err(Error::FencedInstanceId { group: membership.group().id().to_owned(), instance })
+            }
+            Gone::Evicted => {
+                let lost = state.member.lost;
+                let left = state.member.leave();
+                state.member.lost = lost;
+                drop(state);
+                drop(left);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The membership that commits go by; `None` for who shares nothing.
+    pub(super) fn membership(&self) -> Result<Option<Arc<Membership>>> {
+        let state = self.state()?;
+        let Some(group) = self.shares().filter(|_| state.subscription.is_automatic()) else {
+            return Ok(None);
+        };
+        match &state.member.place {
+            Some(place) => Ok(Some(Arc::clone(&place.membership))),
+            None => Err(Error::CommitFailed {
+                group: group.to_owned(),
+                why: "the consumer is no member of it, or not any more",
+            }),
+        }
+    }
+
+    /// Where it stands with its group; `None` if it is no member.
+    pub fn standing(&self) -> Result<Option<Standing>> {
+        let Some(membership) = self.state()?.member.membership() else { return Ok(None) };
+        let next = membership.next()?;
+        if matches!(next, Next::Gone(_)) {
+            return Ok(None);
+        }
+        let state = membership.group().state()?;
+        Ok(Some(Standing {
+            member_id: membership.member_id().to_owned(),
+            generation: state.generation(),
+            strategy: state.strategy().map(str::to_owned),
+            is_stable: next == Next::Stable,
+        }))
+    }
+
+    /// Answers [`Step::Assign`]: what each member id is to own. Members left out get nothing.
+    /// [`Error::InvalidAssignment`] for nonsense; then a poll asks again.
+    pub fn assigned(
+        &self,
+        generation: i32,
+        targets: Vec<(String, Vec<TopicPartition>)>,
+    ) -> Result<()> {
+        let membership = self.state()?.member.membership();
+        membership.map_or(Ok(()), |membership| membership.assign(generation, targets))
+    }
+
+    /// Notes what the user's own strategies say of this member, by their names: it goes to the
+    /// member that leads.
+    pub fn describe(&self, user_data: Vec<(String, Vec<u8>)>) -> Result<()> {
+        let (membership, strategies) = {
+            let mut state = self.state()?;
+            if state.member.user_data == user_data {
+                return Ok(());
+            }
+            state.member.user_data = user_data;
+            (state.member.membership(), state.member.strategies(self))
+        };
+        match membership.map(|membership| membership.describe(strategies)) {
+            // It ended; the next poll says so.
+            None | Some(Ok(()) | Err(Error::CommitFailed { .. })) => Ok(()),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// What is to be announced before [`close`](Self::close) or
+    /// [`unsubscribe`](Self::unsubscribe), after [`last_commit`](Self::last_commit):
+    /// [`Step::Revoked`], or [`Step::Lost`] if the membership has ended already.
+    pub fn farewell(&self) -> Result<Option<Step>> {
+        let (all, membership) = {
+            let state = self.state()?;
+            let automatic = state.subscription.is_automatic();
+            let all = if automatic { state.assignment.ids() } else { Vec::new() };
+            (all, state.member.membership())
+        };
+        if all.is_empty() {
+            return Ok(None);
+        }
+        let next = membership.map(|membership| membership.next()).transpose()?;
+        let lost = matches!(next, Some(Next::Gone(_)));
+        Ok(Some(if lost { Step::Lost(all) } else { Step::Revoked(all) }))
+    }
+
+    /// Takes the steps that [`poll`](Self::poll) would, but reads nothing. `None` when all is
+    /// settled; [`Error::Timeout`] if that takes longer.
+    pub fn settle(&self, timeout: Duration) -> Result<Option<Step>> {
+        let deadline = self.now().saturating_add(timeout);
+        loop {
+            let seen = self.doorbell.value();
+            let step = self.follow()?;
+            if step.is_some() || self.state()?.member.is_settled(self) {
+                return Ok(step);
+            }
+            let now = self.now();
+            if now >= deadline {
+                return Err(Error::Timeout { what: "the rebalance", after: timeout });
+            }
+            if self.doorbell.wait(seen, deadline.saturating_sub(now)) == Woken::Interrupted {
+                return Err(Error::Interrupted);
+            }
+        }
     }
 }

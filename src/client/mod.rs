@@ -2,6 +2,7 @@
 //! that a process has for a directory.
 
 mod accumulator;
+mod alone;
 mod assignment;
 mod consumer;
 mod consumer_metrics;
@@ -24,17 +25,20 @@ mod sender;
 mod stream;
 mod subscription;
 mod topics;
+mod upkeep;
 
 use std::time::Duration;
 
 pub use consumer::Consumer;
 pub use delivery::{Callback, Delivery, DeliveryResult, RecordMetadata};
 pub use flush::Flush;
+pub use membership::Standing;
 pub use polled::{Polled, Step};
 pub use producer::{Outgoing, Producer};
 pub use sender::Around;
 pub use subscription::Pattern;
 
+pub use crate::coord::group::{Task, TaskMember};
 pub use crate::engine::{Engine, OpenOptions, TimedOffset};
 pub use crate::record::{Headers, Record};
 

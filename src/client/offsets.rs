@@ -133,6 +133,9 @@ impl Consumer {
 
     /// Commits these offsets, or the positions of all assigned partitions. Gives what it
     /// committed; that is on stable storage then.
+    ///
+    /// A member of a group commits for partitions it owns, [`Error::CommitFailed`] or
+    /// [`Error::RebalanceInProgress`] otherwise. Who is no member commits while the group has none.
     pub fn commit(
         &self,
         offsets: Option<&[(TopicPartition, OffsetAndMetadata)]>,
@@ -155,7 +158,10 @@ impl Consumer {
         if offsets.is_empty() {
             return Ok(());
         }
-        self.engine.commit_offsets(group, offsets)?;
+        match self.membership()? {
+            Some(membership) => membership.commit(offsets)?,
+            None => self.engine.group(group)?.commit(offsets)?,
+        }
         self.metrics.committed();
         let mut state = self.state()?;
         for (id, commit) in offsets {
@@ -196,6 +202,22 @@ impl Consumer {
         let Some(group) = self.group().filter(|_| self.commits_itself()) else { return Ok(()) };
         let offsets = self.state()?.assignment.to_commit(true);
         self.commit_for(group, &offsets)
+    }
+
+    /// Commits the positions that changed, if the settings say so, as the last thing before all is
+    /// given up. A group that has gone on without this member is no failure.
+    pub fn last_commit(&self) -> Result<()> {
+        match self.auto_commit_positions() {
+            Err(
+                error @ (Error::CommitFailed { .. }
+                | Error::RebalanceInProgress(_)
+                | Error::FencedInstanceId { .. }),
+            ) => {
+                log::warn!("committing positions: {error}");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn commits_itself(&self) -> bool {

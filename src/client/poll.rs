@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::client::alone::Plan;
 use crate::client::assignment::Budget;
 use crate::client::consumer::{Consumer, State, Target};
-use crate::client::membership::Plan;
 use crate::client::polled::{Polled, Step};
 use crate::client::subscription::Subscription;
 use crate::env::wake::Woken;
@@ -45,12 +45,13 @@ impl Consumer {
         // How often a position was lost.
         let mut lost = 0;
         loop {
+            // A change of the group rings too.
+            let seen = self.doorbell.value();
             if let Some(step) = self.follow()? {
                 return Ok(step);
             }
             self.auto_commit()?;
             self.find_positions()?;
-            let seen = self.doorbell.value();
             if watching {
                 self.watch()?;
             }
@@ -127,6 +128,10 @@ impl Consumer {
 
     /// Makes the assignment what subscription and topics ask for, one step at a time.
     pub(super) fn follow(&self) -> Result<Option<Step>> {
+        let automatic = self.state()?.subscription.is_automatic();
+        if let Some(group) = self.shares().filter(|_| automatic) {
+            return self.follow_group(group);
+        }
         self.update_target()?;
         let mut state = self.state()?;
         if state.settled {
@@ -139,12 +144,9 @@ impl Consumer {
             state.bind();
             return Ok(None);
         }
-        if let Some(group) = self.group().filter(|_| !self.engine.is_read_only()) {
-            state.member.join(&self.engine, group)?;
-        }
         let target: Vec<_> = state.target.iter().map(|target| target.id.clone()).collect();
-        let plan = state.member.plan(&state.assignment.ids(), &target);
-        state.member.done(&plan);
+        let plan = state.alone.plan(&state.assignment.ids(), &target);
+        state.alone.done(&plan);
         match plan {
             Plan::Stay => {
                 state.settled = true;
@@ -167,7 +169,7 @@ impl Consumer {
 
     /// Looks at the topics if they, or the subscription, changed. No lock is held meanwhile: the
     /// pattern is the user's function.
-    fn update_target(&self) -> Result<()> {
+    pub(super) fn update_target(&self) -> Result<()> {
         loop {
             let generation = self.engine.topics_generation();
             let (subscription, version) = {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::coord::group::Task;
 use crate::error::{AtPosition, Result};
 use crate::record::{Batch, Mark, Record};
 use crate::types::{TimestampType, TopicPartition};
@@ -11,8 +12,14 @@ use crate::types::{TimestampType, TopicPartition};
 pub enum Step {
     /// These partitions are about to be taken away; until the next call they may be committed.
     Revoked(Vec<TopicPartition>),
-    /// These partitions are assigned now.
+    /// These partitions are assigned now, perhaps beside others.
     Assigned(Vec<TopicPartition>),
+    /// The membership of the group ended, so these partitions are somebody else's already: commits
+    /// fail. The next call joins the group again.
+    Lost(Vec<TopicPartition>),
+    /// This member is to share out the group's partitions by its user's own strategy, and to
+    /// answer with `Consumer::assigned`.
+    Assign(Task),
     /// Records; none if the time is over.
     Records(Vec<Polled>),
     /// A signal came.

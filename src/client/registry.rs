@@ -1,16 +1,18 @@
-//! What this process has open: engines, one per directory, and producers that may have records
-//! to send. One lock guards both, so that a fork finds them at rest.
+//! What this process has open: engines, one per directory, producers that may have records to
+//! send, and the threads that look after members of groups. One lock guards both, so that a fork finds them at rest.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::client::sender::Sender;
+use crate::client::upkeep::Upkeep;
 use crate::engine::Engine;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     pub(super) engines: Vec<Open>,
     pub(super) senders: Vec<Weak<Sender>>,
+    pub(super) upkeeps: Vec<Arc<Upkeep>>,
 }
 
 /// An open directory.
@@ -22,7 +24,7 @@ pub(super) struct Open {
 }
 
 static REGISTRY: Mutex<Registry> =
-    Mutex::new(Registry { engines: Vec::new(), senders: Vec::new() });
+    Mutex::new(Registry { engines: Vec::new(), senders: Vec::new(), upkeeps: Vec::new() });
 
 pub(super) fn lock() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)

@@ -81,12 +81,49 @@ fn parts(mut text: &str, mut units: &[(char, f64)]) -> Option<f64> {
     Some(seconds)
 }
 
+/// A way to share partitions among the members of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignor {
+    /// Its name, by which members agree.
+    pub name: String,
+    /// Whether members keep what does not move (KIP-429).
+    pub cooperative: bool,
+    /// Whether it is the user's code: the member that leads is asked to run it.
+    pub own: bool,
+}
+
+impl Assignor {
+    /// One of Kafka's: `range`, `roundrobin`, `sticky`, `cooperative-sticky`.
+    pub fn builtin(name: &str) -> Result<Self> {
+        let cooperative = name == "cooperative-sticky";
+        if cooperative || ["range", "roundrobin", "sticky"].contains(&name) {
+            return Ok(Self { name: name.to_owned(), cooperative, own: false });
+        }
+        Err(wrong_strategies(name, "it is no strategy of Kafka's; make an assignor of that name"))
+    }
+}
+
+fn wrong_strategies(value: &str, why: &str) -> Error {
+    let name = "partition_assignment_strategy".into();
+    Error::InvalidConfig { name, value: value.into(), why: why.into() }
+}
+
 /// How a consumer behaves; [`Default`] has kafka-python's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // They are Kafka's.
 pub struct ConsumerConfig {
     /// `group.id`: who shares the work and owns the committed offsets.
     pub group_id: Option<String>,
+    /// `group.instance.id`: the member is static (KIP-345).
+    pub group_instance_id: Option<String>,
+    /// `partition.assignment.strategy`, best first.
+    pub assignors: Vec<Assignor>,
+    /// `session.timeout.ms`: how long a member that lives may show no sign of life.
+    pub session_timeout: Duration,
+    /// `heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// `max.poll.interval.ms`: a member that does not poll for longer leaves its group.
+    pub max_poll_interval: Duration,
     /// `auto.offset.reset`.
     pub auto_offset_reset: OffsetReset,
     /// `enable.auto.commit`; without a group it does nothing.
@@ -125,7 +162,7 @@ impl ConsumerConfig {
             ("max_partition_fetch_bytes", self.max_partition_fetch_bytes),
         ];
         match positive.into_iter().find(|(_, value)| *value == 0) {
-            None => Ok(()),
+            None => self.check_group(),
             Some((name, value)) => Err(Error::InvalidConfig {
                 name: name.into(),
                 value: value.to_string(),
@@ -133,12 +170,59 @@ impl ConsumerConfig {
             }),
         }
     }
+
+    /// As kafka-python does, only of who is in a group.
+    fn check_group(&self) -> Result<()> {
+        if self.group_id.is_none() {
+            return match &self.group_instance_id {
+                None => Ok(()),
+                Some(id) => Err(Error::InvalidConfig {
+                    name: "group_instance_id".into(),
+                    value: id.clone(),
+                    why: "it requires a group_id".into(),
+                }),
+            };
+        }
+        if self.heartbeat_interval >= self.session_timeout {
+            return Err(Error::InvalidConfig {
+                name: "heartbeat_interval_ms".into(),
+                value: self.heartbeat_interval.as_millis().to_string(),
+                why: format!(
+                    "it must be lower than session_timeout_ms ({})",
+                    self.session_timeout.as_millis()
+                ),
+            });
+        }
+        self.check_assignors()
+    }
+
+    fn check_assignors(&self) -> Result<()> {
+        let names: Vec<_> = self.assignors.iter().map(|assignor| assignor.name.as_str()).collect();
+        if names.is_empty() {
+            return Err(wrong_strategies("[]", "a group needs at least one"));
+        }
+        if self.assignors.iter().any(|a| a.cooperative != self.is_cooperative()) {
+            let why = "eager and cooperative ones cannot be mixed in one consumer";
+            return Err(wrong_strategies(&names.join(", "), why));
+        }
+        Ok(())
+    }
+
+    /// Whether a rebalance takes away only what goes elsewhere (KIP-429).
+    pub fn is_cooperative(&self) -> bool {
+        self.assignors.first().is_some_and(|assignor| assignor.cooperative)
+    }
 }
 
 impl Default for ConsumerConfig {
     fn default() -> Self {
         Self {
             group_id: None,
+            group_instance_id: None,
+            assignors: ["range", "roundrobin"].map(eager).into(),
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(3),
+            max_poll_interval: Duration::from_secs(300),
             auto_offset_reset: OffsetReset::default(),
             enable_auto_commit: true,
             auto_commit_interval: Duration::from_secs(5),
@@ -157,9 +241,61 @@ impl Default for ConsumerConfig {
     }
 }
 
+fn eager(name: &str) -> Assignor {
+    Assignor { name: name.to_owned(), cooperative: false, own: false }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn in_group() -> ConsumerConfig {
+        ConsumerConfig { group_id: Some("g".into()), ..ConsumerConfig::default() }
+    }
+
+    #[track_caller]
+    fn refused(config: &ConsumerConfig) -> String {
+        match config.check() {
+            Err(Error::InvalidConfig { name, .. }) => name,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_member_beats_more_often_than_its_session_ends() {
+        let second = Duration::from_secs(1);
+        let config =
+            ConsumerConfig { session_timeout: second, heartbeat_interval: second, ..in_group() };
+
+        assert_eq!(refused(&config), "heartbeat_interval_ms");
+        assert!(ConsumerConfig { group_id: None, ..config }.check().is_ok());
+    }
+
+    #[test]
+    fn a_static_member_needs_a_group() {
+        let static_id = ConsumerConfig { group_instance_id: Some("i".into()), ..in_group() };
+        assert!(static_id.check().is_ok());
+
+        let alone = ConsumerConfig { group_id: None, ..static_id };
+
+        assert_eq!(refused(&alone), "group_instance_id");
+    }
+
+    #[test]
+    fn eager_and_cooperative_strategies_are_not_mixed() {
+        for names in [vec![], vec!["range", "cooperative-sticky"]] {
+            let assignors = names.iter().map(|name| Assignor::builtin(name).unwrap()).collect();
+            let config = ConsumerConfig { assignors, ..in_group() };
+
+            assert_eq!(refused(&config), "partition_assignment_strategy", "{names:?}");
+        }
+    }
+
+    #[test]
+    fn only_kafkas_strategies_go_by_their_names() {
+        assert!(Assignor::builtin("cooperative-sticky").unwrap().cooperative);
+        assert!(Assignor::builtin("mine").is_err());
+    }
 
     #[test]
     fn the_defaults_are_valid() {

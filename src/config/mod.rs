@@ -7,7 +7,7 @@ pub mod producer;
 mod properties;
 pub mod topic;
 
-pub use consumer::{ConsumerConfig, OffsetReset};
+pub use consumer::{Assignor, ConsumerConfig, OffsetReset};
 pub use directory::DirectoryConfig;
 pub use producer::ProducerConfig;
 pub use topic::TopicConfig;

@@ -1,4 +1,4 @@
-//! Groups: their committed offsets, and until they can be shared, one member each.
+//! What groups have committed.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,8 +11,7 @@ use crate::engine::partition::Partition;
 use crate::engine::read::{Chunk, Cursor};
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::engine::{AbortedTransaction, Engine, Topic, group};
-use crate::env::{Lock, Mode};
-use crate::error::{At, AtPosition, Error, Result};
+use crate::error::{AtPosition, Error, Result};
 use crate::record::{Batch, BatchBuilder, BatchInfo};
 use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
 
@@ -54,36 +53,7 @@ impl Prepared {
     }
 }
 
-/// The membership of a group, which nobody else has while it lives.
-#[derive(Debug)]
-pub struct SoleMembership {
-    lock: Box<dyn Lock>,
-}
-
-impl Drop for SoleMembership {
-    fn drop(&mut self) {
-        if let Err(error) = self.lock.release() {
-            log::error!("a group's lock could not be given back: {error}");
-        }
-    }
-}
-
 impl Engine {
-    /// Becomes the member of a group, until the membership is dropped or the process ends.
-    /// [`Error::GroupInUse`] while it has another, in any process.
-    pub fn join_group(&self, group: &str) -> Result<SoleMembership> {
-        self.shared.check_fork()?;
-        if self.shared.read_only {
-            return Err(Error::ReadOnly(self.dir().to_owned()));
-        }
-        let path = self.group_lock(group);
-        let lock = self.env().storage.lock(&path).at("open", &path)?;
-        if lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
-            return Ok(SoleMembership { lock });
-        }
-        Err(Error::GroupInUse(group.to_owned()))
-    }
-
     pub(crate) fn group_lock(&self, group: &str) -> PathBuf {
         let hash = u64::from(crc32c::crc32c(group.as_bytes())) << 32
             | u64::from(java_hash(group).cast_unsigned());

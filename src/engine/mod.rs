@@ -36,7 +36,6 @@ pub use crate::log::segment::TimedOffset;
 pub use append::Appended;
 pub use doorbell::Doorbell;
 pub use group::{Group, Join, Membership};
-pub use groups::SoleMembership;
 pub use id::Id;
 pub use partition::{Ends, Partition};
 pub use read::{Chunk, Cursor};

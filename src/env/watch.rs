@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::lock::fork_generation;
+use super::process;
 use crate::types::ProcessId;
 
 /// Why a wait ended. What comes first in this list is told.
@@ -30,8 +31,7 @@ pub enum Seen {
 
 /// This process.
 pub fn this_process() -> ProcessId {
-    let pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
-    ProcessId { pid, namespace: sys::namespace() }
+    ProcessId { pid: process::id(), namespace: process::namespace() }
 }
 
 /// The waiting side; one thread has it.
@@ -87,7 +87,7 @@ impl Watch {
         let wanted: BTreeSet<_> = processes.into_iter().filter(|id| *id != self.this).collect();
         self.processes.retain(|id, _| wanted.contains(id));
         for id in wanted {
-            let here = id.namespace == self.this.namespace;
+            let here = id.namespace == self.this.namespace && id.namespace != 0;
             self.processes.entry(id).or_insert_with(|| sys::open(id.pid).filter(|_| here));
         }
     }
@@ -135,15 +135,9 @@ impl Watch {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod sys {
-    use std::fs;
     use std::os::fd::OwnedFd;
-    use std::os::unix::fs::MetadataExt;
 
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
-
-    pub(super) fn namespace() -> u64 {
-        fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
-    }
 
     /// A descriptor that becomes readable when the process ends. It is closed on exec.
     pub(super) fn open(pid: u32) -> Option<OwnedFd> {
@@ -155,10 +149,6 @@ mod sys {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod sys {
     use std::os::fd::OwnedFd;
-
-    pub(super) fn namespace() -> u64 {
-        0
-    }
 
     pub(super) fn open(_pid: u32) -> Option<OwnedFd> {
         None

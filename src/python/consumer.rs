@@ -66,9 +66,15 @@ impl Consumer {
         }
     }
 
-    fn _open(&self, directory: &str, settings: &Bound<'_, PyAny>) -> PyResult<()> {
+    #[pyo3(signature = (directory, settings, strategies=None))]
+    fn _open(
+        &self,
+        directory: &str,
+        settings: &Bound<'_, PyAny>,
+        strategies: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let py = settings.py();
-        let open = Session::new(py, directory, &Settings(settings))?;
+        let open = Session::new(py, directory, &Settings(settings), strategies)?;
         self.0.set(open).map_err(|_| errors::illegal_state(py, "the consumer is open already"))
     }
 
@@ -116,17 +122,15 @@ impl Consumer {
             }
         }
         open.set_listener(listener);
-        Ok(())
+        open.describe(py)
     }
 
     fn unsubscribe(&self, py: Python<'_>) -> PyResult<()> {
         let open = self.touch(py)?;
-        let revoked = wait::call(py, || open.client.unsubscribe())?;
-        if !revoked.is_empty() {
-            open.tell_revoked(py, &revoked)?;
-        }
+        let told = open.say_farewell(py, true);
+        wait::call(py, || open.client.unsubscribe())?;
         open.set_listener(None);
-        Ok(())
+        told.and_then(|()| open.raise(py))
     }
 
     fn subscription<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PySet>>> {
@@ -254,10 +258,15 @@ impl Consumer {
         offsets: Option<&Bound<'_, PyAny>>,
         timeout_ms: Option<f64>,
     ) -> PyResult<()> {
-        let _ = timeout_ms;
         let open = self.settled(py)?;
         let offsets = offsets.map(arguments::offsets).transpose()?;
-        wait::call(py, || open.client.commit(offsets.as_deref())).map(drop)
+        let timeout = timeout_ms.map(|timeout| wait::millis(py, timeout)).transpose()?;
+        let timeout = timeout.unwrap_or(open.api_timeout);
+        // Another process may have been stopped while it changes the group.
+        let commit = |_| open.client.commit(offsets.as_deref());
+        wait::until(py, Some(timeout), commit)?
+            .map(drop)
+            .map_err(|error| errors::exception(py, &error))
     }
 
     fn _consumed<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -270,6 +279,16 @@ impl Consumer {
             offsets.set_item(open.pair(py, &partition)?, structs::from_offset(py, &offset)?)?;
         }
         Ok(offsets)
+    }
+
+    /// Generation, member id, and whether it has what it should; None of who is no member.
+    fn _standing(&self, py: Python<'_>) -> PyResult<Option<(i32, String, bool)>> {
+        let open = self.open(py)?;
+        if open.client.is_closed() {
+            return Ok(None);
+        }
+        let standing = wait::call(py, || open.client.standing())?;
+        Ok(standing.map(|it| (it.generation, it.member_id, it.is_stable)))
     }
 
     #[pyo3(signature = (*partitions))]
@@ -371,11 +390,12 @@ impl Consumer {
             return Ok(());
         }
         let open = self.touch(py)?;
-        let closed = wait::call(py, || open.client.close(autocommit));
+        let told = open.say_farewell(py, autocommit);
+        let closed = wait::call(py, || open.client.close(false));
         for codec in open.reader.codecs() {
             codec.close(py)?;
         }
-        closed
+        told.and(closed).and_then(|()| open.raise(py))
     }
 }
 

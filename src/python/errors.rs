@@ -34,7 +34,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::Closed(_) => "ClosedError",
         Error::Timeout { .. } | Error::Interrupted => "KafkaTimeoutError",
         Error::NewerFormat { .. } => "UnsupportedVersionError",
-        Error::GroupInUse(_) | Error::GroupMaxSizeReached(_) => "GroupMaxSizeReachedError",
+        Error::GroupMaxSizeReached(_) => "GroupMaxSizeReachedError",
         Error::InvalidGroupId(_) => "InvalidGroupIdError",
         Error::CommitFailed { .. } => "CommitFailedError",
         Error::RebalanceInProgress(_) => "RebalanceInProgressError",

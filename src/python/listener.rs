@@ -27,23 +27,12 @@ impl Listener {
         visit.call(&self.0)
     }
 
-    pub(super) fn revoked(&self, partitions: &Bound<'_, PySet>) -> PyResult<()> {
-        self.tell("on_partitions_revoked", partitions)
-    }
-
-    pub(super) fn assigned(&self, partitions: &Bound<'_, PySet>) -> PyResult<()> {
-        self.tell("on_partitions_assigned", partitions)
-    }
-
-    /// As in kafka-python, what a listener raises is logged, and the poll goes on.
-    fn tell(&self, method: &str, partitions: &Bound<'_, PySet>) -> PyResult<()> {
-        let py = partitions.py();
-        match self.0.bind(py).call_method1(method, (partitions,)) {
-            Ok(_) => Ok(()),
-            Err(raised) => {
-                callback::log_exception(py, "Error in a consumer's rebalance listener", raised)
-            }
-        }
+    /// Who was written before there was `on_partitions_lost` hears of a revocation instead.
+    pub(super) fn tell(&self, method: &str, partitions: &Bound<'_, PySet>) -> PyResult<()> {
+        let listener = self.0.bind(partitions.py());
+        let known = listener.hasattr(method)?;
+        let method = if known { method } else { "on_partitions_revoked" };
+        listener.call_method1(method, (partitions,)).map(drop)
     }
 }
 

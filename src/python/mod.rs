@@ -14,6 +14,7 @@ mod pace;
 mod payload;
 mod polled;
 mod producer;
+mod rebalance;
 mod record;
 mod serde;
 mod session;

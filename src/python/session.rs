@@ -15,10 +15,12 @@ use super::iteration::{Iteration, Next};
 use super::listener::Listener;
 use super::pace::Pace;
 use super::polled::{Failed, Reader, first_offset};
+use super::rebalance::Settled;
 use super::record::ConsumerRecord;
 use super::settings::Settings;
 use super::wait::{self, Deadline};
 use crate::client::{Consumer, Polled, Step, directory};
+use crate::config::Assignor;
 use crate::error::Error;
 use crate::types::TopicPartition;
 
@@ -30,9 +32,15 @@ pub(super) struct Session {
     pub(super) client: Consumer,
     pub(super) directory: String,
     pub(super) reader: Reader,
-    listener: Mutex<Option<Arc<Listener>>>,
+    pub(super) listener: Mutex<Option<Arc<Listener>>>,
+    /// What the listener raised first since the rebalance began.
+    pub(super) raised: Mutex<Option<PyErr>>,
+    /// The user's own ways to share partitions, if there are any.
+    pub(super) strategies: Option<Py<PyAny>>,
     /// How long an iteration waits for a record.
     timeout: Option<Duration>,
+    /// How long a call may take that says nothing of it.
+    pub(super) api_timeout: Duration,
     iteration: Mutex<Iteration>,
     /// A thread is filling `iteration`.
     iterated: AtomicBool,
@@ -44,8 +52,23 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(py: Python<'_>, path: &str, settings: &Settings<'_, '_>) -> PyResult<Self> {
-        let config = settings.consumer()?;
+    pub(super) fn new(
+        py: Python<'_>,
+        path: &str,
+        settings: &Settings<'_, '_>,
+        strategies: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let mut config = settings.consumer()?;
+        if let Some(strategies) = strategies {
+            config.assignors = strategies
+                .getattr("offered")?
+                .extract::<Vec<_>>()?
+                .into_iter()
+                .map(assignor)
+                .collect();
+        }
+        let own = config.assignors.iter().any(|assignor| assignor.own);
+        let strategies = strategies.filter(|_| own).map(|given| given.clone().unbind());
         let options = settings.open_options()?;
         let key = settings.codec("key_deserializer", "deserialize")?;
         let value = settings.codec("value_deserializer", "deserialize")?;
@@ -57,7 +80,10 @@ impl Session {
             directory: path.to_owned(),
             reader: Reader::new(key, value),
             listener: Mutex::default(),
+            raised: Mutex::default(),
+            strategies,
             timeout: settings.consumer_timeout()?,
+            api_timeout: settings.api_timeout()?,
             iteration: Mutex::default(),
             iterated: AtomicBool::new(false),
             pace: Mutex::default(),
@@ -70,6 +96,9 @@ impl Session {
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
         for codec in self.reader.codecs() {
             codec.traverse(visit)?;
+        }
+        if let Some(strategies) = &self.strategies {
+            visit.call(strategies)?;
         }
         match self.listener.try_lock() {
             Ok(listener) => listener.iter().try_for_each(|listener| listener.traverse(visit)),
@@ -170,6 +199,18 @@ impl Session {
         loop {
             let left = deadline.left(py)?;
             let slice = left.min(SLICE);
+            if self.has_raised() {
+                match self.settle(py, slice) {
+                    Ok(Settled::Now) => self.raise(py)?,
+                    Ok(Settled::Step(step)) => self.carry_out(py, &step)?,
+                    Ok(Settled::NotYet) if left == slice => return Ok(Some(Vec::new())),
+                    Ok(Settled::NotYet) => {}
+                    Err(Error::Closed(_)) => return Ok(None),
+                    Err(error) => return Err(errors::exception(py, &error)),
+                }
+                py.check_signals()?;
+                continue;
+            }
             let step = py.detach(|| {
                 if ahead {
                     self.client.poll_ahead(slice, max_records)
@@ -182,8 +223,7 @@ impl Session {
                     return Ok(Some(polled));
                 }
                 Ok(Step::Records(_) | Step::Interrupted) | Err(Error::Interrupted) => {}
-                Ok(Step::Revoked(partitions)) => self.tell_revoked(py, &partitions)?,
-                Ok(Step::Assigned(partitions)) => self.tell_assigned(py, &partitions)?,
+                Ok(step) => self.carry_out(py, &step)?,
                 Err(Error::Closed(_)) => return Ok(None),
                 Err(error) => return Err(errors::exception(py, &error)),
             }
@@ -246,18 +286,9 @@ impl Session {
         let _before = std::mem::replace(&mut *lock(&self.listener), listener);
     }
 
-    pub(super) fn tell_revoked(
-        &self,
-        py: Python<'_>,
-        partitions: &[TopicPartition],
-    ) -> PyResult<()> {
-        let listener = lock(&self.listener).clone();
-        listener.map_or(Ok(()), |listener| listener.revoked(&self.set_of(py, partitions)?))
-    }
-
-    fn tell_assigned(&self, py: Python<'_>, partitions: &[TopicPartition]) -> PyResult<()> {
-        let listener = lock(&self.listener).clone();
-        listener.map_or(Ok(()), |listener| listener.assigned(&self.set_of(py, partitions)?))
+    /// Records in hand may be stale from now on.
+    pub(super) fn touch(&self) {
+        self.touched.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn pair<'py>(
@@ -293,6 +324,12 @@ impl Session {
     }
 }
 
+/// A strategy as `brokerless.assignors` describes it: its name, whether it is cooperative, whether
+/// it is the user's own.
+fn assignor((name, cooperative, own): (String, bool, bool)) -> Assignor {
+    Assignor { name, cooperative, own }
+}
+
 /// The one thread that fills the iteration: two would give records twice.
 struct Turn<'a>(&'a AtomicBool);
 
@@ -312,6 +349,6 @@ impl Drop for Turn<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

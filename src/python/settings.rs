@@ -90,6 +90,12 @@ impl<'py> Settings<'_, 'py> {
         self.read("group_id", &mut config.group_id, "a str is due", |value| {
             value.extract().ok().map(Some)
         })?;
+        self.read("group_instance_id", &mut config.group_instance_id, "a str is due", |value| {
+            value.extract().ok().map(Some)
+        })?;
+        self.millis("session_timeout_ms", &mut config.session_timeout)?;
+        self.millis("heartbeat_interval_ms", &mut config.heartbeat_interval)?;
+        self.millis("max_poll_interval_ms", &mut config.max_poll_interval)?;
         if let Some(reset) = self.get("auto_offset_reset")? {
             config.auto_offset_reset = reset.str()?.to_str()?.parse()?;
         }
@@ -118,6 +124,15 @@ impl<'py> Settings<'_, 'py> {
             self.millis("consumer_timeout_ms", &mut timeout)?;
         }
         Ok((timeout < FOREVER).then_some(timeout))
+    }
+}
+
+impl Settings<'_, '_> {
+    /// `default_api_timeout_ms`.
+    pub(super) fn api_timeout(&self) -> PyResult<Duration> {
+        let mut timeout = Duration::from_secs(60);
+        self.millis("default_api_timeout_ms", &mut timeout)?;
+        Ok(timeout)
     }
 }
 

@@ -68,22 +68,6 @@ fn every_codec_is_read() {
 }
 
 #[test]
-fn a_second_member_of_a_group_is_refused_until_the_first_leaves() {
-    let world = filled(1, 1);
-    let first = world.consumer(in_group("g"));
-    first.0.subscribe(&topics(&["t"])).unwrap();
-    first.drain();
-    let second = world.consumer(in_group("g"));
-    second.0.subscribe(&topics(&["t"])).unwrap();
-
-    let refused = second.0.poll(Duration::ZERO, 1);
-    assert!(matches!(refused, Err(Error::GroupInUse(group)) if group == "g"));
-    first.0.close(true).unwrap();
-
-    assert_eq!(second.drain(), []);
-}
-
-#[test]
 fn a_paused_partition_keeps_its_place() {
     let world = filled(2, 10);
     let reader = assigned(&world, earliest(), &[0, 1]);

@@ -5,6 +5,7 @@
 mod consumer;
 mod faults;
 mod golden;
+mod groups;
 mod offsets;
 mod producer;
 mod shared;

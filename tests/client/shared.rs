@@ -123,7 +123,8 @@ impl Reader {
         loop {
             match self.0.poll(timeout, max).unwrap() {
                 Step::Records(polled) => return read(&polled),
-                Step::Interrupted | Step::Assigned(_) | Step::Revoked(_) => {}
+                Step::Interrupted | Step::Assigned(_) | Step::Revoked(_) | Step::Lost(_) => {}
+                Step::Assign(task) => panic!("{task:?}"),
             }
         }
     }

@@ -38,19 +38,6 @@ fn a_commit_is_seen_by_every_handle_and_survives_closing() {
 }
 
 #[test]
-fn a_group_has_one_live_member() {
-    let dir = tempfile::tempdir().unwrap();
-    let (one, two) = (open(dir.path()), open(dir.path()));
-
-    let member = one.join_group("g").unwrap();
-
-    assert!(matches!(two.join_group("g"), Err(Error::GroupInUse(_))));
-    assert!(two.join_group("other").is_ok());
-    drop(member);
-    assert!(two.join_group("g").is_ok());
-}
-
-#[test]
 fn commits_that_make_no_sense_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());

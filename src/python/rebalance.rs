@@ -1,0 +1,149 @@
+//! What the steps of a rebalance are for the user: calls of the listener and of the user's own
+//! strategies, in the thread that polls and under no lock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::errors;
+use super::listener::Listener;
+use super::session::{Session, lock};
+use super::wait;
+use crate::client::{Step, Task};
+use crate::error::{Error, Result};
+use crate::types::TopicPartition;
+
+/// What became of a slice of waiting.
+pub(super) enum Settled {
+    /// All is done.
+    Now,
+    /// This step is next.
+    Step(Step),
+    /// It takes longer.
+    NotYet,
+}
+
+impl Session {
+    /// Carries out a step that is for the user. What the listener raises is kept for when the
+    /// rebalance is complete; what is no `Exception` (Ctrl-C) comes out at once.
+    pub(super) fn carry_out(&self, py: Python<'_>, step: &Step) -> PyResult<()> {
+        self.touch();
+        match step {
+            Step::Revoked(partitions) => {
+                self.tell(py, "on_partitions_revoked", partitions)?;
+                self.describe(py)
+            }
+            Step::Assigned(partitions) => {
+                self.tell_strategy(py)?;
+                self.tell(py, "on_partitions_assigned", partitions)?;
+                self.describe(py)
+            }
+            Step::Lost(partitions) => self.tell(py, "on_partitions_lost", partitions),
+            Step::Assign(task) => self.share_out(py, task),
+            Step::Records(_) | Step::Interrupted => Ok(()),
+        }
+    }
+
+    fn tell(&self, py: Python<'_>, method: &str, partitions: &[TopicPartition]) -> PyResult<()> {
+        let listener: Option<Arc<Listener>> = lock(&self.listener).clone();
+        let Some(listener) = listener else { return Ok(()) };
+        let Err(raised) = listener.tell(method, &self.set_of(py, partitions)?) else {
+            return Ok(());
+        };
+        if !raised.is_instance_of::<PyException>(py) {
+            return Err(raised);
+        }
+        super::callback::log(py, "Error in a consumer's rebalance listener", &raised);
+        let mut first = lock(&self.raised);
+        if first.is_none() {
+            *first = Some(raised);
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_raised(&self) -> bool {
+        lock(&self.raised).is_some()
+    }
+
+    /// Raises what the listener did, if it did.
+    pub(super) fn raise(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(cause) = lock(&self.raised).take() else { return Ok(()) };
+        let text = "User rebalance callback throws an error".to_owned();
+        let error = errors::named(py, "KafkaError", text);
+        error.set_cause(py, Some(cause));
+        Err(error)
+    }
+
+    /// Goes on with the rebalance for `slice`, and reads nothing.
+    pub(super) fn settle(&self, py: Python<'_>, slice: Duration) -> Result<Settled> {
+        match py.detach(|| self.client.settle(slice)) {
+            Ok(None) => Ok(Settled::Now),
+            Ok(Some(step)) => Ok(Settled::Step(step)),
+            Err(Error::Timeout { .. } | Error::Interrupted) => Ok(Settled::NotYet),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Before all is given up: commits, and tells the listener.
+    pub(super) fn say_farewell(&self, py: Python<'_>, autocommit: bool) -> PyResult<()> {
+        let commit = || wait::call(py, || self.client.last_commit());
+        let committed = if autocommit { commit() } else { Ok(()) };
+        let step = wait::call(py, || self.client.farewell())?;
+        step.map_or(Ok(()), |step| self.carry_out(py, &step))?;
+        committed
+    }
+
+    fn own_strategies<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyAny>> {
+        self.strategies.as_ref().map(|strategies| strategies.bind(py))
+    }
+
+    /// Asks the user's strategies what the one that leads should know of this member.
+    pub(super) fn describe(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(strategies) = self.own_strategies(py) else { return Ok(()) };
+        let topics = self.client.subscription();
+        let said: Vec<(String, Vec<u8>)> =
+            strategies.call_method1("describe", (topics,))?.extract()?;
+        wait::call(py, || self.client.describe(said.clone()))
+    }
+
+    /// The chosen strategy learns what this member has now.
+    fn tell_strategy(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(strategies) = self.own_strategies(py) else { return Ok(()) };
+        let Some(standing) = wait::call(py, || self.client.standing())? else { return Ok(()) };
+        let all = self.client.assignment();
+        let arguments = (standing.strategy, pairs(&all), standing.generation);
+        strategies.call_method1("assigned", arguments)?;
+        Ok(())
+    }
+
+    /// Lets the user's strategy share out the partitions. What it raises, the poll raises.
+    fn share_out(&self, py: Python<'_>, task: &Task) -> PyResult<()> {
+        let Some(strategies) = self.own_strategies(py) else { return Ok(()) };
+        let members: Vec<_> = task
+            .members
+            .iter()
+            .map(|member| {
+                let user_data = PyBytes::new(py, &member.user_data);
+                let owned = pairs(&member.owned);
+                let (id, instance) = (&member.member_id, &member.instance_id);
+                (id, instance, &member.topics, user_data, owned, member.generation)
+            })
+            .collect();
+        let arguments = (&task.strategy, &task.partitions, members);
+        let targets = strategies.call_method1("share_out", arguments)?;
+        let targets: Vec<(String, Vec<(String, i32)>)> = targets.extract()?;
+        let targets: Vec<_> = targets.into_iter().map(|(id, all)| (id, partitions(all))).collect();
+        wait::call(py, || self.client.assigned(task.generation, targets.clone()))
+    }
+}
+
+fn pairs(partitions: &[TopicPartition]) -> Vec<(&str, i32)> {
+    partitions.iter().map(|id| (&*id.topic, id.partition)).collect()
+}
+
+fn partitions(pairs: Vec<(String, i32)>) -> Vec<TopicPartition> {
+    pairs.into_iter().map(|(topic, partition)| TopicPartition::new(topic, partition)).collect()
+}
