@@ -20,6 +20,7 @@ PRINTED = {
         "committed [0, 4]",
     ],
     ("class_based",): [
+        "revoked []",
         "assigned [TopicPartition(topic='words', partition=0)]",
         "words:0:1: key=None value=b'one'",
         "words:0:2: key=None value=b'two'",
