@@ -38,6 +38,7 @@ pub use producer::{Outgoing, Producer};
 pub use sender::Around;
 pub use subscription::Pattern;
 
+pub use crate::coord::assign::{Builtin, Subscriber, assign, hold_back};
 pub use crate::coord::group::{Task, TaskMember};
 pub use crate::engine::{Engine, OpenOptions, TimedOffset};
 pub use crate::record::{Headers, Record};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // In tests, also outside their functions.
 
+mod assignments;
 mod consumer;
 mod faults;
 mod golden;

@@ -6,8 +6,10 @@
    and the same committed offsets. The broker goes on in the same logs.
 4. brokerless takes the directory back and gives what the real consumer was given.
 5. brokerless opens the golden directories read-only and gives exactly what is beside them.
+6. The assignors of Kafka's Java clients still answer what the Rust tests hold ours to.
 
-`--keep` leaves the directories where they are and prints where.
+`--keep` leaves the directories where they are and prints where. `--write-assignments` writes
+anew what the Java clients answer, and does nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import kafka
 import kafka.admin
 import observe
 import written
-from broker import Broker, KafkaProgramError
+from broker import Broker, KafkaProgramError, java
 
 import brokerless
 import brokerless.admin
@@ -173,13 +175,25 @@ def golden_directories(work: Path) -> None:
             raise WrongError([f"{name}: files were changed"])
 
 
+def java_assignors(what: str) -> None:
+    here = Path(__file__).parent
+    golden_file = here.parent / "data" / "groups" / "assignments.txt.gz"
+    print(f"   {java(str(here / 'Assignments.java'), what, str(golden_file)).strip()}")
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--keep", action="store_true", help="leave the directories")
-    keep = arguments.parse_args().keep
+    arguments.add_argument("--write-assignments", action="store_true", help="golden assignments")
+    parsed = arguments.parse_args()
+    if parsed.write_assignments:
+        java_assignors("write")
+        return 0
+    keep = parsed.keep
     work = Path(tempfile.mkdtemp(prefix="interop-"))
     interop = Interop(work)
     steps: list[tuple[str, Callable[[], None]]] = [
+        ("Kafka's assignors answer as they did", lambda: java_assignors("check")),
         (
             "brokerless gives a golden directory as a real consumer",
             lambda: golden_directories(work),

@@ -1,67 +1,115 @@
-//! Strategies that share partitions among members, with Kafka's results.
+//! Who gets which partitions: Kafka's four assignors, with the results of its Java clients.
+//!
+//! The results are the same to the last partition, also where they hang on the order in which
+//! Java walks through a hash table, which `java` has. Racks are left out, as nothing here has
+//! one. In three things Kafka's own results are of no use, and differ from these:
+//!
+//! - a partition that is owned but does not exist is forgotten. Kafka assigns it, and one that
+//!   does exist twice;
+//! - members without topics are told from the others wherever they stand in the hash table. Kafka
+//!   takes them for equal if it meets them first, and gives them partitions they did not ask for;
+//! - a partition goes back to its owner of an older generation only if that still wants its topic.
 
 use std::collections::BTreeMap;
 
+use self::group::Group;
+use self::sticky::Sticky;
 use crate::types::TopicPartition;
 
-/// Kafka's strategies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+mod constrained;
+mod general;
+mod group;
+mod java;
+mod movements;
+mod range;
+mod roundrobin;
+mod sticky;
+
+#[cfg(test)]
+mod tests;
+
+/// The assignors that Kafka's clients bring along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Builtin {
-    /// `range`.
+    /// `range`: topic by topic, each member a run of neighbouring partitions.
     Range,
-    /// `roundrobin`.
+    /// `roundrobin`: all partitions of all topics, dealt out one by one.
     RoundRobin,
-    /// `sticky`.
+    /// `sticky`: evenly, and partitions stay where they are if they can.
     Sticky,
-    /// `cooperative-sticky`.
+    /// `cooperative-sticky`: as sticky, and members keep reading what does not move (KIP-429).
     CooperativeSticky,
 }
 
 impl Builtin {
-    /// The strategy of that name.
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Range, Self::RoundRobin, Self::Sticky, Self::CooperativeSticky];
+
+    /// Kafka's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Range => "range",
+            Self::RoundRobin => "roundrobin",
+            Self::Sticky => "sticky",
+            Self::CooperativeSticky => "cooperative-sticky",
+        }
+    }
+
+    /// The assignor of that name, if Kafka has it.
     pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "range" => Self::Range,
-            "roundrobin" => Self::RoundRobin,
-            "sticky" => Self::Sticky,
-            "cooperative-sticky" => Self::CooperativeSticky,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|builtin| builtin.name() == name)
+    }
+
+    /// Whether members keep what does not move while the group rebalances.
+    pub const fn is_cooperative(self) -> bool {
+        matches!(self, Self::CooperativeSticky)
     }
 }
 
-/// A member that takes part.
+/// A member of a group, as an assignor sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscriber {
-    /// Its id.
+    /// Its name, which no other member has.
     pub member_id: String,
-    /// `group.instance.id`, of a static member.
+    /// Its `group.instance.id`, if it is a static member (KIP-345).
     pub instance_id: Option<String>,
-    /// What it subscribes to.
+    /// What it wants.
     pub topics: Vec<String>,
-    /// What it owned last.
+    /// What it has. The two assignors that are not sticky do not look at it.
     pub owned: Vec<TopicPartition>,
-    /// In which generation; -1 if it never owned anything.
+    /// The generation in which it got them; -1 if it does not know.
     pub generation: i32,
 }
 
-/// What each member is to own.
+/// Assigns every partition of every topic that somebody wants to one member that wants it, as
+/// `strategy` does. Every member has an entry in the result.
+///
+/// `partitions` has the number of partitions of each topic; a topic it does not have is not there.
+/// Of [`CooperativeSticky`](Builtin::CooperativeSticky) this is what the group ends up with, once
+/// all members have given up what moves; see [`hold_back`].
 pub fn assign(
-    _strategy: Builtin,
+    strategy: Builtin,
     partitions: &BTreeMap<String, i32>,
     members: &[Subscriber],
 ) -> BTreeMap<String, Vec<TopicPartition>> {
-    let mut all: BTreeMap<_, Vec<_>> =
-        members.iter().map(|m| (m.member_id.clone(), Vec::new())).collect();
-    for (topic, count) in partitions {
-        let subscribed: Vec<_> = members.iter().filter(|m| m.topics.contains(topic)).collect();
-        for partition in 0..*count {
-            let index = partition as usize * subscribed.len() / *count as usize;
-            let owner = subscribed.get(index).map(|m| &m.member_id);
-            if let Some(own) = owner.and_then(|owner| all.get_mut(owner)) {
-                own.push(TopicPartition::new(topic.as_str(), partition));
-            }
-        }
-    }
-    all
+    let group = Group::new(partitions, members);
+    group.named(match strategy {
+        Builtin::Range => range::assign(&group),
+        Builtin::RoundRobin => roundrobin::assign(&group),
+        Builtin::Sticky | Builtin::CooperativeSticky => Sticky::assign(&group).targets,
+    })
+}
+
+/// What the cooperative assignor of Kafka's clients answers in the first round (KIP-429): as
+/// [`assign`], but without the partitions that somebody else still has. Members give these up, and
+/// join again; in the second round they are free.
+pub fn hold_back(
+    partitions: &BTreeMap<String, i32>,
+    members: &[Subscriber],
+) -> BTreeMap<String, Vec<TopicPartition>> {
+    let group = Group::new(partitions, members);
+    let mut sticky = Sticky::assign(&group);
+    sticky.hold_back(&group);
+    group.named(sticky.targets)
 }
