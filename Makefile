@@ -14,6 +14,7 @@ SECONDS ?= 60
 BIN := .venv/bin
 # Other libraries to measure and check against.
 PEERS := .venv/peers
+PEERS_2 := .venv/peers-2
 RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 
 # Also in a shell where another environment is active.
@@ -76,14 +77,22 @@ fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
 	    cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(SECONDS); \
 	done
 
-interop: venv $(PEERS)/made ## Kafka's own tools and broker beside ours (needs Java)
+interop: venv $(PEERS)/made $(PEERS_2)/made ## Kafka's own tools and broker beside ours (needs Java)
 	PYTHONPATH="$(CURDIR)/$(PEERS)" $(BIN)/python tests/interop/run.py $(ARGS)
+	PYTHONPATH="$(CURDIR)/$(PEERS_2)" $(BIN)/python tests/interop/groups.py
 
 # Beside the environment and not in it: the tests must not see a real `kafka`.
 $(PEERS)/made: .venv/made benches/python/requirements.txt tests/interop/requirements.txt
 	rm -rf $(PEERS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(PEERS) \
 	    --requirement benches/python/requirements.txt --requirement tests/interop/requirements.txt
+	touch $@
+
+# kafka-python 2 can do what 3 cannot: commit in a listener, for one.
+$(PEERS_2)/made: .venv/made
+	rm -rf $(PEERS_2)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(PEERS_2) \
+	    'kafka-python[crc32c]>=2.2,<2.3'
 	touch $@
 
 venv: .venv/installed ## the virtual environment, with the package in it

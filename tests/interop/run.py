@@ -7,6 +7,7 @@
 4. brokerless takes the directory back and gives what the real consumer was given.
 5. brokerless opens the golden directories read-only and gives exactly what is beside them.
 6. The assignors of Kafka's Java clients still answer what the Rust tests hold ours to.
+7. The scripts of `tests/groups` on a real broker give the histories that are recorded.
 
 `--keep` leaves the directories where they are and prints where. `--write-assignments` writes
 anew what the Java clients answer, and does nothing else.
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import dump
 import golden
+import groups
 import kafka
 import kafka.admin
 import observe
@@ -205,6 +207,10 @@ def main() -> int:
         ("brokerless stays out while a broker is in", interop.we_stay_out_while_a_broker_is_in),
         ("a real broker serves what brokerless wrote", interop.a_broker_starts_on_our_logs),
         ("brokerless takes the directory back", interop.we_take_the_directory_back),
+        (
+            "groups with a real broker do what is recorded",
+            lambda: expect_nothing(groups.differences(work)),
+        ),
     ]
     failed = sum(not passes(name, step) for name, step in steps)
     if keep:
