@@ -23,8 +23,9 @@ use crate::types::TopicPartition;
 pub(super) struct Member {
     place: Option<Place>,
     stage: Stage,
-    /// The membership ended, and that was announced: that nothing goes then is not.
-    lost: bool,
+    /// Everything went, which was announced, and nothing came since: that nothing goes in a further
+    /// generation is not worth another word, as one `JoinGroup` of Kafka's spans both.
+    told: bool,
     /// What the user's own strategies say of it, by their names.
     user_data: Vec<(String, Vec<u8>)>,
 }
@@ -35,6 +36,8 @@ struct Place {
     seat: Arc<Seat>,
     /// What it has subscribed to.
     topics: Vec<String>,
+    /// Nothing is done before: others may join a new group meanwhile.
+    begins: Duration,
     /// The group's version for which there is nothing to do, and whether that is for good.
     idle: Option<(u64, bool)>,
 }
@@ -151,6 +154,9 @@ impl Consumer {
                 Stage::Nothing => {}
             }
             let place = self.place(group)?;
+            if place.begins > self.now() {
+                return Ok(None);
+            }
             self.tell_topics(&place)?;
             if let Some(step) = self.advance(&place)? {
                 return Ok(Some(step));
@@ -186,7 +192,7 @@ impl Consumer {
         let mut state = self.state()?;
         state.assignment.set([]);
         state.member.stage = Stage::Nothing;
-        state.member.lost = true;
+        state.member.told = true;
         Ok(())
     }
 
@@ -210,10 +216,24 @@ impl Consumer {
         let topics = join.topics.clone();
         let membership = Arc::new(self.engine.group(group)?.join(join)?);
         let seat = Arc::new(upkeep::sit(&self.engine, &membership, &self.config)?);
-        let place = Place { membership, seat, topics, idle: None };
+        let begins = self.begins(&membership);
+        let place = Place { membership, seat, topics, begins, idle: None };
         let mut state = self.state()?;
         // Unless another thread was faster.
         Ok(state.member.place.get_or_insert(place).clone())
+    }
+
+    /// Kafka's `group.initial.rebalance.delay.ms`. As the first member has not followed the
+    /// generation before, eager ones behind it take nothing either.
+    fn begins(&self, membership: &Membership) -> Duration {
+        let delay = self.engine.config().group_initial_rebalance_delay;
+        if membership.is_first() { self.now().saturating_add(delay) } else { Duration::ZERO }
+    }
+
+    /// When a member of a new group begins, if it is too early now.
+    pub(super) fn waits_until(&self) -> Result<Option<Duration>> {
+        let begins = self.state()?.member.place.as_ref().map(|place| place.begins);
+        Ok(begins.filter(|begins| *begins > self.now()))
     }
 
     /// Tells the group when the subscription, or the topics there are, have changed.
@@ -268,7 +288,8 @@ impl Consumer {
     fn revoke(&self, partitions: Vec<TopicPartition>) -> Result<Option<Step>> {
         self.auto_commit_now();
         let mut state = self.state()?;
-        let silent = partitions.is_empty() && state.member.lost;
+        let silent = partitions.is_empty() && state.member.told;
+        state.member.told = !self.config.is_cooperative();
         state.member.stage = Stage::Revoked(partitions.clone());
         Ok((!silent).then_some(Step::Revoked(partitions)))
     }
@@ -281,7 +302,7 @@ impl Consumer {
         all.dedup();
         state.assignment.set(all);
         state.bind();
-        state.member.lost = false;
+        state.member.told = false;
         state.next_commit = None;
         let silent = taken.is_empty() && self.config.is_cooperative();
         Ok((!silent).then_some(Step::Assigned(taken)))
@@ -299,9 +320,9 @@ impl Consumer {
                 Err(Error::FencedInstanceId { group: membership.group().id().to_owned(), instance })
             }
             Gone::Evicted => {
-                let lost = state.member.lost;
+                let told = state.member.told;
                 let left = state.member.leave();
-                state.member.lost = lost;
+                state.member.told = told;
                 drop(state);
                 drop(left);
                 Ok(None)
@@ -401,7 +422,8 @@ impl Consumer {
             if now >= deadline {
                 return Err(Error::Timeout { what: "the rebalance", after: timeout });
             }
-            if self.doorbell.wait(seen, deadline.saturating_sub(now)) == Woken::Interrupted {
+            let until = self.waits_until()?.map_or(deadline, |begins| begins.min(deadline));
+            if self.doorbell.wait(seen, until.saturating_sub(now)) == Woken::Interrupted {
                 return Err(Error::Interrupted);
             }
         }

@@ -67,6 +67,7 @@ impl Consumer {
                 }
                 Looked::Nothing(until) => until.map_or(deadline, |until| until.min(deadline)),
             };
+            let until = self.waits_until()?.map_or(until, |begins| begins.min(until));
             let now = self.now();
             if now >= deadline {
                 return Ok(Step::Records(Vec::new()));

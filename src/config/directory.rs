@@ -23,7 +23,8 @@ pub struct DirectoryConfig {
     /// `offsets.retention.check.interval.ms`: how often is looked for offsets to expire.
     pub offsets_retention_check_interval: Duration,
     /// `group.initial.rebalance.delay.ms`: how long the first member of a group waits for others.
-    /// 50 ms here, not 3 s: nobody waits for a network.
+    /// 0 here, not 3 s: a rebalance costs no network, and a lone consumer has its partitions in its
+    /// first poll, however short that is. For programs that start many at once.
     pub group_initial_rebalance_delay: Duration,
     /// `offsets.topic.num.partitions`, when the topic is made.
     pub offsets_topic_num_partitions: i32,
@@ -38,7 +39,7 @@ impl Default for DirectoryConfig {
         Self {
             offsets_retention: minutes(7 * 24 * 60),
             offsets_retention_check_interval: minutes(10),
-            group_initial_rebalance_delay: Duration::from_millis(50),
+            group_initial_rebalance_delay: Duration::ZERO,
             offsets_topic_num_partitions: 50,
             offsets_topic_segment_bytes: 4 << 20,
         }
@@ -136,13 +137,13 @@ mod tests {
     #[test]
     fn every_setting_is_read() {
         let text = "offsets.retention.minutes=1\noffsets.retention.check.interval.ms = 2\n\
-                    group.initial.rebalance.delay.ms:0\noffsets.topic.num.partitions 4\n\
+                    group.initial.rebalance.delay.ms:3\noffsets.topic.num.partitions 4\n\
                     offsets.topic.segment.bytes=5000\n";
 
         let expected = DirectoryConfig {
             offsets_retention: minutes(1),
             offsets_retention_check_interval: Duration::from_millis(2),
-            group_initial_rebalance_delay: Duration::ZERO,
+            group_initial_rebalance_delay: Duration::from_millis(3),
             offsets_topic_num_partitions: 4,
             offsets_topic_segment_bytes: 5000,
         };

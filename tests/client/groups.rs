@@ -115,6 +115,39 @@ fn an_eager_member_gives_everything_up_and_is_told_so_also_of_nothing() {
 }
 
 #[test]
+fn an_eager_member_who_waits_is_not_told_again_that_nothing_goes() {
+    let world = filled(3, 1);
+    let mut one = Member::new(&world, in_group("g"));
+    settle(&mut [&mut one]);
+    let (mut two, mut three) =
+        (Member::new(&world, in_group("g")), Member::new(&world, in_group("g")));
+
+    // The first is busy meanwhile.
+    for _ in 0..5 {
+        two.step().unwrap();
+        three.step().unwrap();
+    }
+    settle(&mut [&mut one, &mut two, &mut three]);
+
+    assert_eq!(two.heard(), [("revoked", vec![]), ("assigned", vec![1])]);
+}
+
+#[test]
+fn a_new_group_waits_for_more_members_before_it_shares_anything() {
+    let world = World::with_properties("group.initial.rebalance.delay.ms=100");
+    world.engine.create_topic("t", Some(2), &[]).unwrap();
+    let mut one = Member::new(&world, in_group("g"));
+    one.step().unwrap();
+    assert_eq!(one.heard(), []);
+    let mut two = Member::new(&world, in_group("g"));
+
+    settle(&mut [&mut one, &mut two]);
+
+    assert_eq!(one.heard(), [("revoked", vec![]), ("assigned", vec![0])]);
+    assert_eq!(two.heard(), [("revoked", vec![]), ("assigned", vec![1])]);
+}
+
+#[test]
 fn a_cooperative_member_is_told_only_of_what_moves() {
     let world = filled(2, 1);
     let mut one = Member::new(&world, cooperative("g"));

@@ -24,7 +24,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_properties("")
+    }
+
+    /// A directory with such a `brokerless.properties`.
+    pub(crate) fn with_properties(text: &str) -> Self {
         let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("brokerless.properties"), text).unwrap();
         let engine = directory::open(dir.path(), OpenOptions::default()).unwrap();
         Self { engine, dir }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{Group, files, own_process};
-use crate::coord::group::{Gone, Joining, Next, Refused, State, Strategy, Uid};
+use crate::coord::group::{Gone, Joining, Next, Phase, Refused, State, Strategy, Uid};
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::env::RecordLock;
 use crate::error::{Error, Result};
@@ -42,6 +42,7 @@ pub struct Membership {
     member_id: String,
     instance_id: Option<String>,
     slot: u32,
+    first: bool,
     left: AtomicBool,
     /// Held for the member's life: how the others know that it lives.
     _life: Box<dyn RecordLock>,
@@ -54,17 +55,18 @@ impl Group {
         let instance_id = join.instance_id.clone();
         // Not made under the group's lock, which comes after that of the topics.
         self.engine.topic_or_create(OFFSETS_TOPIC)?;
-        let (uid, member_id, slot, life) = self.change(|state, counts| {
+        let (uid, member_id, slot, first, life) = self.change(|state, counts| {
             self.bury(state, counts)?;
+            let first = state.phase() == Phase::Empty;
             let (slot, life) = self.occupy(state)?;
             let joining = self.joining(join, slot);
             let uid = state.join(joining, counts).map_err(|refused| self.refuse(refused))?;
             let member_id = state.member(uid).map(|member| member.member_id.clone());
-            Ok::<_, Error>((uid, member_id.unwrap_or_default(), slot, life))
+            Ok::<_, Error>((uid, member_id.unwrap_or_default(), slot, first, life))
         })??;
         let left = AtomicBool::new(false);
         let group = self.clone();
-        Ok(Membership { group, uid, member_id, instance_id, slot, left, _life: life })
+        Ok(Membership { group, uid, member_id, instance_id, slot, first, left, _life: life })
     }
 
     /// Takes out the dead, so that nobody waits for them.
@@ -123,6 +125,11 @@ impl Membership {
     /// What the group knows it by.
     pub fn uid(&self) -> Uid {
         self.uid
+    }
+
+    /// Whether the group was empty when it joined.
+    pub fn is_first(&self) -> bool {
+        self.first
     }
 
     /// The group's generation.
