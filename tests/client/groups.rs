@@ -123,9 +123,10 @@ fn an_eager_member_who_waits_is_not_told_again_that_nothing_goes() {
         (Member::new(&world, in_group("g")), Member::new(&world, in_group("g")));
 
     // The first is busy meanwhile.
-    for _ in 0..5 {
-        two.step().unwrap();
-        three.step().unwrap();
+    for member in [&mut two, &mut three, &mut two] {
+        for _ in 0..5 {
+            member.step().unwrap();
+        }
     }
     settle(&mut [&mut one, &mut two, &mut three]);
 
