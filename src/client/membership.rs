@@ -12,7 +12,7 @@ use crate::client::consumer::{Consumer, State};
 use crate::client::polled::Step;
 use crate::client::subscription::Subscription;
 use crate::client::upkeep::{self, Seat};
-use crate::coord::group::{Gone, Next, Strategy};
+use crate::coord::group::{self, Gone, Next, Strategy};
 use crate::engine::{Join, Membership};
 use crate::env::wake::Woken;
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ enum Stage {
 pub struct Standing {
     /// Its id in the group.
     pub member_id: String,
-    /// The group's generation.
+    /// The generation of its assignment; -1 before it has one.
     pub generation: i32,
     /// The strategy that the members agreed on.
     pub strategy: Option<String>,
@@ -355,7 +355,7 @@ impl Consumer {
         let state = membership.group().state()?;
         Ok(Some(Standing {
             member_id: membership.member_id().to_owned(),
-            generation: state.generation(),
+            generation: state.member(membership.uid()).map_or(-1, group::Member::generation),
             strategy: state.strategy().map(str::to_owned),
             is_stable: next == Next::Stable,
         }))

@@ -120,6 +120,11 @@ impl Member {
         changed
     }
 
+    /// The last generation in which it took its target; -1 before the first.
+    pub fn generation(&self) -> i32 {
+        self.taken
+    }
+
     /// Its strategy of that name.
     pub fn strategy(&self, name: &str) -> Option<&Strategy> {
         self.strategies.iter().find(|strategy| strategy.name == name)
