@@ -8,7 +8,7 @@ SHELL := bash
 PYTHON ?= python3
 # Arguments for the demo, the benches and pytest.
 ARGS ?=
-# Of each fuzz target.
+# Of each fuzz target, and of a storm.
 SECONDS ?= 60
 
 BIN := .venv/bin
@@ -23,7 +23,7 @@ unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 # One interpreter for every build, so that none undoes another.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench mutants fuzz interop venv clean
+.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench storm mutants fuzz interop venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ bench: venv $(PEERS)/made ## criterion, then Python beside its peers
 	cargo bench --locked --bench '*'
 	PYTHONPATH="$(CURDIR)/$(PEERS)" $(BIN)/python benches/python/run.py $(ARGS)
 
+storm: ## a group of processes, killed and stopped for SECONDS (STORM_SEED, STORM_MEMBERS)
+	STORM_SECONDS=$(SECONDS) cargo test --locked --test storm \
+	    a_long_storm_breaks_nothing -- --ignored --nocapture
+
 # Faults that src/coord/planted.rs can plant.
 FAULTS := no-owner-test no-fence no-free-test no-generation-step
 
@@ -65,12 +69,12 @@ mutants: export RUSTFLAGS = --cfg brokerless_mutation
 mutants: export PROPTEST_DISABLE_FAILURE_PERSISTENCE = 1
 mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
 mutants: ## faults in the rules of groups, planted: the tests must notice each
-	test='cargo test --locked --target-dir target/mutants --lib coord::group::model'; \
-	$$test; \
-	for fault in $(FAULTS); do \
-	    echo "== $$fault"; \
-	    if BROKERLESS_FAULT=$$fault $$test; then echo "$$fault was not noticed"; exit 1; fi; \
-	done
+	cargo test --locked --target-dir target/mutants --lib --test storm --no-run
+	for fault in $(FAULTS); do for test in '--lib coord::group::model' '--test storm a_short'; do \
+	    echo "== $$fault: $$test"; \
+	    if BROKERLESS_FAULT=$$fault cargo test --locked --target-dir target/mutants $$test; \
+	    then echo "$$fault was not noticed"; exit 1; fi; \
+	done; done
 
 fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
 	targets=$$(cargo fuzz list); for target in $$targets; do \

@@ -165,6 +165,22 @@ fn a_cooperative_member_is_told_only_of_what_moves() {
 }
 
 #[test]
+fn a_standing_tells_the_generation_of_the_assignment_until_there_is_another() {
+    let world = filled(2, 1);
+    let (mut one, mut two) =
+        (Member::new(&world, in_group("g")), Member::new(&world, in_group("g")));
+    let generation = |member: &Member| member.consumer.standing().unwrap().unwrap().generation;
+    settle(&mut [&mut one]);
+    let first = generation(&one);
+
+    two.step().unwrap();
+
+    assert_eq!(generation(&one), first);
+    settle(&mut [&mut one, &mut two]);
+    assert_eq!(generation(&one), first + 1);
+}
+
+#[test]
 fn a_member_commits_for_what_it_owns_and_nobody_else_does() {
     let world = filled(2, 1);
     let manual = || ConsumerConfig { enable_auto_commit: false, ..in_group("g") };

@@ -152,8 +152,8 @@ impl Consumer for Bare {
     }
 
     fn commit(&mut self, offsets: &[(TopicPartition, OffsetAndMetadata)]) -> Result<()> {
-        let membership = self.membership.as_ref().expect("who owns something is a member");
-        membership.commit(offsets)
+        let nobody = || Error::CommitFailed { group: GROUP.into(), why: "it is no member" };
+        self.membership.as_ref().ok_or_else(nobody)?.commit(offsets)
     }
 
     fn generation(&self) -> i32 {

@@ -16,6 +16,7 @@ use brokerless::TopicPartition;
 
 use crate::commits::{Commit, Log};
 use crate::consumer::UNKNOWN;
+use crate::history::What;
 use crate::tenure::{self, Outcome, Story, Tenure};
 
 /// All there is to know about a run.
@@ -34,6 +35,8 @@ pub(crate) struct Findings {
     /// Commits of one partition each that were acknowledged.
     pub(crate) commits: usize,
     pub(crate) refused: usize,
+    /// Commits by members of what was not theirs.
+    pub(crate) strays: usize,
     pub(crate) records: i64,
     pub(crate) violations: Vec<String>,
 }
@@ -55,6 +58,8 @@ pub(crate) fn check(evidence: &Evidence) -> Findings {
         findings.violations.extend(case.check().map(|what| format!("{partition}: {what}")));
         findings.count(&case);
     }
+    let events = evidence.stories.iter().flat_map(|story| &story.events);
+    findings.strays = events.filter(|event| matches!(event.what, What::Stray(_))).count();
     findings.generations = generations(&evidence.stories);
     findings
 }

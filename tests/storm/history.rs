@@ -30,6 +30,8 @@ pub(crate) enum What {
     Polled { partition: TopicPartition, from: i64, to: i64 },
     /// It is about to commit, for the n-th time.
     Commit { number: u64, offsets: Offsets },
+    /// It is about to commit what it does not own any more, which must not succeed.
+    Stray(u64),
     /// That commit has succeeded.
     Committed(u64),
     /// That commit was refused.
@@ -115,6 +117,7 @@ impl Event {
                     offsets: offsets.collect::<Option<_>>()?,
                 }
             }
+            "stray" => What::Stray(rest.parse().ok()?),
             "committed" => What::Committed(rest.parse().ok()?),
             "refused" => {
                 let (number, why) = rest.split_once(' ')?;
@@ -144,6 +147,7 @@ impl What {
                     offsets.iter().map(|(partition, offset)| format!(" {partition}:{offset}"));
                 format!("commit {number}{}", offsets.collect::<String>())
             }
+            Self::Stray(number) => format!("stray {number}"),
             Self::Committed(number) => format!("committed {number}"),
             Self::Refused { number, why } => format!("refused {number} {why}"),
             Self::Fenced => "fenced".to_owned(),
@@ -190,6 +194,7 @@ mod tests {
             What::Polled { partition: TopicPartition::new("a", 1), from: 5, to: 9 },
             What::Commit { number: 3, offsets: vec![(TopicPartition::new("a", 1), 9)] },
             What::Commit { number: 3, offsets: Vec::new() },
+            What::Stray(3),
             What::Committed(3),
             What::Refused { number: 3, why: "the owner is another".to_owned() },
             What::Fenced,

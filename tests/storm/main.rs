@@ -58,8 +58,9 @@ impl Run {
     fn report(&self) {
         let Self { plan, deeds, findings, settled } = self;
         println!(
-            "{} ({}) with {} members at most: {} starts, {} kills, {} stops ({} long), {} leaves, {} restarts; \
-             {} generations, {} tenures, {} records, {} commits, {} refused; settled after {} ms; {} violations",
+            "{} ({}), {} members at most: {} starts, {} kills, {} stops ({} long), {} leaves, \
+             {} restarts; {} generations, {} tenures, {} records, {} commits, {} refused, \
+             {} strays; settled after {} ms; {} violations",
             plan.strategy,
             plan.kind,
             plan.members,
@@ -74,6 +75,7 @@ impl Run {
             findings.records,
             findings.commits,
             findings.refused,
+            findings.strays,
             settled.as_millis(),
             findings.violations.len(),
         );

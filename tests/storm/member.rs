@@ -14,7 +14,7 @@ use crate::bare::Bare;
 use crate::client::Client;
 use crate::consumer::{Consumer, Settings, Step};
 use crate::dice::Dice;
-use crate::history::{History, What};
+use crate::history::{History, Offsets, What};
 use crate::support::{arg, say};
 
 pub(crate) const GROUP: &str = "storm";
@@ -32,6 +32,8 @@ struct Member {
     owned: BTreeMap<TopicPartition, Option<i64>>,
     /// What was announced to go; until the next poll it may be committed.
     going: Vec<TopicPartition>,
+    /// What it owned before, and how far it had come.
+    former: BTreeMap<TopicPartition, i64>,
     commits: u64,
     /// Whether it read something since it last committed.
     behind: bool,
@@ -72,6 +74,7 @@ impl Member {
             session,
             owned: BTreeMap::new(),
             going: Vec::new(),
+            former: BTreeMap::new(),
             commits: 0,
             behind: false,
         }
@@ -82,6 +85,8 @@ impl Member {
         let going = std::mem::take(&mut self.going);
         if !going.is_empty() {
             self.history.write(What::Released(going));
+        } else if !self.former.is_empty() && self.dice.chance(10) {
+            self.stray();
         }
         let began = self.history.now();
         match self.consumer.poll(POLL) {
@@ -100,6 +105,7 @@ impl Member {
 
     fn assigned(&mut self, partitions: Vec<TopicPartition>) {
         for partition in &partitions {
+            self.former.remove(partition);
             let before = self.owned.insert(partition.clone(), None);
             assert!(before.is_none(), "{partition} is assigned twice to {}", self.name);
         }
@@ -112,8 +118,7 @@ impl Member {
         self.history.write_at(began, What::Revoked(partitions.clone()));
         self.commit();
         for partition in &partitions {
-            let was = self.owned.remove(partition);
-            assert!(was.is_some(), "{partition} is revoked and was not {}'s", self.name);
+            self.part(partition);
         }
         self.going = partitions;
         self.tell();
@@ -121,11 +126,16 @@ impl Member {
 
     fn lost(&mut self, partitions: Vec<TopicPartition>) {
         for partition in &partitions {
-            let was = self.owned.remove(partition);
-            assert!(was.is_some(), "{partition} is lost and was not {}'s", self.name);
+            self.part(partition);
         }
         self.history.write(What::Lost(partitions));
         self.tell();
+    }
+
+    fn part(&mut self, partition: &TopicPartition) {
+        let position = self.owned.remove(partition);
+        let position = position.unwrap_or_else(|| panic!("{partition} goes, and was not owned"));
+        self.former.extend(position.map(|offset| (partition.clone(), offset)));
     }
 
     /// To the conductor: what it owns.
@@ -144,7 +154,7 @@ impl Member {
             self.history.write(What::Polled { partition, from, to });
         }
         let before = self.history.now();
-        std::thread::sleep(self.dice.millis(0, 8));
+        std::thread::sleep(self.dice.millis(0, 15));
         // What a member holds that was stopped for long is another's by now. It tries all the same.
         let stopped = self.history.now().saturating_sub(before) > self.session;
         if self.behind && (idle || stopped || self.dice.chance(40)) {
@@ -152,31 +162,43 @@ impl Member {
         }
     }
 
+    /// Commits how far it has come with everything it owns.
     fn commit(&mut self) {
         let positions = self.owned.iter();
         let offsets: Vec<_> =
             positions.filter_map(|(id, offset)| Some((id.clone(), (*offset)?))).collect();
-        if offsets.is_empty() {
-            return;
+        if !offsets.is_empty() {
+            let event = What::Commit { number: self.commits + 1, offsets: offsets.clone() };
+            self.behind = !self.try_commit(event, offsets);
         }
+    }
+
+    /// Commits something that it does not own any more.
+    fn stray(&mut self) {
+        let place = self.dice.below(self.former.len());
+        let offsets = self.former.clone().into_iter().skip(place).take(1).collect();
+        self.try_commit(What::Stray(self.commits + 1), offsets);
+    }
+
+    /// Whether it succeeded.
+    fn try_commit(&mut self, event: What, offsets: Offsets) -> bool {
         self.commits += 1;
         let number = self.commits;
-        self.history.write(What::Commit { number, offsets: offsets.clone() });
+        self.history.write(event);
         let tagged = |(id, offset)| {
             let metadata = format!("{} {number}", self.name);
             (id, OffsetAndMetadata { offset, metadata, leader_epoch: -1 })
         };
         let tagged: Vec<_> = offsets.into_iter().map(tagged).collect();
         match self.consumer.commit(&tagged) {
-            Ok(()) => {
-                self.history.write(What::Committed(number));
-                self.behind = false;
-            }
+            Ok(()) => self.history.write(What::Committed(number)),
             Err(error) if is_fence(&error) => {
                 self.history.write(What::Refused { number, why: error.to_string() });
+                return false;
             }
             Err(error) => self.fail(&error),
         }
+        true
     }
 
     fn leave(mut self) {

@@ -37,7 +37,7 @@ impl Plan {
             strategy: STRATEGIES[number % STRATEGIES.len()],
             kind: ["client", "client", "client", "bare"][dice.below(4)],
             topics: [&[("a", 24)][..], &[("a", 16), ("b", 8)]][dice.below(2)],
-            session: Duration::from_secs(1),
+            session: Duration::from_millis(500),
             statics: [0, 30][dice.below(2)],
         }
     }

@@ -1,6 +1,6 @@
 //! One partition in the hands of one member, from its assignment to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use brokerless::TopicPartition;
@@ -61,8 +61,13 @@ impl Tenure {
 
 /// All tenures of one member, and what is wrong in its story by itself.
 pub(crate) fn of(story: &Story) -> (Vec<Tenure>, Vec<String>) {
-    let mut reading =
-        Reading { story, open: BTreeMap::new(), ended: Vec::new(), wrong: Vec::new() };
+    let mut reading = Reading {
+        story,
+        open: BTreeMap::new(),
+        ended: Vec::new(),
+        strays: BTreeSet::new(),
+        wrong: Vec::new(),
+    };
     story.events.iter().for_each(|event| reading.take(event));
     let Reading { open, mut ended, wrong, .. } = reading;
     ended.extend(open.into_values());
@@ -73,6 +78,8 @@ struct Reading<'a> {
     story: &'a Story,
     open: BTreeMap<TopicPartition, Tenure>,
     ended: Vec<Tenure>,
+    /// Commits of what it did not own.
+    strays: BTreeSet<u64>,
     wrong: Vec<String>,
 }
 
@@ -100,6 +107,10 @@ impl Reading<'_> {
                 for (partition, offset) in offsets {
                     self.commit(event.at, *number, partition, *offset);
                 }
+            }
+            What::Stray(number) => _ = self.strays.insert(*number),
+            What::Committed(number) if self.strays.contains(number) => {
+                self.complain(&format!("commit {number}, of what it did not own, succeeded"));
             }
             What::Committed(number) => self.outcome(*number, Outcome::Acknowledged),
             What::Refused { number, .. } => self.outcome(*number, Outcome::Refused),

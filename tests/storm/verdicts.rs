@@ -210,3 +210,17 @@ fn a_commit_that_nobody_made_is_seen() {
 
     assert!(tale.verdict().contains("a commit that nobody made"));
 }
+
+#[test]
+fn a_commit_of_what_was_not_owned_is_seen_when_it_succeeds() {
+    let stray = |outcome| {
+        let mut tale = Tale::new();
+        for what in [What::Stray(2), outcome] {
+            tale.stories[0].events.push(Event { at: Duration::from_millis(30), what });
+        }
+        tale.verdict()
+    };
+
+    assert_eq!(stray(refused(2)), "");
+    assert!(stray(What::Committed(2)).contains("of what it did not own, succeeded"));
+}
