@@ -24,7 +24,8 @@ pub(crate) struct Plan {
     pub(crate) statics: usize,
 }
 
-const STRATEGIES: [&str; 4] = ["cooperative-sticky", "roundrobin", "sticky", "range"];
+/// Those of Kafka.
+pub(crate) const STRATEGIES: [&str; 4] = ["cooperative-sticky", "roundrobin", "sticky", "range"];
 
 impl Plan {
     /// The `number`-th run by this seed: the strategies come in turn.
@@ -47,8 +48,8 @@ impl Plan {
         self.topics.iter().flat_map(of).collect()
     }
 
-    /// By how much the members' shares may differ in the end: one a topic.
+    /// By how much the members' shares may differ in the end. Ranges are of each topic by itself.
     pub(crate) fn imbalance(&self) -> usize {
-        self.topics.len()
+        if self.strategy == "range" { self.topics.len() } else { 1 }
     }
 }
