@@ -123,11 +123,10 @@ fn an_eager_member_who_waits_is_not_told_again_that_nothing_goes() {
         (Member::new(&world, in_group("g")), Member::new(&world, in_group("g")));
 
     // The first is busy meanwhile.
-    for member in [&mut two, &mut three, &mut two] {
-        for _ in 0..5 {
-            member.step().unwrap();
-        }
-    }
+    let steps = |member: &mut Member| (0..5).for_each(|_| member.step().unwrap());
+    steps(&mut two);
+    steps(&mut three);
+    steps(&mut two);
     settle(&mut [&mut one, &mut two, &mut three]);
 
     assert_eq!(two.heard(), [("revoked", vec![]), ("assigned", vec![1])]);
