@@ -62,7 +62,7 @@ impl Limits {
             compression,
             level: if compression == config.compression { config.compression_level } else { None },
             message,
-            needs_key: is_compacted(topic),
+            needs_key: topic.config.compacted,
         }
     }
 
@@ -82,11 +82,6 @@ impl Limits {
         }
         Ok(())
     }
-}
-
-fn is_compacted(topic: &Topic) -> bool {
-    let policy = topic.config.given.get("cleanup.policy");
-    policy.is_some_and(|policy| policy.split(',').any(|word| word.trim() == "compact"))
 }
 
 /// A batch that is being filled, or waits to be sent.

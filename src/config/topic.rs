@@ -11,7 +11,7 @@ use crate::types::{Compression, TimestampType};
 ///
 /// Settings that were given and are not fields here (`cleanup.policy`, `retention.ms`, ...) are
 /// kept in [`given`](Self::given).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicConfig {
     /// `segment.bytes`: a segment is rolled before it grows past this.
     pub segment_bytes: u32,
@@ -27,6 +27,17 @@ pub struct TopicConfig {
     pub message_timestamp_type: TimestampType,
     /// `compression.type`; `None` is Kafka's `producer`: batches stay as they come.
     pub compression_type: Option<Compression>,
+    /// Whether `cleanup.policy` has `compact`.
+    pub compacted: bool,
+    /// `delete.retention.ms`: how long compaction keeps a tombstone that it has seen.
+    pub delete_retention_ms: i64,
+    /// `min.cleanable.dirty.ratio`: compaction is due when more than this part of the log was
+    /// not compacted yet.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: younger records are not compacted.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: compaction is due when a record has waited this long.
+    pub max_compaction_lag_ms: i64,
     /// Every setting that was given, under Kafka's name.
     pub given: BTreeMap<String, String>,
 }
@@ -41,6 +52,11 @@ impl Default for TopicConfig {
             max_message_bytes: 1024 * 1024 + 12,
             message_timestamp_type: TimestampType::CreateTime,
             compression_type: None,
+            compacted: false,
+            delete_retention_ms: 24 * 60 * 60 * 1000,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
             given: BTreeMap::new(),
         }
     }
@@ -73,7 +89,15 @@ impl TopicConfig {
                 self.message_timestamp_type = timestamp_type(name, value)?;
             }
             "compression.type" => self.compression_type = compression(name, value)?,
-            "cleanup.policy" => cleanup_policy(name, value)?,
+            "cleanup.policy" => self.compacted = cleanup_policy(name, value)?,
+            "delete.retention.ms" => self.delete_retention_ms = number(name, value, 0, i64::MAX)?,
+            "min.cleanable.dirty.ratio" => self.min_cleanable_dirty_ratio = ratio(name, value)?,
+            "min.compaction.lag.ms" => {
+                self.min_compaction_lag_ms = number(name, value, 0, i64::MAX)?;
+            }
+            "max.compaction.lag.ms" => {
+                self.max_compaction_lag_ms = number(name, value, 1, i64::MAX)?;
+            }
             _ if NUMBERS.contains(&name) => drop(number::<i64>(name, value, -1, i64::MAX)?),
             _ if OTHERS.contains(&name) => {}
             _ => return Err(unknown(name, value)),
@@ -84,18 +108,15 @@ impl TopicConfig {
 }
 
 /// Settings that are whole numbers and do not yet change what the log does.
-const NUMBERS: [&str; 15] = [
+const NUMBERS: [&str; 12] = [
     "compression.gzip.level",
     "compression.lz4.level",
     "compression.zstd.level",
-    "delete.retention.ms",
     "file.delete.delay.ms",
     "flush.messages",
     "flush.ms",
-    "max.compaction.lag.ms",
     "message.timestamp.after.max.ms",
     "message.timestamp.before.max.ms",
-    "min.compaction.lag.ms",
     "min.insync.replicas",
     "retention.bytes",
     "retention.ms",
@@ -103,24 +124,27 @@ const NUMBERS: [&str; 15] = [
 ];
 
 /// Settings of other kinds that do not yet change what the log does.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 8] = [
     "follower.replication.throttled.replicas",
     "leader.replication.throttled.replicas",
     "local.retention.bytes",
     "local.retention.ms",
     "message.downconversion.enable",
-    "min.cleanable.dirty.ratio",
     "preallocate",
     "remote.storage.enable",
     "unclean.leader.election.enable",
 ];
 
-const READ_HERE: [&str; 8] = [
+const READ_HERE: [&str; 12] = [
     "cleanup.policy",
     "compression.type",
+    "delete.retention.ms",
     "index.interval.bytes",
+    "max.compaction.lag.ms",
     "max.message.bytes",
     "message.timestamp.type",
+    "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms",
     "segment.bytes",
     "segment.index.bytes",
     "segment.ms",
@@ -156,12 +180,18 @@ fn compression(name: &str, value: &str) -> Result<Option<Compression>> {
     }
 }
 
-fn cleanup_policy(name: &str, value: &str) -> Result<()> {
-    let known = |policy: &str| matches!(policy.trim(), "delete" | "compact");
-    if value.split(',').all(known) {
-        return Ok(());
+/// Whether the policy is to compact.
+fn cleanup_policy(name: &str, value: &str) -> Result<bool> {
+    let policies: Vec<&str> = value.split(',').map(str::trim).collect();
+    if policies.iter().all(|policy| matches!(*policy, "delete" | "compact")) {
+        return Ok(policies.contains(&"compact"));
     }
     Err(invalid(name, value, "delete, compact or both, with a comma between, are due"))
+}
+
+fn ratio(name: &str, value: &str) -> Result<f64> {
+    let ratio = f64::from_str(value.trim()).ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| invalid(name, value, "a number from 0 to 1 is due"))
 }
 
 fn unknown(name: &str, value: &str) -> Error {
@@ -207,6 +237,8 @@ mod tests {
             ("compression.type", "rar"),
             ("compression.type", "none"),
             ("cleanup.policy", "delete,burn"),
+            ("min.cleanable.dirty.ratio", "1.5"),
+            ("delete.retention.ms", "-1"),
             ("retention.ms", "-2"),
         ];
         for (name, value) in cases {

@@ -19,6 +19,7 @@ use crate::error::{At, AtPosition, Error, Result};
 use crate::log::producers::Producers;
 use crate::log::scan::{Check, Found, Scan};
 use crate::log::segment::Segment;
+use crate::log::segments::Edition;
 use crate::log::tail::Tail;
 use crate::record::{self, Batch, BatchBuilder, BatchInfo};
 use crate::types::{Timestamp, TimestampType};
@@ -86,7 +87,7 @@ impl Partition {
         let mut tail = self.page.tail();
         let timestamp = self.stamp(batch, &tail);
         let info = BatchInfo::parse(batch).at_position(&self.dir, 0)?;
-        let mut active = self.segments.get(tail.segment_base)?;
+        let mut active = self.segments.active(tail.segment_base)?;
         check_file(&active, &tail)?;
         if self.roll_is_due(&active, &tail, &info)? {
             (active, tail) = self.roll(&active, tail)?;
@@ -171,7 +172,7 @@ impl Partition {
             Tail { last_stable_offset: tail.last_stable_offset, ..Tail::empty(tail.end_offset) };
         self.page.publish(&next);
         self.page.set_intent(false);
-        Ok((self.segments.get(next.segment_base)?, next))
+        Ok((self.segments.active(next.segment_base)?, next))
     }
 
     /// Notes the youngest timestamp, as a broker does when it shuts down: one that starts on the
@@ -180,7 +181,7 @@ impl Partition {
         let _turn = self.turn()?;
         let mut tail = self.page.tail();
         self.page.set_intent(true);
-        self.segments.get(tail.segment_base)?.note_time(&mut tail)?;
+        self.segments.active(tail.segment_base)?.note_time(&mut tail)?;
         self.page.publish(&tail);
         self.page.set_intent(false);
         Ok(())
@@ -194,8 +195,9 @@ impl Partition {
         let storage = &*self.shared.env.storage;
         let (from, mut producers) = Producers::load(storage, &self.dir, tail.end_offset)?
             .unwrap_or((0, Producers::default()));
-        for base in self.segments.bases(tail.segment_base)? {
-            let segment = self.segments.get(base)?;
+        let edition = Edition { newest: tail.segment_base, swaps: self.page.swaps() };
+        for base in self.segments.bases(edition)? {
+            let segment = self.segments.get(base, edition)?;
             let sealed = base < tail.segment_base;
             let end = if sealed { segment.len()? } else { tail.end_position };
             let mut scan = Scan::new(&*segment.log, &segment.path, 0, end, Check::Headers);

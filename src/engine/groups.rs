@@ -32,6 +32,8 @@ pub(crate) struct Groups(Mutex<HashMap<i32, Arc<Mutex<State>>>>);
 struct State {
     offsets: Offsets,
     cursor: Cursor,
+    /// How often segments had been replaced when the records were read.
+    swaps: u64,
 }
 
 /// Records of a group that are ready for `__consumer_offsets`.
@@ -171,17 +173,30 @@ impl Groups {
 
 impl Default for State {
     fn default() -> Self {
-        Self { offsets: Offsets::default(), cursor: Cursor::new(0) }
+        Self { offsets: Offsets::default(), cursor: Cursor::new(0), swaps: 0 }
     }
 }
 
 impl State {
     /// Replays what was appended since the last time.
     fn catch_up(&mut self, partition: &Partition) -> Result<()> {
-        let start = partition.ends()?.log_start_offset;
-        if self.cursor.offset() < start {
-            *self = Self { cursor: Cursor::new(start), ..Self::default() };
+        loop {
+            let start = partition.ends()?.log_start_offset;
+            let swaps = partition.swaps();
+            // Compaction may have taken tombstones that were not read yet.
+            let missed = self.swaps != swaps && self.cursor.offset() < partition.sealed_to();
+            if missed || self.cursor.offset() < start {
+                *self = Self { cursor: Cursor::new(start), ..Self::default() };
+            }
+            self.swaps = swaps;
+            self.read_on(partition)?;
+            if partition.swaps() == swaps {
+                return Ok(());
+            }
         }
+    }
+
+    fn read_on(&mut self, partition: &Partition) -> Result<()> {
         // Commits of transactions count when the transaction does.
         loop {
             let from = self.cursor.offset();

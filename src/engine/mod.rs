@@ -3,6 +3,7 @@
 //! The engine is passive: it has no threads and does nothing unless it is called.
 
 mod append;
+mod compact;
 mod control;
 mod doorbell;
 pub mod group;

@@ -36,6 +36,9 @@ const FIRST_TIMESTAMP: usize = 35;
 const RECOVERED_BEFORE: usize = 36;
 const UNNAMED: usize = 37;
 const FOUND: usize = 38;
+/// Two for each time that segments were replaced; odd while that is done. Beside the words that
+/// readers look at.
+const SWAPS: usize = 40;
 
 /// One partition's page in a map.
 #[derive(Clone, Debug)]
@@ -168,6 +171,22 @@ impl Page {
 
     pub(crate) fn set_has_producers(&self) {
         self.word(PRODUCERS).store(1, Ordering::Release);
+    }
+
+    /// Which edition of the list of segments is valid: it grows when segments are replaced, and is
+    /// odd while that is done, or when who did it died.
+    pub(crate) fn swaps(&self) -> u64 {
+        self.word(SWAPS).load(Ordering::Acquire)
+    }
+
+    /// Says that segments are being replaced. For the holder of the lock.
+    pub(crate) fn begin_swap(&self) {
+        self.word(SWAPS).fetch_or(1, Ordering::SeqCst);
+    }
+
+    /// Says that they were.
+    pub(crate) fn end_swap(&self) {
+        self.word(SWAPS).fetch_add(1, Ordering::SeqCst);
     }
 
     /// The timestamp of the first batch of the segment at `base`, if it was noted.

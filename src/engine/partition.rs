@@ -3,6 +3,7 @@
 //! Its page says where the log ends; its folder's lock decides who may change that. Appending is
 //! in `append`, reading in `read`, syncing in `sync`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -22,7 +23,7 @@ use crate::log::checkpoint::Offsets;
 use crate::log::files;
 use crate::log::recovery::{self, Recovered, Site, Trust};
 use crate::log::segment::Segment;
-use crate::log::segments::Segments;
+use crate::log::segments::{Edition, Segments};
 use crate::types::TopicPartition;
 
 /// What the partitions of a directory share.
@@ -81,6 +82,8 @@ pub struct Partition {
     pub(crate) shared: Arc<Shared>,
     pub(crate) dir: PathBuf,
     pub(crate) topic_id: Id,
+    /// The number of its page.
+    pub(crate) slot: u32,
     pub(crate) config: Arc<TopicConfig>,
     pub(crate) page: Page,
     pub(crate) segments: Segments,
@@ -123,6 +126,7 @@ impl Partition {
         let page = shared.control.page(slot)?;
         Ok(Arc::new_cyclic(|me| Self {
             page,
+            slot,
             segments: Segments::new(shared.env.storage.clone(), dir.clone(), !shared.read_only),
             config: topic.config.clone(),
             topic_id: topic.id,
@@ -170,16 +174,16 @@ impl Partition {
         let all = if let Some(known) = self.aborted.get() {
             known
         } else {
-            let read = self.read_aborted()?;
+            let read = self.steady(|swaps| self.read_aborted(swaps))?;
             self.aborted.get_or_init(|| read)
         };
         Ok(touching(all, from, to))
     }
 
-    fn read_aborted(&self) -> Result<Vec<AbortedTransaction>> {
+    fn read_aborted(&self, swaps: u64) -> Result<Vec<AbortedTransaction>> {
         let newest = self.page.tail().segment_base;
         let mut all = Vec::new();
-        for base in self.segments.bases(newest)? {
+        for base in self.segments.bases(Edition { newest, swaps })? {
             all.extend(aborted::read(&*self.shared.env.storage, &self.dir, base)?);
         }
         Ok(all)
@@ -203,6 +207,11 @@ impl Partition {
         root.check_place()?;
         let storage = &*self.shared.env.storage;
         storage.create_dir(&self.dir).at("create", &self.dir)?;
+        self.pass()
+    }
+
+    /// Takes a turn only to have the log in order.
+    pub(crate) fn pass(&self) -> Result<()> {
         drop(self.turn()?);
         // A reader needs no lock any more; a writer opens it again.
         if let Ok(mut lock) = self.writer.try_lock() {
@@ -271,6 +280,9 @@ impl Partition {
         } else if self.page.intent() {
             self.roll_back()?;
         }
+        if self.page.swaps() % 2 == 1 {
+            self.settle()?;
+        }
         Ok(turn)
     }
 
@@ -334,7 +346,7 @@ impl Partition {
             }
         }
         self.segments.clear();
-        let active = self.segments.get(tail.segment_base)?;
+        let active = self.segments.active(tail.segment_base)?;
         active.log.set_len(tail.end_position).at("truncate", &active.path)?;
         active.index.truncate(tail.index_entries)?;
         active.times.truncate(tail.time_entries)?;
@@ -348,10 +360,16 @@ impl Partition {
         let storage = &*self.shared.env.storage;
         let _turn = self.turn_unprepared()?;
         self.page.delete();
-        for entry in storage.list(&self.dir).at("list", &self.dir)? {
-            files::remove(storage, &self.dir.join(entry.name))?;
+        loop {
+            for entry in storage.list(&self.dir).at("list", &self.dir)? {
+                files::remove(storage, &self.dir.join(entry.name))?;
+            }
+            match storage.remove_dir(&self.dir) {
+                // Compaction made a file; it ends when it sees that the partition is gone.
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+                removed => return removed.at("remove", &self.dir),
+            }
         }
-        storage.remove_dir(&self.dir).at("remove", &self.dir)
     }
 
     pub(crate) fn is_recovered(&self) -> bool {

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use crate::engine::partition::Partition;
 use crate::error::{At, AtPosition, Corruption, Error, Result};
 use crate::log::segment::{Segment, TimedOffset};
+use crate::log::segments::Edition;
 use crate::log::tail::Tail;
 use crate::record::BatchInfo;
 use crate::types::{IsolationLevel, NO_TIMESTAMP, Timestamp};
@@ -22,6 +23,8 @@ pub struct Cursor {
     offset: i64,
     /// The segment and position where the batch of `offset` begins, once that is known.
     place: Option<(Arc<Segment>, u64)>,
+    /// The edition of the list of segments that the place is from.
+    swaps: u64,
     /// The buffer of the last read, used again when nobody looks at it any more.
     buffer: Bytes,
 }
@@ -29,12 +32,20 @@ pub struct Cursor {
 impl Cursor {
     /// At the record of `offset`.
     pub fn new(offset: i64) -> Self {
-        Self { offset, place: None, buffer: Bytes::new() }
+        Self { offset, place: None, swaps: 0, buffer: Bytes::new() }
     }
 
     /// The offset that is read next.
     pub fn offset(&self) -> i64 {
         self.offset
+    }
+
+    /// At `offset` in that edition of the list of segments.
+    fn begin(&mut self, offset: i64, swaps: u64) {
+        if self.swaps != swaps {
+            self.place = None;
+        }
+        (self.offset, self.swaps) = (offset, swaps);
     }
 }
 
@@ -62,7 +73,38 @@ impl Partition {
         isolation: IsolationLevel,
     ) -> Result<Chunk> {
         self.ready()?;
+        let offset = cursor.offset;
+        self.steady(|swaps| {
+            cursor.begin(offset, swaps);
+            self.read_in(cursor, max_bytes, isolation)
+        })
+    }
+
+    /// Does work that looks at the list of segments; does it again if segments were replaced
+    /// meanwhile.
+    pub(crate) fn steady<T>(&self, mut work: impl FnMut(u64) -> Result<T>) -> Result<T> {
+        loop {
+            let swaps = self.page.swaps();
+            if swaps % 2 == 1 {
+                // Waits for who is at it; completes it if that one died.
+                self.pass()?;
+                continue;
+            }
+            let done = work(swaps);
+            if self.page.swaps() == swaps {
+                return done;
+            }
+        }
+    }
+
+    fn read_in(
+        &self,
+        cursor: &mut Cursor,
+        max_bytes: usize,
+        isolation: IsolationLevel,
+    ) -> Result<Chunk> {
         let tail = self.page.tail();
+        let edition = Edition { newest: tail.segment_base, swaps: cursor.swaps };
         let start = self.page.log_start_offset();
         if cursor.offset < start || cursor.offset > tail.end_offset {
             return Err(self.out_of_range(cursor.offset, start, tail.end_offset));
@@ -72,17 +114,15 @@ impl Partition {
             IsolationLevel::ReadCommitted => tail.last_stable_offset,
         };
         while cursor.offset < upper {
-            let (segment, position) = self.place(cursor, &tail)?;
+            let (segment, position) = self.place(cursor, &tail, edition)?;
             let end = Self::end_of(&segment, &tail)?;
             if position >= end {
-                let Some(next) = self.segments.after(segment.base_offset, tail.segment_base)?
-                else {
-                    break;
-                };
+                let next = self.segments.after(segment.base_offset, edition)?;
+                let Some(next) = next else { break };
                 cursor.place = Some((next, 0));
                 continue;
             }
-            let bound = self.bound(&segment, &tail)?;
+            let bound = self.bound(&segment, &tail, edition)?;
             let stretch = Stretch { segment: &segment, position, end, upper, bound };
             if let Some(chunk) = stretch.read(cursor, max_bytes)? {
                 return Ok(chunk);
@@ -98,11 +138,16 @@ impl Partition {
         Error::OffsetOutOfRange { partition: self.id.clone(), offset, start, end }
     }
 
-    fn place(&self, cursor: &mut Cursor, tail: &Tail) -> Result<(Arc<Segment>, u64)> {
+    fn place(
+        &self,
+        cursor: &mut Cursor,
+        tail: &Tail,
+        edition: Edition,
+    ) -> Result<(Arc<Segment>, u64)> {
         if let Some(place) = &cursor.place {
             return Ok(place.clone());
         }
-        let segment = self.segments.floor(cursor.offset, tail.segment_base)?;
+        let segment = self.segments.floor(cursor.offset, edition)?;
         let end = Self::end_of(&segment, tail)?;
         let position = segment.find(cursor.offset, end)?;
         cursor.place = Some((segment.clone(), position));
@@ -110,11 +155,11 @@ impl Partition {
     }
 
     /// One past the last offset that a segment can hold.
-    fn bound(&self, segment: &Segment, tail: &Tail) -> Result<i64> {
+    fn bound(&self, segment: &Segment, tail: &Tail, edition: Edition) -> Result<i64> {
         if segment.base_offset >= tail.segment_base {
             return Ok(tail.end_offset);
         }
-        self.segments.next_base(segment.base_offset, tail.segment_base)
+        self.segments.next_base(segment.base_offset, edition)
     }
 
     /// Where the part of the segment ends that is published.
@@ -128,10 +173,15 @@ impl Partition {
     /// The first record that is not older than `timestamp`; `None` if all are.
     pub fn offset_for_time(&self, timestamp: Timestamp) -> Result<Option<TimedOffset>> {
         self.ready()?;
+        self.steady(|swaps| self.offset_for_time_in(timestamp, swaps))
+    }
+
+    fn offset_for_time_in(&self, timestamp: Timestamp, swaps: u64) -> Result<Option<TimedOffset>> {
         let tail = self.page.tail();
+        let edition = Edition { newest: tail.segment_base, swaps };
         let from = self.page.log_start_offset();
-        for base in self.segments.bases(tail.segment_base)? {
-            let segment = self.segments.get(base)?;
+        for base in self.segments.bases(edition)? {
+            let segment = self.segments.get(base, edition)?;
             if Self::max_timestamp(&segment, &tail)? < timestamp {
                 continue;
             }

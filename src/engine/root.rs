@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use crate::engine::compact;
 use crate::engine::control::Control;
 use crate::engine::id::Id;
 use crate::env::wake;
@@ -133,7 +134,7 @@ impl Root {
     /// the name begins anew.
     pub(crate) fn keep(&self, is_kept: impl Fn(&TopicPartition) -> bool) -> Result<()> {
         let storage = &*self.env.storage;
-        for name in [RECOVERY_POINTS, LOG_STARTS] {
+        for name in [RECOVERY_POINTS, LOG_STARTS, compact::CHECKPOINT] {
             let path = self.dir.join(name);
             let mut offsets = checkpoint::read_offsets(storage, &path)?;
             let before = offsets.len();

@@ -68,8 +68,12 @@ impl Partition {
             self.sync_names()?;
         }
         if self.page.synced_offset() < tail.end_offset {
-            let active = self.segments.get(tail.segment_base)?;
-            self.sync_segment(&active)?;
+            match self.segments.active(tail.segment_base) {
+                Ok(active) => self.sync_segment(&active)?,
+                // It was sealed, and synced with that, and compaction has replaced it since.
+                Err(_) if self.page.synced_offset() >= tail.end_offset => {}
+                Err(error) => return Err(error),
+            }
         }
         self.page.set_synced(tail.end_offset);
         wake::wake_all(self.page.sync_sequence());

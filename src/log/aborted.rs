@@ -5,8 +5,9 @@
 //! ```
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::env::{Access, Storage};
+use crate::env::{Access, File, Storage};
 use crate::error::{At, Result};
 use crate::log::files;
 use crate::record::BatchInfo;
@@ -59,10 +60,20 @@ pub(crate) fn write(
     if entries.is_empty() {
         return files::remove(storage, &path);
     }
-    let file = storage.open(&path, Access::Write).at("open", &path)?;
-    file.set_len(0).at("truncate", &path)?;
+    write_to(storage, &path, entries).map(drop)
+}
+
+/// Writes an index to a path of its own, also one without entries.
+pub(crate) fn write_to(
+    storage: &dyn Storage,
+    path: &Path,
+    entries: &[AbortedTransaction],
+) -> Result<Arc<dyn File>> {
+    let file = storage.open(path, Access::Write).at("open", path)?;
+    file.set_len(0).at("truncate", path)?;
     let bytes: Vec<u8> = entries.iter().flat_map(encode).collect();
-    file.write_at(0, &bytes).at("write", &path)
+    file.write_at(0, &bytes).at("write", path)?;
+    Ok(file)
 }
 
 fn parse(entry: &[u8; ENTRY]) -> Option<AbortedTransaction> {

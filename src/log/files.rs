@@ -31,7 +31,8 @@ pub(crate) fn offsets(storage: &dyn Storage, dir: &Path, suffix: &str) -> Result
     Ok(offsets)
 }
 
-fn offset_of(name: &str, suffix: &str) -> Option<i64> {
+/// The offset in the name of a file of that suffix.
+pub(crate) fn offset_of(name: &str, suffix: &str) -> Option<i64> {
     let stem = name.strip_suffix(suffix)?.strip_suffix('.')?;
     let digits = stem.len() == 20 && stem.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| stem.parse().ok()).flatten()

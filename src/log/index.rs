@@ -5,12 +5,11 @@
 //! uses one checks it against the log.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::env::{Access, File, Storage};
 use crate::error::{At, Result};
-use crate::log::files;
 use crate::types::Timestamp;
 
 /// An index file whose entries have `N` bytes, opened when first used.
@@ -30,7 +29,8 @@ pub(crate) type OffsetIndex = IndexFile<8>;
 pub(crate) type TimeIndex = IndexFile<12>;
 
 impl<const N: usize> IndexFile<N> {
-    fn new(storage: Arc<dyn Storage>, path: PathBuf, access: Access) -> Self {
+    /// An index that is not open yet.
+    pub(crate) fn new(storage: Arc<dyn Storage>, path: PathBuf, access: Access) -> Self {
         Self { storage, path, access, file: OnceLock::new() }
     }
 
@@ -84,6 +84,12 @@ impl<const N: usize> IndexFile<N> {
         file.write_at(u64::from(index) * N as u64, entry).at("append", &self.path)
     }
 
+    /// Makes the entries survive a crash.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let Some(file) = self.file()? else { return Ok(()) };
+        file.sync_data().at("sync", &self.path)
+    }
+
     /// Drops every entry from number `entries` on.
     pub(crate) fn truncate(&self, entries: u32) -> Result<()> {
         let Some(file) = self.file()? else { return Ok(()) };
@@ -105,10 +111,6 @@ pub(crate) struct Place {
 }
 
 impl OffsetIndex {
-    pub(crate) fn of(storage: &Arc<dyn Storage>, dir: &Path, base: i64, access: Access) -> Self {
-        Self::new(storage.clone(), files::path(dir, base, files::INDEX), access)
-    }
-
     /// The last of the first `entries` whose offset is not above `relative_offset`.
     pub(crate) fn floor(&self, entries: u32, relative_offset: u32) -> Result<Option<Place>> {
         let above = self.partition_point(entries, |entry| {
@@ -149,10 +151,6 @@ pub(crate) struct Moment {
 }
 
 impl TimeIndex {
-    pub(crate) fn of(storage: &Arc<dyn Storage>, dir: &Path, base: i64, access: Access) -> Self {
-        Self::new(storage.clone(), files::path(dir, base, files::TIME_INDEX), access)
-    }
-
     /// The last of the first `entries` whose timestamp is not above `timestamp`.
     pub(crate) fn floor(&self, entries: u32, timestamp: Timestamp) -> Result<Option<Moment>> {
         let above =

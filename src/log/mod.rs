@@ -4,11 +4,17 @@
 
 pub(crate) mod aborted;
 pub(crate) mod checkpoint;
+pub(crate) mod compaction;
 pub(crate) mod files;
+mod filter;
 pub(crate) mod index;
+mod offset_map;
 pub(crate) mod producers;
 pub(crate) mod recovery;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod segments;
+mod siphash;
+pub(crate) mod swap;
 pub(crate) mod tail;
+mod transactions;

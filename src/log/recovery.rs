@@ -17,6 +17,7 @@ use crate::log::files;
 use crate::log::producers::Producers;
 use crate::log::scan::{Check, Found, Scan};
 use crate::log::segment::Segment;
+use crate::log::swap;
 use crate::log::tail::Tail;
 use crate::record::control::{ControlType, EndTransactionMarker};
 use crate::record::{Batch, BatchInfo};
@@ -72,6 +73,9 @@ pub(crate) struct Recovered {
 /// Recovers a log. After `Ok` the files hold exactly the log that is described; after `Err` no
 /// byte below the recovery point was changed, and recovery can be tried again.
 pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
+    if site.writable {
+        swap::settle(site.storage, site.dir)?;
+    }
     let mut bases = files::offsets(&**site.storage, site.dir, files::LOG)?;
     if bases.is_empty() {
         check_end(site, site.log_start_offset)?;

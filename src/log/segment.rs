@@ -50,29 +50,52 @@ impl Segment {
     ) -> Result<Self> {
         let (log, index) =
             if writable { (Access::Update, Access::Write) } else { (Access::Read, Access::Read) };
-        Self::open_as(storage, dir, base_offset, log, index)
+        Self::open_as(storage, dir, base_offset, "", log, index)
+    }
+
+    /// Opens the files of a segment that have `behind` behind their names, for reading.
+    pub(crate) fn open_behind(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        base_offset: i64,
+        behind: &str,
+    ) -> Result<Self> {
+        Self::open_as(storage, dir, base_offset, behind, Access::Read, Access::Read)
     }
 
     fn open_as(
         storage: &Arc<dyn Storage>,
         dir: &Path,
         base_offset: i64,
+        behind: &str,
         log: Access,
         index: Access,
     ) -> Result<Self> {
-        let path = files::path(dir, base_offset, files::LOG);
+        let path = |suffix: &str| files::path(dir, base_offset, &format!("{suffix}{behind}"));
+        let log_path = path(files::LOG);
         Ok(Self {
             base_offset,
-            log: storage.open(&path, log).at("open", &path)?,
-            path: path.into(),
-            index: OffsetIndex::of(storage, dir, base_offset, index),
-            times: TimeIndex::of(storage, dir, base_offset, index),
+            log: storage.open(&log_path, log).at("open", &log_path)?,
+            path: log_path.into(),
+            index: OffsetIndex::new(storage.clone(), path(files::INDEX), index),
+            times: TimeIndex::new(storage.clone(), path(files::TIME_INDEX), index),
         })
     }
 
     /// Makes an empty segment. Its name survives a crash when the folder was synced.
     pub(crate) fn create(storage: &Arc<dyn Storage>, dir: &Path, base_offset: i64) -> Result<Self> {
-        let segment = Self::open_as(storage, dir, base_offset, Access::Write, Access::Write)?;
+        Self::create_behind(storage, dir, base_offset, "")
+    }
+
+    /// Makes an empty segment whose files have `behind` behind their names.
+    pub(crate) fn create_behind(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        base_offset: i64,
+        behind: &str,
+    ) -> Result<Self> {
+        let write = Access::Write;
+        let segment = Self::open_as(storage, dir, base_offset, behind, write, write)?;
         segment.log.set_len(0).at("truncate", &segment.path)?;
         segment.index.truncate(0)?;
         segment.times.truncate(0)?;

@@ -9,10 +9,16 @@ use crate::error::{Error, Result};
 use crate::log::files;
 use crate::log::segment::Segment;
 
+/// Which list of segments is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edition {
+    /// The newest segment that is published; one that is being made may yet be taken back.
+    pub(crate) newest: i64,
+    /// Grows when segments are replaced. What was read while it grew counts for nothing.
+    pub(crate) swaps: u64,
+}
+
 /// Base offsets, and the segments that are open.
-///
-/// Callers name the newest segment that is published; only what is not newer is listed, for a
-/// segment that is being made may yet be taken back.
 #[derive(Debug)]
 pub(crate) struct Segments {
     storage: Arc<dyn Storage>,
@@ -27,8 +33,8 @@ struct Known {
     segments: BTreeMap<i64, Weak<Segment>>,
     /// The one that [`get`](Segments::get) gave last stays open: it is the active one.
     recent: Option<Arc<Segment>>,
-    /// All segments up to this base offset are listed.
-    listed: Option<i64>,
+    /// What is listed.
+    listed: Option<Edition>,
 }
 
 impl Segments {
@@ -40,8 +46,8 @@ impl Segments {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The segment that begins at `base`.
-    pub(crate) fn get(&self, base: i64) -> Result<Arc<Segment>> {
+    /// The active segment, which begins at `base`.
+    pub(crate) fn active(&self, base: i64) -> Result<Arc<Segment>> {
         let mut known = self.known();
         if let Some(recent) = known.recent.as_ref().filter(|recent| recent.base_offset == base) {
             return Ok(recent.clone());
@@ -51,33 +57,42 @@ impl Segments {
         Ok(segment)
     }
 
+    /// The segment that begins at `base`.
+    pub(crate) fn get(&self, base: i64, edition: Edition) -> Result<Arc<Segment>> {
+        let mut known = self.up_to(edition)?;
+        self.opened(&mut known, base)
+    }
+
     /// The segment that holds `offset` or ends before it, or else the first.
-    pub(crate) fn floor(&self, offset: i64, newest: i64) -> Result<Arc<Segment>> {
-        let mut known = self.up_to(newest)?;
-        let below = known.segments.range(..=offset.min(newest)).next_back();
-        let base = below.or_else(|| known.segments.iter().next()).map_or(newest, |(base, _)| *base);
+    pub(crate) fn floor(&self, offset: i64, edition: Edition) -> Result<Arc<Segment>> {
+        let mut known = self.up_to(edition)?;
+        let below = known.segments.range(..=offset.min(edition.newest)).next_back();
+        let base = below.or_else(|| known.segments.iter().next());
+        let base = base.map_or(edition.newest, |(base, _)| *base);
         self.opened(&mut known, base)
     }
 
     /// The segment behind the one that begins at `base`.
-    pub(crate) fn after(&self, base: i64, newest: i64) -> Result<Option<Arc<Segment>>> {
-        if base >= newest {
+    pub(crate) fn after(&self, base: i64, edition: Edition) -> Result<Option<Arc<Segment>>> {
+        if base >= edition.newest {
             return Ok(None);
         }
-        let mut known = self.up_to(newest)?;
-        let next = known.segments.range(base + 1..=newest).next().map(|(base, _)| *base);
+        let mut known = self.up_to(edition)?;
+        let next = known.segments.range(base + 1..=edition.newest).next().map(|(base, _)| *base);
         next.map(|base| self.opened(&mut known, base)).transpose()
     }
 
-    /// Where the segment behind the one at `base` begins; `newest` if none is known.
-    pub(crate) fn next_base(&self, base: i64, newest: i64) -> Result<i64> {
-        let known = self.up_to(newest)?;
-        Ok(known.segments.range(base + 1..=newest).next().map_or(newest, |(base, _)| *base))
+    /// Where the segment behind the one at `base` begins; the newest if none is known.
+    pub(crate) fn next_base(&self, base: i64, edition: Edition) -> Result<i64> {
+        let known = self.up_to(edition)?;
+        let next = known.segments.range(base + 1..=edition.newest).next();
+        Ok(next.map_or(edition.newest, |(base, _)| *base))
     }
 
     /// The base offsets, ascending.
-    pub(crate) fn bases(&self, newest: i64) -> Result<Vec<i64>> {
-        Ok(self.up_to(newest)?.segments.range(..=newest).map(|(base, _)| *base).collect())
+    pub(crate) fn bases(&self, edition: Edition) -> Result<Vec<i64>> {
+        let known = self.up_to(edition)?;
+        Ok(known.segments.range(..=edition.newest).map(|(base, _)| *base).collect())
     }
 
     /// Closes what nobody uses just now.
@@ -90,16 +105,22 @@ impl Segments {
         *self.known() = Known::default();
     }
 
-    fn up_to(&self, newest: i64) -> Result<MutexGuard<'_, Known>> {
+    fn up_to(&self, edition: Edition) -> Result<MutexGuard<'_, Known>> {
         let mut known = self.known();
-        if known.listed != Some(newest) {
-            for base in files::offsets(&*self.storage, &self.dir, files::LOG)? {
-                if base <= newest {
-                    known.segments.entry(base).or_default();
-                }
-            }
-            known.listed = Some(newest);
+        if known.listed == Some(edition) {
+            return Ok(known);
         }
+        if known.listed.is_some_and(|listed| listed.swaps != edition.swaps) {
+            // The active segment is never replaced, but what is open may have been sealed since.
+            let active = known.recent.take_if(|recent| recent.base_offset == edition.newest);
+            *known = Known { recent: active, ..Known::default() };
+        }
+        for base in files::offsets(&*self.storage, &self.dir, files::LOG)? {
+            if base <= edition.newest {
+                known.segments.entry(base).or_default();
+            }
+        }
+        known.listed = Some(edition);
         Ok(known)
     }
 

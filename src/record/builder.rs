@@ -2,10 +2,11 @@
 
 use super::codec;
 use super::fields::{self, LENGTH, LOG_OVERHEAD, MAGIC, attributes, put, v2};
-use super::info::put_crc;
+use super::info::{BatchInfo, put_crc};
+use super::records::Record;
 use super::varint::{self, MAX_VARINT, MAX_VARLONG};
 use crate::error::Corruption;
-use crate::types::{Compression, NO_TIMESTAMP, Timestamp};
+use crate::types::{Compression, NO_TIMESTAMP, Timestamp, TimestampType};
 
 /// Bytes of a record that hold neither key, value nor headers: length, attributes, timestamp
 /// and offset deltas, lengths of key and value, count of headers; each at its longest.
@@ -19,12 +20,17 @@ pub struct BatchBuilder {
     /// Room for the header, then the records, uncompressed.
     buffer: Vec<u8>,
     count: i32,
-    base_timestamp: Timestamp,
+    /// What the records' timestamps count from; that of the first record if not set before.
+    base_timestamp: Option<Timestamp>,
     max_timestamp: Timestamp,
     producer_id: i64,
     producer_epoch: i16,
     base_sequence: i32,
     attributes: u8,
+    base_offset: i64,
+    leader_epoch: i32,
+    /// Of a batch that keeps its offsets although records went.
+    last_offset_delta: Option<i32>,
 }
 
 impl BatchBuilder {
@@ -42,13 +48,68 @@ impl BatchBuilder {
             level,
             buffer,
             count: 0,
-            base_timestamp: NO_TIMESTAMP,
+            base_timestamp: None,
             max_timestamp: NO_TIMESTAMP,
             producer_id: -1,
             producer_epoch: -1,
             base_sequence: -1,
             attributes: compression as u8,
+            base_offset: 0,
+            leader_epoch: -1,
+            last_offset_delta: None,
         }
+    }
+
+    /// An empty batch that takes in what compaction leaves of the batch of `info`: its edges,
+    /// leader epoch, producer, codec and kind stay. In magic 0 and 1 it begins at `base_offset`,
+    /// for these do not say.
+    ///
+    /// `delete_horizon` is the time at which its tombstones may go (KIP-534).
+    pub fn retaining(
+        info: &BatchInfo,
+        base_offset: i64,
+        delete_horizon: Option<Timestamp>,
+    ) -> Self {
+        let base_offset = if info.magic == 2 { info.base_offset } else { base_offset };
+        let by_log = info.timestamp_type == TimestampType::LogAppendTime;
+        let flags = [
+            (by_log, attributes::LOG_APPEND_TIME),
+            (info.is_transactional, attributes::TRANSACTIONAL),
+            (info.is_control, attributes::CONTROL),
+            (delete_horizon.is_some(), attributes::DELETE_HORIZON),
+        ];
+        let flags = flags.into_iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
+        Self {
+            base_timestamp: delete_horizon,
+            max_timestamp: if by_log { info.max_timestamp } else { NO_TIMESTAMP },
+            producer_id: info.producer_id,
+            producer_epoch: info.producer_epoch,
+            base_sequence: info.base_sequence,
+            attributes: info.compression as u8 | flags,
+            base_offset,
+            leader_epoch: info.leader_epoch,
+            last_offset_delta: i32::try_from(info.last_offset - base_offset).ok(),
+            ..Self::new(info.compression, None)
+        }
+    }
+
+    /// A whole batch without records, which keeps the edges and the producer of the batch of
+    /// `info`, and its youngest timestamp.
+    pub fn emptied(info: &BatchInfo) -> Vec<u8> {
+        let uncompressed = BatchInfo { compression: Compression::None, ..*info };
+        let mut empty = Self::retaining(&uncompressed, info.base_offset, None);
+        empty.max_timestamp = info.max_timestamp;
+        let mut batch = std::mem::take(&mut empty.buffer);
+        empty.put_header(&mut batch, (v2::RECORDS - LOG_OVERHEAD) as i32);
+        batch
+    }
+
+    /// Adds a record at its own offset, which must lie between the edges of the batch and behind
+    /// the records before.
+    pub fn retain(&mut self, record: &Record<'_>) {
+        let headers: Vec<_> = record.headers.iter().collect();
+        let delta = (record.offset - self.base_offset) as i32;
+        self.append_at(delta, record.timestamp, record.key, record.value, &headers);
     }
 
     /// Names the idempotent producer, and the sequence number of the first record.
@@ -101,18 +162,29 @@ impl BatchBuilder {
         headers: &[(&str, Option<&[u8]>)],
     ) -> i32 {
         let index = self.count;
-        if index == 0 {
-            self.base_timestamp = timestamp;
-        }
-        let delta = timestamp.wrapping_sub(self.base_timestamp);
-        let body = body_size(delta, index, key, value, headers);
+        self.append_at(index, timestamp, key, value, headers);
+        index
+    }
+
+    #[inline]
+    fn append_at(
+        &mut self,
+        offset_delta: i32,
+        timestamp: Timestamp,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(&str, Option<&[u8]>)],
+    ) {
+        let base_timestamp = *self.base_timestamp.get_or_insert(timestamp);
+        let delta = timestamp.wrapping_sub(base_timestamp);
+        let body = body_size(delta, offset_delta, key, value, headers);
         self.buffer.reserve(body + MAX_VARINT);
 
         let (mut start, mut at) = ([0; 40], 0);
         varint::put(&mut start, &mut at, body as i64);
         at += 1; // attributes: no bit is in use
         varint::put(&mut start, &mut at, delta);
-        varint::put(&mut start, &mut at, index.into());
+        varint::put(&mut start, &mut at, offset_delta.into());
         varint::put(&mut start, &mut at, key.map_or(-1, |key| key.len() as i64));
         self.buffer.extend_from_slice(&start[..at]);
         self.buffer.extend_from_slice(key.unwrap_or_default());
@@ -122,7 +194,6 @@ impl BatchBuilder {
 
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.count += 1;
-        index
     }
 
     #[inline]
@@ -136,8 +207,9 @@ impl BatchBuilder {
         }
     }
 
-    /// Ends the batch: compresses it and writes header and checksum. It begins at offset 0
-    /// with leader epoch -1; [`stamp`](super::stamp) writes the true ones.
+    /// Ends the batch: compresses it and writes header and checksum. Unless it
+    /// [retains](Self::retaining) what is left of another, it begins at offset 0 with leader
+    /// epoch -1; [`stamp`](super::stamp) writes the true ones.
     ///
     /// The error is that of a batch beyond 2 GiB, or of a codec that refuses its work.
     pub fn finish(mut self) -> Result<Vec<u8>, Corruption> {
@@ -165,13 +237,15 @@ impl BatchBuilder {
     }
 
     fn put_header(&self, batch: &mut [u8], length: i32) {
-        put(batch, fields::OFFSET, 0_i64.to_be_bytes());
+        let last_offset_delta = self.last_offset_delta.unwrap_or((self.count - 1).max(0));
+        put(batch, fields::OFFSET, self.base_offset.to_be_bytes());
         put(batch, LENGTH, length.to_be_bytes());
-        put(batch, v2::LEADER_EPOCH, (-1_i32).to_be_bytes());
+        put(batch, v2::LEADER_EPOCH, self.leader_epoch.to_be_bytes());
         put(batch, MAGIC, 2_i8.to_be_bytes());
         put(batch, v2::ATTRIBUTES, i16::from(self.attributes).to_be_bytes());
-        put(batch, v2::LAST_OFFSET_DELTA, (self.count - 1).max(0).to_be_bytes());
-        put(batch, v2::BASE_TIMESTAMP, self.base_timestamp.to_be_bytes());
+        put(batch, v2::LAST_OFFSET_DELTA, last_offset_delta.to_be_bytes());
+        let base_timestamp = self.base_timestamp.unwrap_or(NO_TIMESTAMP);
+        put(batch, v2::BASE_TIMESTAMP, base_timestamp.to_be_bytes());
         put(batch, v2::MAX_TIMESTAMP, self.max_timestamp.to_be_bytes());
         put(batch, v2::PRODUCER_ID, self.producer_id.to_be_bytes());
         put(batch, v2::PRODUCER_EPOCH, self.producer_epoch.to_be_bytes());
@@ -184,7 +258,7 @@ impl BatchBuilder {
 #[inline]
 fn body_size(
     timestamp_delta: i64,
-    index: i32,
+    offset_delta: i32,
     key: Option<&[u8]>,
     value: Option<&[u8]>,
     headers: &[(&str, Option<&[u8]>)],
@@ -192,7 +266,7 @@ fn body_size(
     let key_size = varint::size(key.map_or(-1, |key| key.len() as i64)) + length(key);
     let value_size = varint::size(value.map_or(-1, |value| value.len() as i64)) + length(value);
     1 + varint::size(timestamp_delta)
-        + varint::size(index.into())
+        + varint::size(offset_delta.into())
         + key_size
         + value_size
         + varint::size(headers.len() as i64)
@@ -249,5 +323,65 @@ mod tests {
         assert_eq!((records[1].offset, records[1].timestamp), (1, 5));
         let headers: Vec<_> = records[1].headers.iter().collect();
         assert_eq!(headers, [("a", None), ("a", Some(&b""[..]))]);
+    }
+
+    /// Three records of a transaction, at offsets 100 to 102.
+    fn original(codec: Compression) -> Batch {
+        let mut builder = BatchBuilder::new(codec, None);
+        builder.set_producer(7, 3, 40);
+        builder.set_transactional();
+        builder.append(50, Some(b"a"), Some(b"1"), &[("h", Some(b"v"))]);
+        builder.append(40, Some(b"b"), None, &[]);
+        builder.append(60, Some(b"a"), Some(b"2"), &[("h", None)]);
+        let mut bytes = builder.finish().unwrap();
+        crate::record::stamp(&mut bytes, 100, 5);
+        Batch::decode(bytes.into(), usize::MAX).unwrap()
+    }
+
+    #[test]
+    fn records_that_are_retained_stay_what_and_where_they_were() {
+        for codec in [Compression::None, Compression::Lz4] {
+            for horizon in [None, Some(99)] {
+                let original = original(codec);
+                let kept: Vec<_> = original.records().map(Result::unwrap).skip(1).collect();
+
+                let mut builder = BatchBuilder::retaining(original.info(), 0, horizon);
+                for record in &kept {
+                    builder.retain(record);
+                }
+                let bytes = builder.finish().unwrap();
+
+                let info = verify(&bytes).unwrap();
+                let expected = BatchInfo {
+                    size: bytes.len(),
+                    crc: info.crc,
+                    base_timestamp: horizon.unwrap_or(40),
+                    has_delete_horizon: horizon.is_some(),
+                    records_count: Some(2),
+                    ..*original.info()
+                };
+                assert_eq!(info, expected);
+                let left = Batch::decode(bytes.into(), usize::MAX).unwrap();
+                assert_eq!(left.records().map(Result::unwrap).collect::<Vec<_>>(), kept);
+            }
+        }
+    }
+
+    #[test]
+    fn an_emptied_batch_keeps_its_edges_and_its_producer() {
+        let original = original(Compression::Zstd);
+
+        let bytes = BatchBuilder::emptied(original.info());
+
+        let info = verify(&bytes).unwrap();
+        let expected = BatchInfo {
+            size: 61,
+            crc: info.crc,
+            compression: Compression::None,
+            base_timestamp: -1,
+            records_count: Some(0),
+            ..*original.info()
+        };
+        assert_eq!(info, expected);
     }
 }

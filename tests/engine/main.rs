@@ -4,6 +4,7 @@
 
 mod support;
 
+mod compaction;
 mod damage;
 mod faults;
 mod groups;

@@ -1,0 +1,243 @@
+//! Compaction of a log that several processes use.
+//!
+//! Whoever calls compacts, one at a time a partition: the others leave it. The work on sealed
+//! segments needs no lock, for they do not change; only the moment in which the new files take the
+//! place of the old ones is a turn, in which nobody appends. Readers notice by the page that
+//! segments were replaced, and look for their place anew ([`steady`](Partition::steady)).
+
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use crate::engine::partition::Partition;
+use crate::engine::topics::OFFSETS_TOPIC;
+use crate::env::{Mode, RecordLock, wake};
+use crate::error::{At, Error, Result};
+use crate::log::checkpoint;
+use crate::log::compaction::{Cleaned, Round};
+use crate::log::segments::Edition;
+use crate::log::swap;
+use crate::types::Timestamp;
+
+/// Up to which offset each log was compacted; Kafka's file, in the data directory.
+pub(crate) const CHECKPOINT: &str = "cleaner-offset-checkpoint";
+
+/// The file whose bytes are the locks of those who tidy up.
+pub(crate) const LOCKS: &str = ".brokerless-upkeep";
+
+/// Its bytes: of who changes the checkpoint, and from here on of who compacts the partition with
+/// that page. Byte 0 is in [`tend`](super::tend).
+const CHECKPOINT_BYTE: u64 = 1;
+const FIRST_PARTITION_BYTE: u64 = 64;
+
+/// Bytes that the table of keys may have. A round in which it is full is followed by another.
+const MEMORY: std::ops::RangeInclusive<u64> = 64 << 10..=32 << 20;
+
+/// What could be compacted.
+#[derive(Debug)]
+struct Work {
+    bases: Vec<i64>,
+    /// Where the first segment begins that may not be.
+    end: i64,
+    dirty_from: i64,
+    clean_bytes: u64,
+    dirty_bytes: u64,
+    /// The oldest timestamp of a segment that was never compacted.
+    oldest: Timestamp,
+}
+
+impl Partition {
+    /// Whether the topic's policy is to compact; that of committed offsets always is.
+    pub fn is_compacted(&self) -> bool {
+        self.config.compacted || *self.id.topic == *OFFSETS_TOPIC
+    }
+
+    /// Compacts the log if that is due by Kafka's rule (`min.cleanable.dirty.ratio`,
+    /// `max.compaction.lag.ms`) and nobody else is at it; gives whether it did.
+    ///
+    /// Offsets stay as they are. After `Err` the log has what it had, whole or compacted.
+    pub fn compact_if_due(&self, now: Timestamp) -> Result<bool> {
+        self.compact_where(now, |work| work.is_due(self, now))
+    }
+
+    /// Compacts all that may be, due or not.
+    pub fn compact(&self, now: Timestamp) -> Result<bool> {
+        self.compact_where(now, |work| work.dirty_bytes > 0)
+    }
+
+    /// Moves when segments are replaced.
+    pub(crate) fn swaps(&self) -> u64 {
+        self.page.swaps()
+    }
+
+    /// Segments that begin before this offset may be replaced.
+    pub(crate) fn sealed_to(&self) -> i64 {
+        self.page.tail().segment_base
+    }
+
+    fn compact_where(&self, now: Timestamp, is_due: impl Fn(&Work) -> bool) -> Result<bool> {
+        if self.shared.read_only {
+            return Err(Error::ReadOnly(self.shared.dir.clone()));
+        }
+        self.ready()?;
+        let Some(_alone) = self.try_alone(FIRST_PARTITION_BYTE + u64::from(self.slot))? else {
+            return Ok(false);
+        };
+        self.clear_leftovers()?;
+        let mut compacted = false;
+        loop {
+            let work = self.work(now)?;
+            if !(compacted || is_due(&work)) || work.dirty_bytes == 0 {
+                return Ok(compacted);
+            }
+            let clean_to = self.round(&work, now)?;
+            self.note_clean(clean_to)?;
+            if clean_to <= work.dirty_from {
+                log::warn!("{} cannot be compacted: too many keys in a batch", self.id);
+                return Ok(compacted);
+            }
+            compacted = true;
+        }
+    }
+
+    /// One of the locks of who tidies up, until it is dropped; `None` while somebody else has it.
+    fn try_alone(&self, byte: u64) -> Result<Option<Box<dyn RecordLock>>> {
+        let path = self.shared.dir.join(LOCKS);
+        let lock = self.shared.env.storage.lock_byte(&path, byte).at("open", &path)?;
+        Ok(lock.try_acquire(Mode::Exclusive).at("lock", &path)?.then_some(lock))
+    }
+
+    /// Removes what somebody left who died at this.
+    fn clear_leftovers(&self) -> Result<()> {
+        let _turn = self.turn()?;
+        if swap::is_unsettled(&*self.shared.env.storage, &self.dir)? {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Completes or undoes what somebody began who died at it. For the holder of the lock.
+    pub(crate) fn settle(&self) -> Result<()> {
+        self.page.begin_swap();
+        swap::settle(&self.shared.env.storage, &self.dir)?;
+        self.page.end_swap();
+        Ok(())
+    }
+
+    fn work(&self, now: Timestamp) -> Result<Work> {
+        let tail = self.page.tail();
+        let edition = Edition { newest: tail.segment_base, swaps: self.page.swaps() };
+        let mut bases = self.segments.bases(edition)?;
+        let dirty_from = self.dirty_from(tail.end_offset)?;
+        // What is not decided yet cannot be judged.
+        let stable = bases.partition_point(|base| *base <= tail.last_stable_offset);
+        let mut end = bases[..stable].last().copied().unwrap_or(tail.segment_base);
+        let dirty = bases.partition_point(|base| *base <= dirty_from).saturating_sub(1);
+        let mut work = Work { dirty_from, ..Work::empty(end) };
+        for (index, base) in bases.iter().enumerate().take_while(|(_, base)| **base < end) {
+            let segment = self.segments.get(*base, edition)?;
+            let len = segment.len()?;
+            if index < dirty {
+                work.clean_bytes += len;
+                continue;
+            }
+            let youngest = segment.max_indexed_timestamp()?.unwrap_or(-1);
+            if youngest > now.saturating_sub(self.config.min_compaction_lag_ms)
+                && self.config.min_compaction_lag_ms > 0
+            {
+                end = *base;
+                break;
+            }
+            let oldest = segment.first_timestamp(len)?.filter(|timestamp| *timestamp > 0);
+            work.oldest = work.oldest.min(oldest.unwrap_or(Timestamp::MAX));
+            work.dirty_bytes += len;
+        }
+        bases.retain(|base| *base < end);
+        Ok(Work { bases, end, ..work })
+    }
+
+    /// The offset in the checkpoint, where that can be.
+    fn dirty_from(&self, end: i64) -> Result<i64> {
+        let path = self.shared.dir.join(CHECKPOINT);
+        let noted = checkpoint::read_offsets(&*self.shared.env.storage, &path)?;
+        let start = self.page.log_start_offset();
+        let noted = noted.get(&self.id).copied().filter(|noted| (start..=end).contains(noted));
+        Ok(noted.unwrap_or(start))
+    }
+
+    fn round(&self, work: &Work, now: Timestamp) -> Result<i64> {
+        let aborted = self.aborted(0, work.end)?;
+        let memory = work.dirty_bytes.clamp(*MEMORY.start(), *MEMORY.end());
+        let round = Round {
+            storage: &self.shared.env.storage,
+            dir: &self.dir,
+            config: &self.config,
+            bases: &work.bases,
+            end: work.end,
+            dirty_from: work.dirty_from,
+            aborted: &aborted,
+            has_producers: self.page.has_producers(),
+            now,
+            memory: memory as usize,
+            go_on: &|| self.may_go_on(),
+        };
+        round.run(|cleaned| self.swap_in(cleaned))
+    }
+
+    fn may_go_on(&self) -> Result<()> {
+        if self.page.is_deleted() {
+            return Err(Error::UnknownTopicOrPartition(self.id.clone()));
+        }
+        if self.page.is_poisoned() {
+            return Err(Error::Poisoned(self.id.clone()));
+        }
+        self.shared.check_open()
+    }
+
+    fn swap_in(&self, cleaned: Cleaned) -> Result<()> {
+        let _turn = self.turn()?;
+        self.may_go_on()?;
+        // After an error it is the next turn that ends this.
+        self.page.begin_swap();
+        swap::swap_in(&*self.shared.env.storage, &self.dir, cleaned.base, cleaned.end)?;
+        self.page.end_swap();
+        Ok(())
+    }
+
+    /// Writes the checkpoint. If somebody else is at it for too long, the log is compacted from
+    /// the last one on again.
+    fn note_clean(&self, offset: i64) -> Result<()> {
+        let storage = &*self.shared.env.storage;
+        let path = self.shared.dir.join(CHECKPOINT);
+        for _ in 0..1000 {
+            if let Some(_alone) = self.try_alone(CHECKPOINT_BYTE)? {
+                let mut offsets = checkpoint::read_offsets(storage, &path)?;
+                offsets.insert(self.id.clone(), offset);
+                return checkpoint::write_offsets(storage, &path, &offsets);
+            }
+            wake::wait(&AtomicU32::new(0), 0, Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+impl Work {
+    fn empty(end: i64) -> Self {
+        Self {
+            bases: Vec::new(),
+            end,
+            dirty_from: 0,
+            clean_bytes: 0,
+            dirty_bytes: 0,
+            oldest: Timestamp::MAX,
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // a ratio need not be exact
+    fn is_due(&self, partition: &Partition, now: Timestamp) -> bool {
+        let config = &partition.config;
+        let all = self.clean_bytes + self.dirty_bytes;
+        let ratio = self.dirty_bytes as f64 / all.max(1) as f64;
+        let late = self.oldest < now.saturating_sub(config.max_compaction_lag_ms);
+        self.dirty_bytes > 0 && (ratio > config.min_cleanable_dirty_ratio || late)
+    }
+}

@@ -1,0 +1,176 @@
+//! How segments are replaced by one that holds what compaction left of them (Kafka's
+//! `LocalLog.replaceSegments` and the first passes of its `LogLoader`).
+//!
+//! 1. The new files are written as `.cleaned` and synced, names too. A crash leaves files that
+//!    recovery removes.
+//! 2. They are renamed to `.swap` and the names synced. As long as there is a `.cleaned` file, not
+//!    all of them were: recovery removes both kinds.
+//! 3. The old segments but the first go, and the names are synced; the new files take the first
+//!    one's names, and the names are synced. A crash leaves a `.swap` file: recovery does the rest
+//!    of this step.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::env::Storage;
+use crate::error::{At, Result};
+use crate::log::files;
+use crate::log::scan::{Check, Found, Scan};
+use crate::log::segment::Segment;
+
+/// Behind the names of files that are being written.
+pub(crate) const CLEANED: &str = ".cleaned";
+/// Behind the names of files that are whole.
+pub(crate) const SWAP: &str = ".swap";
+/// Behind the names of files that a broker was about to remove.
+const DELETED: &str = ".deleted";
+
+/// The files of a segment, the log last.
+const PARTS: [&str; 4] = [files::INDEX, files::TIME_INDEX, files::TXN_INDEX, files::LOG];
+
+/// Whether a compaction that did not come to its end has left files.
+pub(crate) fn is_unsettled(storage: &dyn Storage, dir: &Path) -> Result<bool> {
+    Ok(!Leftovers::list(storage, dir)?.is_empty())
+}
+
+/// Completes the swaps that were staged, and undoes the others. For the holder of the partition's
+/// lock, or where nobody else can have the log. After `Ok` it survives a crash; after `Err` it can
+/// be tried again.
+pub(crate) fn settle(storage: &Arc<dyn Storage>, dir: &Path) -> Result<()> {
+    let mut left = Leftovers::list(&**storage, dir)?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    left.undo(&**storage, dir)?;
+    let logs = left.swap.iter().filter(|part| part.suffix == files::LOG);
+    for base in logs.map(|part| part.base) {
+        let end = end_of(storage, dir, base)?;
+        remove_between(&**storage, dir, base, end)?;
+    }
+    left.rename_staged(&**storage, dir)
+}
+
+/// Puts the cleaned files of the segment at `base`, which survive a crash, into the place of all
+/// segments that begin before `end`. For the holder of the partition's lock; after `Err` the log
+/// must be [settled](settle).
+pub(crate) fn swap_in(storage: &dyn Storage, dir: &Path, base: i64, end: i64) -> Result<()> {
+    for part in Leftovers::list(storage, dir)?.cleaned {
+        part.rename(storage, dir, CLEANED, SWAP)?;
+    }
+    storage.sync_dir(dir).at("sync", dir)?;
+    remove_between(storage, dir, base, end)?;
+    Leftovers::list(storage, dir)?.rename_staged(storage, dir)
+}
+
+/// One past the last offset in a staged segment.
+fn end_of(storage: &Arc<dyn Storage>, dir: &Path, base: i64) -> Result<i64> {
+    let segment = Segment::open_behind(storage, dir, base, SWAP)?;
+    let mut scan = Scan::new(&*segment.log, &segment.path, 0, segment.len()?, Check::Headers);
+    let mut end = base;
+    while let Found::Batch(info) = scan.next()? {
+        end = info.next_offset();
+    }
+    Ok(end)
+}
+
+/// Removes the segments, and the snapshots, that begin behind `base` and before `end`.
+fn remove_between(storage: &dyn Storage, dir: &Path, base: i64, end: i64) -> Result<()> {
+    let inner = |offset: &i64| (base + 1..end).contains(offset);
+    for old in files::offsets(storage, dir, files::LOG)?.into_iter().filter(inner) {
+        Segment::remove(storage, dir, old)?;
+    }
+    for old in files::offsets(storage, dir, files::SNAPSHOT)?.into_iter().filter(inner) {
+        files::remove(storage, &files::path(dir, old, files::SNAPSHOT))?;
+    }
+    Ok(())
+}
+
+/// A file of a segment, without what stands behind its name.
+#[derive(Debug)]
+struct Part {
+    base: i64,
+    suffix: &'static str,
+}
+
+impl Part {
+    fn rename(&self, storage: &dyn Storage, dir: &Path, from: &str, to: &str) -> Result<()> {
+        let path = |behind| files::path(dir, self.base, &format!("{}{behind}", self.suffix));
+        storage.rename(&path(from), &path(to)).at("rename", &path(from))
+    }
+
+    fn remove(&self, storage: &dyn Storage, dir: &Path, behind: &str) -> Result<()> {
+        files::remove(storage, &files::path(dir, self.base, &format!("{}{behind}", self.suffix)))
+    }
+}
+
+/// What was left in a partition's folder.
+#[derive(Debug, Default)]
+struct Leftovers {
+    cleaned: Vec<Part>,
+    swap: Vec<Part>,
+    /// Names of files.
+    deleted: Vec<String>,
+}
+
+impl Leftovers {
+    fn list(storage: &dyn Storage, dir: &Path) -> Result<Self> {
+        let mut left = Self::default();
+        for entry in storage.list(dir).at("list", dir)? {
+            let part = |behind| part_of(&entry.name, behind);
+            if entry.name.ends_with(DELETED) {
+                left.deleted.push(entry.name);
+            } else if let Some(part) = part(CLEANED) {
+                left.cleaned.push(part);
+            } else if let Some(part) = part(SWAP) {
+                left.swap.push(part);
+            }
+        }
+        // The log is renamed last.
+        left.swap.sort_by_key(|part| (part.base, PARTS.iter().position(|it| *it == part.suffix)));
+        Ok(left)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.cleaned.is_empty() && self.swap.is_empty() && self.deleted.is_empty()
+    }
+
+    /// Gives the staged files the names of those they replace, which survive a crash after `Ok`.
+    fn rename_staged(&self, storage: &dyn Storage, dir: &Path) -> Result<()> {
+        storage.sync_dir(dir).at("sync", dir)?;
+        for part in &self.swap {
+            part.rename(storage, dir, SWAP, "")?;
+        }
+        storage.sync_dir(dir).at("sync", dir)
+    }
+
+    /// Removes what was not whole when the process or the machine died, and what a broker was
+    /// about to remove.
+    fn undo(&mut self, storage: &dyn Storage, dir: &Path) -> Result<()> {
+        let least = self.cleaned.iter().map(|part| part.base).min().unwrap_or(i64::MAX);
+        let (not_whole, whole) =
+            std::mem::take(&mut self.swap).into_iter().partition(|part| part.base >= least);
+        self.swap = whole;
+        // The cleaned ones are the proof that the others are not whole.
+        let not_whole: Vec<Part> = not_whole;
+        for part in &not_whole {
+            part.remove(storage, dir, SWAP)?;
+        }
+        if !not_whole.is_empty() {
+            storage.sync_dir(dir).at("sync", dir)?;
+        }
+        for part in self.cleaned.drain(..) {
+            part.remove(storage, dir, CLEANED)?;
+        }
+        for name in self.deleted.drain(..) {
+            files::remove(storage, &dir.join(name))?;
+        }
+        Ok(())
+    }
+}
+
+fn part_of(name: &str, behind: &str) -> Option<Part> {
+    let name = name.strip_suffix(behind)?;
+    PARTS
+        .into_iter()
+        .find_map(|suffix| Some(Part { base: files::offset_of(name, suffix)?, suffix }))
+}

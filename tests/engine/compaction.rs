@@ -1,0 +1,349 @@
+//! Compaction: what it keeps, and that nobody loses anything whoever dies when.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
+use brokerless::env::Env;
+use brokerless::env::mem::{MemDisk, Repeat};
+use brokerless::record::{Batch, BatchBuilder, BatchInfo};
+use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
+
+use crate::support::ORDERS;
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// Offset, key and value of a record.
+type Found = (i64, String, Option<String>);
+
+fn open(disk: &MemDisk) -> Result<Arc<Engine>, Error> {
+    Engine::open(Path::new("/data"), OpenOptions::default(), disk.env())
+}
+
+fn partition(engine: &Engine) -> Result<Arc<Partition>, Error> {
+    let settings = [
+        ("cleanup.policy", "compact"),
+        ("segment.bytes", "400"),
+        ("index.interval.bytes", "80"),
+        ("min.cleanable.dirty.ratio", "0.5"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    match engine.create_topic(ORDERS, None, &settings) {
+        Ok(_) | Err(Error::TopicAlreadyExists(_)) => {}
+        Err(error) => return Err(error),
+    }
+    engine.partition(&TopicPartition::new(ORDERS, 0))
+}
+
+fn batch(records: &[(&str, Option<&str>)]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(Compression::None, None);
+    for (key, value) in records {
+        let value = value.map(str::as_bytes);
+        builder.append(1_000, Some(key.as_bytes()), value, &[("h", Some(b"x"))]);
+    }
+    builder.finish().unwrap()
+}
+
+/// The keys of number `n`: of each sixth number one is not used again.
+fn keys(n: usize) -> [String; 2] {
+    [if n % 6 == 5 { format!("u{n}") } else { format!("k{}", n % 4) }, format!("j{}", n % 5)]
+}
+
+/// Appends the number `n` under its two keys.
+fn append(partition: &Partition, n: usize) -> Result<(), Error> {
+    let ([one, two], value) = (keys(n), n.to_string());
+    let records = [(one.as_str(), Some(value.as_str())), (two.as_str(), Some(value.as_str()))];
+    partition.append(&mut batch(&records)).map(drop)
+}
+
+/// What the keys hold after the first `count` numbers.
+fn model(count: usize) -> BTreeMap<String, usize> {
+    (0..count).flat_map(|n| keys(n).map(|key| (key, n))).collect()
+}
+
+fn read_on(partition: &Partition, cursor: &mut Cursor, max_bytes: usize) -> Vec<Found> {
+    let from = cursor.offset();
+    let chunk = partition.read(cursor, max_bytes, IsolationLevel::ReadUncommitted).unwrap();
+    let (mut rest, mut found) = (chunk.bytes, Vec::new());
+    while !rest.is_empty() {
+        let size = BatchInfo::parse(&rest).unwrap().size;
+        let batch = Batch::decode(rest.split_to(size), usize::MAX).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        for record in batch.records().map(Result::unwrap).filter(|it| it.offset >= from) {
+            assert_eq!(record.headers.iter().next(), Some(("h", Some(&b"x"[..]))));
+            found.push((record.offset, text(record.key.unwrap()), record.value.map(text)));
+        }
+    }
+    found
+}
+
+fn read_from(partition: &Partition, offset: i64) -> Vec<Found> {
+    let mut cursor = Cursor::new(offset);
+    let mut all = Vec::new();
+    while cursor.offset() < partition.ends().unwrap().log_end_offset {
+        all.extend(read_on(partition, &mut cursor, 200));
+    }
+    assert!(all.is_sorted_by(|a, b| a.0 < b.0), "{all:?}");
+    all
+}
+
+/// The last value of each key, as a number; each record must stand where it was appended.
+fn state(found: &[Found]) -> BTreeMap<String, usize> {
+    let mut state = BTreeMap::new();
+    for (offset, key, value) in found {
+        let number: usize = value.as_ref().unwrap().parse().unwrap();
+        assert_eq!(*offset as usize / 2, number, "{key}");
+        state.insert(key.clone(), number);
+    }
+    state
+}
+
+fn logs(disk: &MemDisk) -> usize {
+    let env = disk.env();
+    let names = env.storage.list(Path::new("/data/orders-0")).unwrap();
+    names.iter().filter(|entry| entry.name.len() == 24 && &entry.name[20..] == ".log").count()
+}
+
+#[test]
+fn the_last_record_of_each_key_stays_where_it_was() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    (0..40).for_each(|n| append(&partition, n).unwrap());
+    let (before, segments) = (read_from(&partition, 0), logs(&disk));
+
+    // The second one has small segments to put together.
+    assert!(partition.compact(0).unwrap());
+    (40..44).for_each(|n| append(&partition, n).unwrap());
+    let before = [before, read_from(&partition, 80)].concat();
+    assert!(partition.compact(0).unwrap());
+
+    let after = read_from(&partition, 0);
+    assert_eq!(state(&after), model(44));
+    assert!(after.iter().all(|record| before.contains(record)));
+    assert!(after.len() < 30, "{}", after.len());
+    assert!(logs(&disk) < segments - 2, "{} of {segments}", logs(&disk));
+    for (offset, ..) in &before {
+        let from = after.iter().filter(|record| record.0 >= *offset).cloned().collect::<Vec<_>>();
+        assert_eq!(read_from(&partition, *offset), from, "from {offset}");
+    }
+    drop((partition, engine));
+    assert_eq!(read_from(&self::partition(&open(&disk).unwrap()).unwrap(), 0), after);
+}
+
+#[test]
+fn compaction_is_due_when_more_than_the_ratio_is_dirty() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    let mut compactions = Vec::new();
+    for n in 0..200 {
+        append(&partition, n).unwrap();
+        if partition.compact_if_due(0).unwrap() {
+            compactions.push(n);
+        }
+    }
+
+    assert!(!partition.compact_if_due(0).unwrap());
+    assert!((5..100).contains(&compactions.len()), "{compactions:?}");
+    assert!(logs(&disk) <= 25, "{}", logs(&disk));
+    assert_eq!(state(&read_from(&partition, 0)), model(200));
+}
+
+#[test]
+fn a_tombstone_goes_when_it_was_seen_for_long_enough() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    let put = |records: &[(&str, Option<&str>)]| drop(partition.append(&mut batch(records)));
+    put(&[("a", Some("1")), ("b", Some("2"))]);
+    put(&[("a", None), ("c", Some("3"))]);
+    let roll = || (0..8).for_each(|_| put(&[("pad", Some("0"))]));
+    let of_a = || read_from(&partition, 0).into_iter().filter(|it| it.1 == "a").collect::<Vec<_>>();
+
+    roll();
+    partition.compact(5).unwrap();
+    assert_eq!(of_a(), [(2, "a".to_owned(), None)], "seen for the first time");
+    roll();
+    partition.compact(5 + DAY - 1).unwrap();
+    assert_eq!(of_a(), [(2, "a".to_owned(), None)], "a moment too early");
+    roll();
+    partition.compact(5 + DAY).unwrap();
+
+    assert_eq!(of_a(), []);
+    let left = read_from(&partition, 0);
+    assert!(left.contains(&(1, "b".to_owned(), Some("2".to_owned()))));
+    assert!(left.contains(&(3, "c".to_owned(), Some("3".to_owned()))));
+}
+
+#[test]
+fn readers_of_every_process_go_on_from_wherever_they_are() {
+    let disk = MemDisk::new();
+    let (engine, other) = (open(&disk).unwrap(), open(&disk.process()).unwrap());
+    let (here, there) = (partition(&engine).unwrap(), partition(&other).unwrap());
+    (0..60).for_each(|n| append(&here, n).unwrap());
+    // A reader at every place it can have, its segment open.
+    let mut readers = Vec::new();
+    for steps in 0..60 {
+        for reader in [&here, &there] {
+            let mut cursor = Cursor::new(0);
+            let seen: Vec<_> = (0..steps).flat_map(|_| read_on(reader, &mut cursor, 120)).collect();
+            readers.push((reader, cursor, seen));
+        }
+    }
+
+    assert!(here.compact(0).unwrap());
+    (60..90).for_each(|n| append(&there, n).unwrap());
+    assert!(there.compact(0).unwrap());
+
+    for (reader, mut cursor, mut seen) in readers {
+        while cursor.offset() < 180 {
+            seen.extend(read_on(reader, &mut cursor, 120));
+        }
+        assert_eq!(state(&seen), model(90));
+        assert!(seen.is_sorted_by(|a, b| a.0 < b.0));
+    }
+    assert_eq!(here.offset_for_time(1_000).unwrap(), there.offset_for_time(1_000).unwrap());
+}
+
+/// Numbers that [`work`] appends.
+const NUMBERS: usize = 24;
+
+/// Appends and compacts, twice; `during` is told when the second compaction begins, which has
+/// segments to put together, and when it has ended.
+fn work(disk: &MemDisk, mut during: impl FnMut()) -> Result<(), Error> {
+    let engine = open(disk)?;
+    let partition = partition(&engine)?;
+    (0..NUMBERS - 6).try_for_each(|n| append(&partition, n))?;
+    partition.compact(0)?;
+    (NUMBERS - 6..NUMBERS).try_for_each(|n| append(&partition, n))?;
+    partition.sync(2 * NUMBERS as i64)?;
+    during();
+    let _ = partition.compact(0);
+    during();
+    Ok(())
+}
+
+/// Opens the directory again: what was acknowledged must be there, and all must work.
+fn check(disk: &MemDisk, acknowledged: usize, what: &str) {
+    let engine = open(disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let partition = partition(&engine).unwrap_or_else(|error| panic!("{what}: {error}"));
+    for compacted in [false, true] {
+        let end = partition.ends().unwrap().log_end_offset;
+        let found = state(&read_from(&partition, 0));
+        assert!(end as usize >= 2 * acknowledged, "{what}: {acknowledged} of {end}");
+        assert_eq!(found, model(end as usize / 2), "{what}, {compacted}");
+        if !compacted {
+            append(&partition, end as usize / 2).unwrap();
+            partition.compact(0).unwrap_or_else(|error| panic!("{what}: {error}"));
+        }
+    }
+    let names = disk.env().storage.list(Path::new("/data/orders-0")).unwrap();
+    let left = names.iter().find(|it| it.name.contains(".cleaned") || it.name.contains(".swap"));
+    assert!(left.is_none(), "{what}: {left:?}");
+}
+
+#[test]
+fn a_crash_before_every_call_of_compaction_loses_nothing() {
+    let disk = MemDisk::new();
+    let (compacting, crashes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let hook = {
+        let (disk, compacting, crashes) = (disk.clone(), compacting.clone(), crashes.clone());
+        Arc::new(move |_| {
+            if !compacting.load(Ordering::Relaxed) {
+                return;
+            }
+            let call = crashes.fetch_add(1, Ordering::Relaxed);
+            // The machine dies, with different outcomes for what was not synced, or all processes.
+            for seed in [0, 1, call + 2] {
+                check(&disk.after_crash(seed), NUMBERS, &format!("call {call}, seed {seed}"));
+            }
+            check(&disk.copy(), NUMBERS, &format!("call {call}, processes"));
+        })
+    };
+
+    let mut segments = Vec::new();
+    let during = || {
+        segments.push(logs(&disk));
+        compacting.fetch_not(Ordering::Relaxed);
+    };
+    work(&disk.clone().with_hook(hook), during).unwrap();
+
+    assert!(segments[1] < segments[0] - 1, "some become one: {segments:?}");
+    assert!(crashes.load(Ordering::Relaxed) > 50);
+}
+
+#[test]
+fn every_call_of_compaction_that_fails_loses_nothing() {
+    let disk = MemDisk::new();
+    let mut calls = Vec::new();
+    work(&disk, || calls.push(disk.calls())).unwrap();
+    let [from, to] = calls[..] else { panic!("one compaction") };
+    for n in from + 1..=to {
+        for repeat in [Repeat::Once, Repeat::Forever] {
+            let disk = MemDisk::new();
+            disk.fail(n, ErrorKind::StorageFull, repeat);
+            let _ = work(&disk, || ());
+            disk.heal();
+
+            check(&disk.after_crash(n), NUMBERS, &format!("call {n}, {repeat:?}, crash"));
+            check(&disk, NUMBERS, &format!("call {n}, {repeat:?}"));
+        }
+    }
+}
+
+/// One process dies before the n-th call of its compaction; another one reads, appends and
+/// compacts on.
+#[test]
+fn a_process_that_dies_at_any_call_of_compaction_disturbs_nobody() {
+    for n in 1.. {
+        let disk = MemDisk::new();
+        let other = open(&disk).unwrap();
+        let there = partition(&other).unwrap();
+        // So that there are small segments to put together.
+        (0..24).for_each(|n| append(&there, n).unwrap());
+        assert!(there.compact(0).unwrap());
+        (24..30).for_each(|n| append(&there, n).unwrap());
+        let mut cursor = Cursor::new(0);
+        let mut seen = read_on(&there, &mut cursor, 120);
+        let victim = disk.process();
+        let engine = open(&victim).unwrap();
+        let here = partition(&engine).unwrap();
+        here.ends().unwrap();
+        let calls = Arc::new(AtomicU64::new(0));
+        let doomed = doom(&victim, &calls, n);
+        let doomed = Engine::open(Path::new("/data"), OpenOptions::default(), doomed).unwrap();
+        let doomed = partition(&doomed).unwrap();
+        calls.store(0, Ordering::Relaxed);
+
+        let survived = doomed.compact(0).is_ok();
+
+        while cursor.offset() < 60 {
+            seen.extend(read_on(&there, &mut cursor, 120));
+        }
+        assert_eq!(state(&seen), model(30), "call {n}");
+        (30..40).for_each(|n| append(&there, n).unwrap());
+        assert!(there.compact(0).unwrap(), "call {n}");
+        assert_eq!(state(&read_from(&there, 0)), model(40), "call {n}");
+        drop((here, engine, doomed));
+        if survived {
+            assert!(n > 30, "only {n} calls");
+            return;
+        }
+    }
+}
+
+/// The world of a process that dies before its n-th call from when `calls` is set to 0.
+fn doom(victim: &MemDisk, calls: &Arc<AtomicU64>, n: u64) -> Env {
+    calls.store(u64::MAX / 2, Ordering::Relaxed);
+    let (process, calls) = (victim.clone(), calls.clone());
+    let hook = Arc::new(move |_| {
+        if calls.fetch_add(1, Ordering::Relaxed) + 1 == n {
+            process.kill();
+        }
+    });
+    victim.clone().with_hook(hook).env()
+}
