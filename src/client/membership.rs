@@ -286,7 +286,12 @@ impl Consumer {
     }
 
     fn revoke(&self, partitions: Vec<TopicPartition>) -> Result<Option<Step>> {
-        self.auto_commit_now();
+        match self.auto_commit_positions() {
+            // It is the last chance, so it is tried again.
+            Err(error @ (Error::Interrupted | Error::Timeout { .. })) => return Err(error),
+            Err(error) => log::warn!("committing positions: {error}"),
+            Ok(()) => {}
+        }
         let mut state = self.state()?;
         let silent = partitions.is_empty() && state.member.told;
         state.member.told = !self.config.is_cooperative();

@@ -200,7 +200,8 @@ impl Consumer {
     /// Commits the positions that changed, if that is the consumer's own business.
     pub(super) fn auto_commit_positions(&self) -> Result<()> {
         let Some(group) = self.group().filter(|_| self.commits_itself()) else { return Ok(()) };
-        let offsets = self.state()?.assignment.to_commit(true);
+        let mut offsets = self.state()?.assignment.to_commit(true);
+        offsets.retain(|(id, _)| self.is_there(id));
         self.commit_for(group, &offsets)
     }
 
@@ -218,6 +219,16 @@ impl Consumer {
             }
             other => other,
         }
+    }
+
+    /// Whether the position in a partition is still one in it: its topic may have been deleted,
+    /// and made anew.
+    fn is_there(&self, id: &TopicPartition) -> bool {
+        let Ok(state) = self.state() else { return false };
+        let known = state.assignment.get(id).and_then(|assigned| assigned.partition.clone());
+        drop(state);
+        let now = self.engine.partition(id).ok();
+        known.zip(now).is_some_and(|(known, now)| Arc::ptr_eq(&known, &now))
     }
 
     fn commits_itself(&self) -> bool {

@@ -47,8 +47,11 @@ impl Consumer {
         loop {
             // A change of the group rings too.
             let seen = self.doorbell.value();
-            if let Some(step) = self.follow()? {
-                return Ok(step);
+            match self.follow() {
+                Ok(None) => {}
+                Ok(Some(step)) => return Ok(step),
+                Err(Error::Interrupted) => return Ok(Step::Interrupted),
+                Err(error) => return Err(error),
             }
             self.auto_commit()?;
             self.find_positions()?;

@@ -1,6 +1,7 @@
 //! What consumers of one group promise each other.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brokerless::client::{Consumer, Step};
@@ -403,4 +404,21 @@ fn members_without_a_common_strategy_are_refused_and_the_group_goes_on() {
     settle(&mut [&mut other]);
 
     assert_eq!(other.owns(), [0]);
+}
+
+#[test]
+fn a_topic_that_was_deleted_does_not_keep_the_others_from_being_committed() {
+    let world = filled(1, 3);
+    world.engine.create_topic("u", Some(1), &[]).unwrap();
+    world.fill("u", 0, 0..3);
+    let mut one =
+        Member::new(&world, ConsumerConfig { auto_commit_interval: PATIENCE, ..in_group("g") });
+    one.consumer.unsubscribe().unwrap();
+    one.consumer.subscribe_pattern(Arc::new(|_| true)).unwrap();
+    until(&mut [&mut one], |all| all[0].records.len() == 6);
+
+    world.engine.delete_topic("u").unwrap();
+    until(&mut [&mut one], |all| all[0].consumer.assignment() == [tp(0)]);
+
+    assert_eq!(one.consumer.committed(&tp(0)).unwrap().unwrap().offset, 3);
 }
