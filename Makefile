@@ -68,9 +68,10 @@ FAULTS := no-owner-test no-fence no-free-test no-generation-step
 mutants: export RUSTFLAGS = --cfg brokerless_mutation
 mutants: export PROPTEST_DISABLE_FAILURE_PERSISTENCE = 1
 mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
+mutants: export STORM_SECONDS = 60
 mutants: ## faults in the rules of groups, planted: the tests must notice each
 	cargo test --locked --target-dir target/mutants --lib --test storm --no-run
-	for fault in $(FAULTS); do for test in '--lib coord::group::model' '--test storm a_short'; do \
+	for fault in $(FAULTS); do for test in '--lib coord::group::model' '--test storm a_long -- --ignored'; do \
 	    echo "== $$fault: $$test"; \
 	    if BROKERLESS_FAULT=$$fault cargo test --locked --target-dir target/mutants $$test; \
 	    then echo "$$fault was not noticed"; exit 1; fi; \

@@ -99,7 +99,10 @@ impl Conductor {
             self.look();
             self.happening();
         }
-        self.go_on(Instant::now() + Duration::from_secs(3_600));
+        while self.members.iter().any(|member| member.stopped.is_some()) {
+            sleep(Duration::from_millis(5));
+            self.go_on(Instant::now());
+        }
         while self.members.iter().filter(|member| !member.leaving).count() < 2 {
             self.start(String::new());
         }
@@ -109,10 +112,10 @@ impl Conductor {
         match self.dice.below(100) {
             0..30 => self.join(),
             30..50 => self.kill(),
-            50..62 => self.stop(),
-            62..75 => self.ask_to_leave(),
-            75..88 => self.restart(),
-            88..89 => self.kill_all(),
+            50..75 => self.stop(),
+            75..85 => self.ask_to_leave(),
+            85..95 => self.restart(),
+            95..96 => self.kill_all(),
             _ => {}
         }
     }
@@ -153,9 +156,12 @@ impl Conductor {
         self.dir.path().join(format!("{name}.leave"))
     }
 
-    /// A member, unless there is none, and its place.
+    /// A member's place, if there is one. Most that are stopped are left alone: what they do then
+    /// is what counts.
     fn pick(&mut self) -> Option<usize> {
-        (!self.members.is_empty()).then(|| self.dice.below(self.members.len()))
+        let place = (!self.members.is_empty()).then(|| self.dice.below(self.members.len()))?;
+        let spared = self.members[place].stopped.is_some() && self.dice.chance(80);
+        (!spared).then_some(place)
     }
 
     fn kill(&mut self) {
@@ -178,7 +184,7 @@ impl Conductor {
         let Some(place) = self.pick() else { return };
         let session = self.plan.session.as_millis() as usize;
         let long = self.dice.chance(60);
-        let from_to = if long { (session + session / 10, 2 * session) } else { (1, session / 5) };
+        let from_to = if long { (3 * session / 2, 3 * session) } else { (1, session / 5) };
         let lasts = self.dice.millis(from_to.0, from_to.1);
         let member = &mut self.members[place];
         if member.stopped.is_none() {

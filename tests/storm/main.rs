@@ -110,21 +110,25 @@ fn storm(lasts: Duration, each: Duration, most_members: usize) {
     let seed = given("STORM_SEED").unwrap_or_else(|| random::u128() as u64);
     println!("STORM_SEED={seed}");
     let end = Instant::now() + lasts;
+    let mut slowest = Duration::ZERO;
     for number in 0.. {
         if number >= STRATEGIES.len() && Instant::now() >= end {
-            return;
+            break;
         }
         let run = Run::new(Plan::new(seed, number, each, most_members));
         run.report();
         let violations = &run.findings.violations;
         let first: Vec<_> = violations.iter().take(20).map(String::as_str).collect();
         assert!(first.is_empty(), "STORM_SEED={seed}, run {number}:\n{}", first.join("\n"));
+        slowest = slowest.max(run.settled);
     }
+    // Most of it is the session timeout of a static member that is gone.
+    println!("settled after {} ms at most", slowest.as_millis());
 }
 
 #[test]
 fn a_short_storm_breaks_nothing() {
-    storm(Duration::ZERO, Duration::from_secs(3), 12);
+    storm(Duration::ZERO, Duration::from_secs(4), 12);
 }
 
 #[test]

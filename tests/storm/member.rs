@@ -192,7 +192,7 @@ impl Member {
         let tagged: Vec<_> = offsets.into_iter().map(tagged).collect();
         match self.consumer.commit(&tagged) {
             Ok(()) => self.history.write(What::Committed(number)),
-            Err(error) if is_fence(&error) => {
+            Err(error) if is_refusal(&error) => {
                 self.history.write(What::Refused { number, why: error.to_string() });
                 return false;
             }
@@ -222,11 +222,15 @@ fn fail(name: &str, history: &mut History, error: &Error) -> ! {
     panic!("{name}: {error}");
 }
 
-/// Whether an error says that the member is no owner, which is no fault in a storm.
-fn is_fence(error: &Error) -> bool {
+/// Whether an error is no fault in a storm: the member is no owner, or one that was stopped holds
+/// the group's lock. Nothing was committed then.
+fn is_refusal(error: &Error) -> bool {
     matches!(
         error,
-        Error::CommitFailed { .. } | Error::RebalanceInProgress(_) | Error::FencedInstanceId { .. }
+        Error::CommitFailed { .. }
+            | Error::RebalanceInProgress(_)
+            | Error::FencedInstanceId { .. }
+            | Error::Timeout { .. }
     )
 }
 
