@@ -113,9 +113,9 @@ impl Session {
     fn tell_strategy(&self, py: Python<'_>) -> PyResult<()> {
         let Some(strategies) = self.own_strategies(py) else { return Ok(()) };
         let Some(standing) = wait::call(py, || self.client.standing())? else { return Ok(()) };
+        let Some(strategy) = standing.strategy else { return Ok(()) };
         let all = self.client.assignment();
-        let arguments = (standing.strategy, pairs(&all), standing.generation);
-        strategies.call_method1("assigned", arguments)?;
+        strategies.call_method1("assigned", (strategy, pairs(&all), standing.generation))?;
         Ok(())
     }
 

@@ -422,3 +422,20 @@ fn a_topic_that_was_deleted_does_not_keep_the_others_from_being_committed() {
 
     assert_eq!(one.consumer.committed(&tp(0)).unwrap().unwrap().offset, 3);
 }
+
+#[test]
+fn a_member_that_does_not_poll_for_a_while_shows_that_it_lives() {
+    let world = filled(1, 1);
+    let session_timeout = Duration::from_millis(300);
+    let heartbeat_interval = Duration::from_millis(100);
+    let mut one = Member::new(
+        &world,
+        ConsumerConfig { session_timeout, heartbeat_interval, ..in_group("g") },
+    );
+    settle(&mut [&mut one]);
+    let before = one.consumer.standing().unwrap();
+
+    std::thread::sleep(4 * session_timeout);
+
+    assert_eq!(one.consumer.standing().unwrap(), before);
+}
