@@ -549,3 +549,45 @@ print(consumer.group_metadata() == before)
     )
 
     assert process.stdout == "0\nTrue\n", process.stderr
+
+
+def test_a_rebalance_in_the_middle_of_an_iteration_repeats_and_skips_nothing(topic: str) -> None:
+    with KafkaProducer() as producer:
+        for n in range(90):
+            producer.send(topic, b"%d" % n, partition=n % 3)
+    with member(topic) as one:
+        seen = [next(one) for _ in range(40)]
+        with member(topic) as two:
+            deadline = time.monotonic() + 30
+            while len(seen) < 90 and time.monotonic() < deadline:
+                for each in (one, two):
+                    for records in each.poll(5, max_records=7).values():
+                        seen += records
+
+            assert len(two.assignment()) == 1
+    assert sorted(int(record.value) for record in seen) == list(range(90))
+
+
+def test_ctrl_c_interrupts_the_wait_for_the_others_at_once(topic: str, write: Write) -> None:
+    script = """
+from kafka import KafkaConsumer
+consumer = KafkaConsumer("t", group_id="g")
+consumer.poll(0)
+print(consumer.group_metadata().state, flush=True)
+try:
+    consumer.poll(100_000)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    consumer.close()
+"""
+    with member(topic) as silent:
+        settle(silent)
+        process = start(write(script))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "<rebalancing>\n"
+        time.sleep(0.2)
+
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=20)
+
+        assert (printed, process.returncode) == ("interrupted\n", 0)
