@@ -43,6 +43,7 @@ __all__ = [
     "_after_fork_in_child",
     "_after_fork_in_parent",
     "_before_fork",
+    "assign_partitions",
     "close_all",
     "flush_all",
     "murmur2",
@@ -52,6 +53,18 @@ __version__: str
 
 # murmur2 as in Kafka's Java client: 0 to 2**32 - 1; `(murmur2(key) & 0x7fffffff) % partitions`.
 def murmur2(data: bytes | bytearray | memoryview, /) -> int: ...
+
+# What an assignor of Kafka's ("range", "roundrobin", "sticky", "cooperative-sticky") answers:
+# topics and partitions, in its order, of each member. `partitions` says how many a topic has.
+# A member: member id, group instance id, topics, what it owns, in which generation (-1: none).
+# With `hold_back`, of cooperative-sticky, without what another member still has.
+def assign_partitions(
+    strategy: str,
+    partitions: Mapping[str, int],
+    members: Iterable[tuple[str, str | None, Iterable[str], Iterable[tuple[str, int]], int]],
+    hold_back: bool = False,
+    /,
+) -> dict[str, list[tuple[str, int]]]: ...
 
 # Sends what every producer of this process still holds, also of producers that are gone, and
 # waits for it. `brokerless/__init__.py` registers it with `atexit`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brokerless.assignors import (
     AbstractPartitionAssignor,
@@ -12,7 +12,11 @@ from brokerless.assignors import (
     RoundRobinPartitionAssignor,
     StickyPartitionAssignor,
 )
+from brokerless.assignors.plan import Task, TaskMember, describe, plan, told
 from brokerless.errors.base import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["Strategies"]
 
@@ -43,6 +47,22 @@ class Strategies:
             (name, protocol == RebalanceProtocol.COOPERATIVE, _is_own(assignor))
             for name, assignor in self._all.items()
         ]
+
+    def describe(self, topics: Iterable[str]) -> list[tuple[str, bytes]]:
+        """Of each of the user's own, what the one that leads is to learn of this member."""
+        own = [name for name, _, is_own in self.offered if is_own]
+        return [(name, describe(self._all[name], topics)) for name in own]
+
+    def share_out(
+        self, name: str, partitions: Mapping[str, int], members: Iterable[Sequence[Any]]
+    ) -> list[tuple[str, list[tuple[str, int]]]]:
+        """What each member gets by the strategy of that name."""
+        task = Task(partitions, [TaskMember(*member) for member in members])
+        return [(member, [*got]) for member, got in plan(self._all[name], task).items()]
+
+    def assigned(self, name: str, partitions: Iterable[tuple[str, int]], generation: int) -> None:
+        """This member has got its partitions by the strategy of that name."""
+        told(self._all[name], partitions, generation)
 
 
 def _listed(given: Any) -> list[Any]:

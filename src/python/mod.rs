@@ -2,6 +2,7 @@
 
 mod admin;
 mod arguments;
+mod assign;
 mod callback;
 mod consumer;
 mod errors;
@@ -37,6 +38,8 @@ mod _brokerless {
 
     #[pymodule_export]
     use super::admin::Admin;
+    #[pymodule_export]
+    use super::assign::assign_partitions;
     #[pymodule_export]
     use super::consumer::Consumer;
     #[pymodule_export]

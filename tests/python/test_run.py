@@ -193,10 +193,14 @@ from kafka.common import KafkaError, TopicPartition as Old, ConnectionError
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.consumer.group import KafkaConsumer as C
 from kafka.consumer.subscription_state import ConsumerRebalanceListener as L
+from kafka.coordinator.assignors.abstract import AbstractPartitionAssignor, RebalanceProtocol
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from kafka.coordinator.assignors.sticky.user_data import StickyAssignorUserData
+from kafka.coordinator.protocol import ConsumerProtocolMemberMetadata_v0
+from kafka.protocol.consumer.metadata import ConsumerProtocolSubscription
 from kafka.errors import KafkaError as E, KafkaTimeoutError, NoBrokersAvailable
 from kafka.partitioner import DefaultPartitioner, murmur2
 from kafka.partitioner.default import DefaultPartitioner as D
