@@ -1,16 +1,37 @@
 //! Committed offsets: what a commit appends, and what the records add up to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::coord::schema;
+use crate::coord::schema::{self, CommitValue};
 use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
 
 /// The offsets of all groups that share a partition of `__consumer_offsets`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offsets {
-    commits: HashMap<String, HashMap<TopicPartition, OffsetAndMetadata>>,
-    /// The last generation of each group.
-    generations: HashMap<String, i32>,
+    commits: HashMap<String, HashMap<TopicPartition, CommitValue>>,
+    groups: HashMap<String, Noted>,
+}
+
+/// What was last noted of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Noted {
+    generation: i32,
+    has_members: bool,
+    /// Whether it is a group of consumers, and not one that only keeps offsets.
+    has_protocol: bool,
+    /// Since when that is so; -1 if it is not known.
+    since: Timestamp,
+}
+
+/// What may expire in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// Nothing for now.
+    Nothing,
+    /// It has no members any more, and that must be noted first: offsets expire from then on.
+    NoteEmpty,
+    /// These offsets; the flag says that nothing is left of the group.
+    Offsets(Vec<TopicPartition>, bool),
 }
 
 impl Offsets {
@@ -36,29 +57,94 @@ impl Offsets {
         match value {
             None => drop(group.remove(&key.partition)),
             Some(value) => {
-                if let Some(commit) = schema::parse_value(value) {
-                    group.insert(key.partition, commit);
+                if let Some(value) = schema::parse_value(value) {
+                    group.insert(key.partition, value);
                 }
             }
         }
     }
 
     fn replay_group(&mut self, group: String, value: Option<&[u8]>) {
-        match value.map(schema::parse_group_value) {
-            None => drop(self.generations.remove(&group)),
-            Some(Some(metadata)) => drop(self.generations.insert(group, metadata.generation)),
-            Some(None) => {}
+        let Some(value) = value else {
+            self.groups.remove(&group);
+            return;
+        };
+        if let Some(metadata) = schema::parse_group_value(value) {
+            let noted = Noted {
+                generation: metadata.generation,
+                has_members: !metadata.members.is_empty(),
+                has_protocol: !metadata.protocol_type.is_empty(),
+                since: metadata.current_state_timestamp,
+            };
+            self.groups.insert(group, noted);
         }
     }
 
     /// The last generation of `group`; 0 if it never had members.
     pub(crate) fn generation(&self, group: &str) -> i32 {
-        self.generations.get(group).copied().unwrap_or(0)
+        self.groups.get(group).map_or(0, |noted| noted.generation)
     }
 
     /// Everything that `group` has committed.
     pub(crate) fn of(&self, group: &str) -> HashMap<TopicPartition, OffsetAndMetadata> {
-        self.commits.get(group).cloned().unwrap_or_default()
+        let commits = self.commits.get(group).into_iter().flatten();
+        commits.map(|(partition, value)| (partition.clone(), value.commit.clone())).collect()
+    }
+
+    /// The groups in which something may expire by `now`, whoever their members are.
+    pub(crate) fn ripe(&self, now: Timestamp, retention: i64) -> Vec<String> {
+        let groups: BTreeSet<&String> = self.commits.keys().chain(self.groups.keys()).collect();
+        let ripe = |group: &&String| {
+            // Also with a member that has not subscribed to anything.
+            let members = BTreeSet::new();
+            self.expiry(group, None, now, retention) != Expiry::Nothing
+                || self.expiry(group, Some(&members), now, retention) != Expiry::Nothing
+        };
+        groups.into_iter().filter(ripe).cloned().collect()
+    }
+
+    /// What expires in a group by `now` (Kafka's `GroupMetadata.removeExpiredOffsets`, KIP-211).
+    /// `subscribed` are the topics of its members, if it has any.
+    pub(crate) fn expiry(
+        &self,
+        group: &str,
+        subscribed: Option<&BTreeSet<&str>>,
+        now: Timestamp,
+        retention: i64,
+    ) -> Expiry {
+        let noted = self.groups.get(group).filter(|noted| noted.has_protocol);
+        if subscribed.is_none() && noted.is_some_and(|noted| noted.has_members) {
+            return Expiry::NoteEmpty;
+        }
+        // An empty group's offsets expire together, others by themselves.
+        let since = noted.map(|noted| noted.since).filter(|since| *since >= 0);
+        let since = since.filter(|_| subscribed.is_none());
+        let no_commits = HashMap::new();
+        let commits = self.commits.get(group).unwrap_or(&no_commits);
+        let is_over = |value: &CommitValue| match value.expires {
+            Some(expires) => now >= expires,
+            None => now.saturating_sub(since.unwrap_or(value.timestamp)) >= retention,
+        };
+        let wanted = |partition: &TopicPartition| {
+            subscribed.is_some_and(|topics| topics.contains(&*partition.topic))
+        };
+        let over = commits.iter().filter(|(partition, value)| !wanted(partition) && is_over(value));
+        let mut over: Vec<_> = over.map(|(partition, _)| partition.clone()).collect();
+        over.sort_unstable();
+        let ends = subscribed.is_none() && noted.is_some() && over.len() == commits.len();
+        if over.is_empty() && !ends { Expiry::Nothing } else { Expiry::Offsets(over, ends) }
+    }
+
+    /// The records, key and value, that take away what expires: the group itself too, if nothing
+    /// is left of it.
+    pub(crate) fn tombstones(
+        group: &str,
+        partitions: &[TopicPartition],
+        ends: bool,
+    ) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let offsets = partitions.iter().map(|partition| schema::encode_key(group, partition));
+        let group = ends.then(|| schema::encode_group_key(group));
+        offsets.chain(group).map(|key| (key, None)).collect()
     }
 }
 

@@ -88,21 +88,23 @@ impl Engine {
             self.check_commit(partition, commit)?;
         }
         let now = self.env().clock.now();
-        self.prepare_records(group, Offsets::commit(group, offsets, now))
+        let records = Offsets::commit(group, offsets, now);
+        self.prepare_records(group, records.map(|(key, value)| (key, Some(value))))
     }
 
-    /// Records for the partition of `__consumer_offsets` that a group has.
+    /// Records for the partition of `__consumer_offsets` that a group has; without a value they
+    /// are tombstones.
     pub(crate) fn prepare_records(
         &self,
         group: &str,
-        records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+        records: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
     ) -> Result<Prepared> {
         let topic = self.topic_or_create(OFFSETS_TOPIC)?;
         let partition = self.partition(&partition_of(&topic, group))?;
         let now = self.env().clock.now();
         let mut builder = BatchBuilder::new(Compression::None, None);
         for (key, value) in records {
-            builder.append(now, Some(&key), Some(&value), &[]);
+            builder.append(now, Some(&key), value.as_deref(), &[]);
         }
         let batch = builder.finish().at_position(partition.dir(), 0)?;
         Ok(Prepared { partition, batch })
@@ -142,10 +144,19 @@ impl Engine {
         let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(None) };
         let id = partition_of(&topic, group);
         let partition = self.partition(&id)?;
-        let state = self.groups.state(id.partition);
+        self.partition_records(&partition, look).map(Some)
+    }
+
+    /// What the records of a partition of `__consumer_offsets` add up to.
+    pub(crate) fn partition_records<T>(
+        &self,
+        partition: &Partition,
+        look: impl FnOnce(&Offsets) -> T,
+    ) -> Result<T> {
+        let state = self.groups.state(partition.id().partition);
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.catch_up(&partition)?;
-        Ok(Some(look(&state.offsets)))
+        state.catch_up(partition)?;
+        Ok(look(&state.offsets))
     }
 }
 

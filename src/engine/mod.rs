@@ -15,6 +15,7 @@ mod partition;
 mod read;
 mod root;
 mod sync;
+mod tend;
 mod topics;
 
 use std::collections::HashMap;
@@ -46,6 +47,7 @@ use groups::Groups;
 use holders::Holders;
 use partition::Shared;
 use root::{Attached, Root};
+use tend::Tending;
 
 /// How a directory is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -70,6 +72,7 @@ pub struct Engine {
     partitions: RwLock<HashMap<TopicPartition, (u32, Arc<Partition>)>>,
     doorbell: Doorbell,
     groups: Groups,
+    tending: Tending,
     /// The groups in use, by id.
     cores: Mutex<HashMap<String, Weak<group::Core>>>,
 }
@@ -134,6 +137,7 @@ impl Engine {
             partitions: RwLock::default(),
             doorbell: Doorbell::new(control),
             groups: Groups::default(),
+            tending: Tending::default(),
             cores: Mutex::default(),
         }))
     }

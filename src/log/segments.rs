@@ -110,8 +110,8 @@ impl Segments {
         if known.listed == Some(edition) {
             return Ok(known);
         }
-        if known.listed.is_some_and(|listed| listed.swaps != edition.swaps) {
-            // The active segment is never replaced, but what is open may have been sealed since.
+        if known.listed.is_none_or(|listed| listed.swaps != edition.swaps) {
+            // Others may have been replaced since they were active. The active segment is never replaced, but what is open may have been sealed since.
             let active = known.recent.take_if(|recent| recent.base_offset == edition.newest);
             *known = Known { recent: active, ..Known::default() };
         }

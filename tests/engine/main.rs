@@ -13,4 +13,5 @@ mod logs;
 mod members;
 mod recovery;
 mod settings;
+mod tend;
 mod topics;

@@ -10,6 +10,16 @@ pub(crate) struct CommitKey {
     pub(crate) partition: TopicPartition,
 }
 
+/// What a record commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommitValue {
+    pub(crate) commit: OffsetAndMetadata,
+    /// When it was made.
+    pub(crate) timestamp: Timestamp,
+    /// When it ends, if the client said so (version 1).
+    pub(crate) expires: Option<Timestamp>,
+}
+
 const KEY_VERSION: i16 = 1;
 const VALUE_VERSION: i16 = 3;
 
@@ -45,7 +55,7 @@ pub(crate) fn parse_key(key: &[u8]) -> Option<CommitKey> {
 }
 
 /// Reads a value of any version; `None` if it is damaged.
-pub(crate) fn parse_value(value: &[u8]) -> Option<OffsetAndMetadata> {
+pub(crate) fn parse_value(value: &[u8]) -> Option<CommitValue> {
     let mut rest = Fields::new(value);
     let version = rest.i16()?;
     if !(0..=4).contains(&version) {
@@ -55,7 +65,13 @@ pub(crate) fn parse_value(value: &[u8]) -> Option<OffsetAndMetadata> {
     let offset = rest.i64()?;
     let leader_epoch = if version >= 3 { rest.i32()? } else { -1 };
     let metadata = rest.string()?;
-    Some(OffsetAndMetadata { offset, metadata, leader_epoch })
+    let timestamp = rest.i64()?;
+    let expires = if version == 1 { Some(rest.i64()?) } else { None };
+    Some(CommitValue {
+        commit: OffsetAndMetadata { offset, metadata, leader_epoch },
+        timestamp,
+        expires: expires.filter(|expires| *expires >= 0),
+    })
 }
 
 #[cfg(test)]
@@ -84,10 +100,14 @@ mod tests {
         let old = OffsetAndMetadata { leader_epoch: -1, ..commit() };
         for version in 0..=2_u8 {
             let value = [&[0, version][..], offset, b"\x00\x03who", tail, tail].concat();
-            assert_eq!(parse_value(&value).as_ref(), Some(&old), "version {version}");
+            let commit = old.clone();
+            let expires = (version == 1).then_some(1);
+            let expected = CommitValue { commit, timestamp: 1, expires };
+            assert_eq!(parse_value(&value), Some(expected), "version {version}");
         }
         let flexible = [&[0, 4][..], offset, b"\x00\x00\x00\x07\x04who", tail, &[0]].concat();
-        assert_eq!(parse_value(&flexible), Some(commit()));
+        let expected = CommitValue { commit: commit(), timestamp: 1, expires: None };
+        assert_eq!(parse_value(&flexible), Some(expected));
     }
 
     #[test]
@@ -98,7 +118,7 @@ mod tests {
         for end in 0..key.len() {
             assert!(parse_key(&key[..end]).is_none(), "key of {end} bytes");
         }
-        for end in 0..value.len() - 8 {
+        for end in 0..value.len() {
             assert!(parse_value(&value[..end]).is_none(), "value of {end} bytes");
         }
         assert!(parse_key(b"\x00\x02\x00\x01g").is_none());

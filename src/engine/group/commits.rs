@@ -2,9 +2,10 @@
 
 use super::Group;
 use crate::coord::group::{Refused, State};
+use crate::coord::offsets::{Expiry, Offsets};
 use crate::coord::schema;
 use crate::error::Result;
-use crate::types::{OffsetAndMetadata, TopicPartition};
+use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
 
 impl Group {
     /// Commits offsets without being a member, which is allowed while there are none. After `Ok`
@@ -47,10 +48,40 @@ impl Group {
             return;
         }
         let metadata = after.metadata(self.engine.env().clock.now());
-        let record = (schema::encode_group_key(self.id()), schema::encode_group_value(&metadata));
+        let value = schema::encode_group_value(&metadata);
+        let record = (schema::encode_group_key(self.id()), Some(value));
         let prepared = self.engine.prepare_records(self.id(), [record]);
         if let Err(error) = prepared.and_then(|prepared| prepared.append()) {
             log::warn!("generation of group {:?} could not be noted: {error}", self.id());
         }
+    }
+
+    /// Takes away what has expired by `now`; gives how many offsets that were. Nobody can become a
+    /// member meanwhile.
+    pub(crate) fn expire(&self, now: Timestamp) -> Result<usize> {
+        // Members that died are none.
+        self.sweep(self.engine.env().clock.monotonic())?;
+        let retention = self.engine.config().offsets_retention.as_millis();
+        let retention = i64::try_from(retention).unwrap_or(i64::MAX);
+        let turn = self.core.turn()?;
+        self.engine.shared.check_open()?;
+        let state = self.current(&turn)?;
+        if !state.is_assigned() {
+            return Ok(0);
+        }
+        let topics = state.leader().map(|_| state.topics());
+        let look = |records: &Offsets| records.expiry(self.id(), topics.as_ref(), now, retention);
+        let records = match self.engine.group_records(self.id(), look)? {
+            None | Some(Expiry::Nothing) => return Ok(0),
+            Some(Expiry::NoteEmpty) => {
+                let value = schema::encode_group_value(&state.metadata(now));
+                vec![(schema::encode_group_key(self.id()), Some(value))]
+            }
+            Some(Expiry::Offsets(partitions, ends)) => {
+                Offsets::tombstones(self.id(), &partitions, ends)
+            }
+        };
+        self.engine.prepare_records(self.id(), records.iter().cloned())?.append()?;
+        Ok(records.iter().filter(|(_, value)| value.is_none()).count())
     }
 }

@@ -1,0 +1,131 @@
+//! What must be done to `__consumer_offsets` now and then: its partitions are compacted, and
+//! offsets of groups without members expire.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::coord::offsets::Offsets;
+use crate::engine::compact::LOCKS;
+use crate::engine::partition::Partition;
+use crate::engine::topics::OFFSETS_TOPIC;
+use crate::engine::{Engine, Topic};
+use crate::env::{Access, Mode};
+use crate::error::{At, Result};
+use crate::log::files;
+use crate::types::Timestamp;
+
+/// The byte of [`LOCKS`] that who looks for expired offsets has locked. The bytes from 0 to 7 hold
+/// the time at which that was last done.
+const EXPIRY_BYTE: u64 = 0;
+
+/// What this process knows of what is due.
+#[derive(Debug, Default)]
+pub(crate) struct Tending {
+    /// Nothing expires before; 0 if that is not known.
+    next_check: AtomicI64,
+    /// By partition: the newest segment when it was looked at for compaction.
+    looked_at: Mutex<HashMap<i32, i64>>,
+}
+
+impl Engine {
+    /// Compacts the partitions of `__consumer_offsets` that are due, and takes offsets away that
+    /// have expired (`offsets.retention.minutes`). To be called every second or so, by any number
+    /// of processes: it costs next to nothing while there is nothing to do.
+    pub fn tend_offsets(self: &Arc<Self>, now: Timestamp) -> Result<()> {
+        self.shared.check_fork()?;
+        if self.shared.read_only {
+            return Ok(());
+        }
+        let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(()) };
+        let compacted = self.compact_offsets(&topic, now);
+        self.expire_offsets(&topic, now)?;
+        compacted
+    }
+
+    fn compact_offsets(&self, topic: &Topic, now: Timestamp) -> Result<()> {
+        for number in 0..topic.partition_count() {
+            let partition = self.partition_of(topic, number)?;
+            if !partition.is_recovered() {
+                // Nobody has used it since the directory was opened.
+                continue;
+            }
+            let newest = partition.sealed_to();
+            let mut looked_at =
+                self.tending.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked_at.insert(number, newest) == Some(newest) {
+                continue;
+            }
+            drop(looked_at);
+            partition.compact_if_due(now)?;
+        }
+        Ok(())
+    }
+
+    fn expire_offsets(self: &Arc<Self>, topic: &Topic, now: Timestamp) -> Result<()> {
+        let interval = self.config().offsets_retention_check_interval.as_millis();
+        let interval = i64::try_from(interval).unwrap_or(i64::MAX);
+        let next = self.tending.next_check.load(Ordering::Relaxed);
+        // Also when the clock was set back.
+        if next != 0 && (next.saturating_sub(interval)..next).contains(&now) {
+            return Ok(());
+        }
+        let path = self.dir().join(LOCKS);
+        let lock = self.env().storage.lock_byte(&path, EXPIRY_BYTE).at("open", &path)?;
+        if !lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
+            return Ok(());
+        }
+        let last = self.last_check(&path)?;
+        let is_due = !(last..last.saturating_add(interval)).contains(&now);
+        let last = if is_due { now } else { last };
+        self.tending.next_check.store(last.saturating_add(interval), Ordering::Relaxed);
+        if is_due {
+            self.check_expiry(topic, now)?;
+            self.note_check(&path, now)?;
+        }
+        Ok(())
+    }
+
+    fn last_check(&self, path: &Path) -> Result<Timestamp> {
+        let bytes = files::read(&*self.env().storage, path)?.unwrap_or_default();
+        Ok(bytes.first_chunk().map_or(0, |time| i64::from_be_bytes(*time)))
+    }
+
+    fn note_check(&self, path: &Path, now: Timestamp) -> Result<()> {
+        let file = self.env().storage.open(path, Access::Write).at("open", path)?;
+        file.write_at(0, &now.to_be_bytes()).at("write", path)
+    }
+
+    fn check_expiry(self: &Arc<Self>, topic: &Topic, now: Timestamp) -> Result<()> {
+        let retention = self.config().offsets_retention.as_millis();
+        let retention = i64::try_from(retention).unwrap_or(i64::MAX);
+        let mut expired = 0;
+        for number in 0..topic.partition_count() {
+            let partition = self.partition_of(topic, number)?;
+            if self.is_unused(&partition)? {
+                continue;
+            }
+            let ripe = |records: &Offsets| records.ripe(now, retention);
+            for group in self.partition_records(&partition, ripe)? {
+                match self.group(&group).and_then(|group| group.expire(now)) {
+                    Ok(offsets) => expired += offsets,
+                    Err(error) => log::warn!("offsets of group {group:?} were kept: {error}"),
+                }
+            }
+        }
+        if expired > 0 {
+            log::info!("{expired} offsets expired");
+        }
+        Ok(())
+    }
+
+    /// Whether a partition never had a record: then it need not be opened.
+    fn is_unused(&self, partition: &Partition) -> Result<bool> {
+        if partition.is_recovered() {
+            return Ok(false);
+        }
+        let storage = &*self.env().storage;
+        Ok(files::offsets(storage, partition.dir(), files::LOG)?.is_empty())
+    }
+}
