@@ -9,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::callback::{self, Callback};
+use super::gate;
 use super::metadata::{RecordMetadata, Sizes};
 use super::{errors, wait};
 use crate::client::{Delivery, DeliveryResult};
@@ -94,8 +95,12 @@ impl FutureRecordMetadata {
         call: &Callback,
     ) -> PyResult<()> {
         match (self.settle(py, result)?, on) {
-            (Outcome::Value(value), On::Success) => call.call(py, value.bind(py)),
-            (Outcome::Exception(raised), On::Failure) => call.call(py, raised.bind(py)),
+            (Outcome::Value(value), On::Success) => {
+                gate::call(py, || call.call(py, value.bind(py)))
+            }
+            (Outcome::Exception(raised), On::Failure) => {
+                gate::call(py, || call.call(py, raised.bind(py)))
+            }
             _ => Ok(()),
         }
     }
@@ -157,7 +162,7 @@ fn add(this: &Bound<'_, FutureRecordMetadata>, on: On, callback: Callback) -> Py
     let sizes = future.sizes;
     future.when_done(move |result| {
         // None: the interpreter is gone, and with it everybody who could want to know.
-        Python::try_attach(|py| {
+        gate::enter(|py| {
             if let Err(raised) = run_later(py, result, on, &callback, sizes) {
                 callback::log(py, "Error processing callback", &raised);
             }
@@ -287,7 +292,7 @@ impl FutureRecordMetadata {
             let (event_loop, target, future) =
                 (event_loop.unbind(), waiter.clone().unbind(), this.clone().unbind());
             this.get().when_done(move |_| {
-                Python::try_attach(|py| {
+                gate::enter(|py| {
                     // A closed loop has nobody left who awaits.
                     let _ = wrap_pyfunction!(resolve, py).and_then(|resolve| {
                         event_loop.call_method1(

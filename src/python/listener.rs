@@ -5,7 +5,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PySet, PyString};
 
-use super::callback;
+use super::{callback, gate};
 
 /// An object with `on_partitions_revoked` and `on_partitions_assigned`.
 pub(super) struct Listener(Py<PyAny>);
@@ -32,7 +32,7 @@ impl Listener {
         let listener = self.0.bind(partitions.py());
         let known = listener.hasattr(method)?;
         let method = if known { method } else { "on_partitions_revoked" };
-        listener.call_method1(method, (partitions,)).map(drop)
+        gate::call(listener.py(), || listener.call_method1(method, (partitions,))).map(drop)
     }
 }
 
@@ -49,7 +49,7 @@ impl Pattern {
     }
 
     pub(super) fn matches(&self, topic: &str) -> bool {
-        Python::try_attach(|py| match self.0.bind(py).call1((topic,)) {
+        gate::enter(|py| match self.0.bind(py).call1((topic,)) {
             Ok(found) => found.is_truthy().unwrap_or(false),
             Err(raised) => {
                 callback::log(py, "Error in a subscription's pattern", &raised);

@@ -7,6 +7,7 @@ mod callback;
 mod consumer;
 mod errors;
 mod future;
+mod gate;
 mod iteration;
 mod listener;
 mod metadata;
@@ -78,8 +79,10 @@ fn flush_all(py: Python<'_>) -> PyResult<()> {
 }
 
 #[pyfunction]
-fn close_all(py: Python<'_>) {
+fn close_all(py: Python<'_>) -> PyResult<()> {
+    let closed = gate::close(py);
     py.detach(client::directory::close_all);
+    closed
 }
 
 #[pyfunction(name = "_before_fork")]
@@ -94,5 +97,6 @@ fn after_fork_in_parent() {
 
 #[pyfunction(name = "_after_fork_in_child")]
 fn after_fork_in_child() {
+    gate::after_fork_in_child();
     client::fork::after_in_child();
 }

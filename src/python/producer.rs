@@ -13,7 +13,7 @@ use super::metadata::Sizes;
 use super::payload::{Header, HeaderObjects, Payload, headers_size, not_text};
 use super::serde::{Candidate, Codec, Partitioner};
 use super::settings::Settings;
-use super::{arguments, errors, wait};
+use super::{arguments, errors, gate, wait};
 use crate::client::{self, Delivery, Outgoing, directory};
 use crate::error::Error;
 
@@ -211,8 +211,8 @@ fn partition_number(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i32>> {
 /// Attaches once for the callbacks of many records: a thread that attaches may wait for the one
 /// that sends.
 fn attached(run: &mut dyn FnMut()) {
-    // None: the interpreter is gone, and each callback finds that out.
-    if Python::try_attach(|_| run()).is_none() {
+    // None: the interpreter ends, and each callback finds that out.
+    if gate::enter(|_| run()).is_none() {
         run();
     }
 }

@@ -5,7 +5,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::errors;
+use super::{errors, gate};
 
 /// A serializer or deserializer, in any of kafka-python's shapes.
 pub(super) struct Codec {
@@ -51,7 +51,7 @@ impl Codec {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = data.py();
         let call = self.call.bind(py);
-        match self.shape {
+        gate::call(py, || match self.shape {
             Shape::Data => call.call1((data,)),
             Shape::Topic => call.call1((topic, data)),
             Shape::Headers => call.call1((topic, headers()?, data)),
@@ -61,7 +61,7 @@ impl Codec {
                 }
                 other => other,
             },
-        }
+        })
     }
 
     /// For the garbage collector: these may lead back to the client.
@@ -142,10 +142,10 @@ impl Partitioner {
     /// The partition for a record of a topic with `partitions` partitions.
     pub(super) fn pick(&self, record: &Candidate<'_, '_>, partitions: i32) -> PyResult<i32> {
         let py = record.topic.py();
-        let picked = match self {
+        let picked = gate::call(py, || match self {
             Self::Callable(function) => {
                 let all = || PyList::new(py, 0..partitions);
-                function.bind(py).call1((record.key_bytes, all()?, all()?))?
+                function.bind(py).call1((record.key_bytes, all()?, all()?))
             }
             Self::Object(method, cluster) => method.bind(py).call1((
                 record.topic,
@@ -154,8 +154,8 @@ impl Partitioner {
                 record.value,
                 record.value_bytes,
                 cluster,
-            ))?,
-        };
+            )),
+        })?;
         if picked.is_none() {
             let message = format!("the partitioner picked no partition for topic {}", record.topic);
             return Err(errors::argument_value(py, message));

@@ -551,6 +551,43 @@ def test_the_same_directory_by_two_names_is_one(directory: Path, read: Read) -> 
         assert consumer.poll(5000)[TopicPartition("t", 0)]
 
 
+def test_daemon_threads_in_functions_of_the_user_do_not_abort_a_program(
+    run: Run, write: Write
+) -> None:
+    code = """
+import sys, threading, time
+from kafka import KafkaConsumer, KafkaProducer
+producer = KafkaProducer()
+for number in range(5000):
+    producer.send("t", b"v")
+producer.flush()
+
+def slow(data):
+    for _ in range(1000):
+        pass
+    return data
+
+def read():
+    while True:
+        settings = dict(auto_offset_reset="earliest", consumer_timeout_ms=100)
+        for message in KafkaConsumer("t", value_deserializer=slow, **settings):
+            pass
+
+def send():
+    producer = KafkaProducer(value_serializer=slow)
+    while True:
+        producer.send("u", b"v").add_callback(slow)
+
+for work in (read, read, send):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.2)
+sys.exit(3)
+"""
+    process = run(write(code), timeout=20)
+
+    assert process.returncode == 3, process.stderr
+
+
 @pytest.mark.parametrize("status", [0, 3])
 def test_daemon_threads_that_never_stop_do_not_keep_a_program(
     run: Run, write: Write, status: int
