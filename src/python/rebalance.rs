@@ -37,9 +37,9 @@ impl Session {
                 self.describe(py)
             }
             Step::Assigned(partitions) => {
-                self.tell_strategy(py)?;
+                let strategy_told = self.tell_strategy(py);
                 self.tell(py, "on_partitions_assigned", partitions)?;
-                self.describe(py)
+                strategy_told.and_then(|()| self.describe(py))
             }
             Step::Lost(partitions) => self.tell(py, "on_partitions_lost", partitions),
             Step::Assign(task) => self.share_out(py, task),

@@ -23,7 +23,13 @@ from brokerless import (
     TopicPartition,
 )
 from brokerless.admin import NewPartitions
-from brokerless.assignors import CooperativeStickyAssignor, RangePartitionAssignor
+from brokerless.assignors import (
+    AbstractPartitionAssignor,
+    ConsumerProtocolAssignment,
+    ConsumerProtocolSubscription,
+    CooperativeStickyAssignor,
+    RangePartitionAssignor,
+)
 from brokerless.errors import (
     CommitFailedError,
     FencedInstanceIdError,
@@ -591,3 +597,97 @@ except KeyboardInterrupt:
         printed, _ = process.communicate(timeout=20)
 
         assert (printed, process.returncode) == ("interrupted\n", 0)
+
+
+class LastTakesAll(AbstractPartitionAssignor):
+    """All partitions to the last member; notes what it is asked and told."""
+
+    name = "last-takes-all"
+
+    def __init__(self) -> None:
+        self.wrong: Any = None
+        self.asked: list[dict[str, bytes]] = []
+        self.told: list[tuple[list[TopicPartition], int]] = []
+
+    def metadata(self, topics: Any) -> ConsumerProtocolSubscription:
+        return ConsumerProtocolSubscription(0, list(topics), b"%d" % len(self.told))
+
+    def assign(self, cluster: Any, members: Any) -> Any:
+        self.asked.append({member.member_id: member.metadata.user_data for member in members})
+        if isinstance(self.wrong, Exception):
+            raise self.wrong
+        if self.wrong is not None:
+            return self.wrong
+        everything = [
+            (topic, sorted(cluster.partitions_for_topic(topic))) for topic in cluster.topics()
+        ]
+        *others, last = (member.member_id for member in members)
+        return {last: ConsumerProtocolAssignment(0, everything, b"")} | {
+            other: ConsumerProtocolAssignment(0, [], b"") for other in others
+        }
+
+    def on_assignment(self, assignment: Any, generation: int) -> None:
+        self.told.append((assignment.partitions(), generation))
+
+
+def test_an_assignor_of_the_user_is_asked_by_the_first_and_told_by_all(topic: str) -> None:
+    first, second = LastTakesAll(), LastTakesAll()
+    with (
+        member(topic, partition_assignment_strategy=[first]) as one,
+        member(topic, partition_assignment_strategy=[second]) as two,
+    ):
+        settle(one)
+        assert one.assignment() == {T0, T1, T2}
+        settle(one, two)
+
+        assert (one.assignment(), two.assignment()) == (set(), {T0, T1, T2})
+        ids = [each.group_metadata().member_id for each in (one, two)]
+        assert first.asked == [{ids[0]: b"0"}, {ids[0]: b"1", ids[1]: b"0"}]
+        assert second.asked == []
+        generation = one.group_metadata().generation_id
+        assert first.told == [([T0, T1, T2], generation - 1), ([], generation)]
+        assert second.told == [([T0, T1, T2], generation)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "raised"),
+    [
+        (LookupError("mine"), LookupError),
+        (3, ValueError),
+        ({"nobody": [T0]}, ValueError),
+        ({"nobody": 7}, ValueError),
+    ],
+    ids=repr,
+)
+def test_what_an_assignor_does_wrong_poll_raises_until_it_is_well(
+    topic: str, wrong: object, raised: type[Exception]
+) -> None:
+    assignor = LastTakesAll()
+    with member(topic, partition_assignment_strategy=[assignor]) as one:
+        settle(one)
+        with member(topic, partition_assignment_strategy=[LastTakesAll]) as two:
+            assignor.wrong = wrong
+            two.poll(0)
+            for _ in range(2):
+                with pytest.raises(raised):
+                    until(lambda: False, one)
+
+            assignor.wrong = None
+            settle(one, two)
+
+            assert two.assignment() == {T0, T1, T2}
+
+
+def test_a_group_goes_on_without_the_member_whose_assignor_fails(topic: str) -> None:
+    failing = LastTakesAll()
+    failing.wrong = LookupError("mine")
+    one = member(topic, partition_assignment_strategy=[failing])
+    with member(topic, partition_assignment_strategy=[LastTakesAll]) as two:
+        with pytest.raises(LookupError):
+            settle(one)
+        two.poll(0)
+
+        one.close()
+        settle(two)
+
+        assert two.assignment() == {T0, T1, T2}
