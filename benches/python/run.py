@@ -19,6 +19,7 @@ import reading
 import sending
 import startup
 import table
+import takeover
 import together
 from contest import hold
 from stage import opened
@@ -35,6 +36,7 @@ GROUPS = {
     "latency": latency.contests,
     "startup": startup.contests,
     "together": together.contests,
+    "takeover": takeover.contests,
 }
 
 
