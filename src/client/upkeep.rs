@@ -5,7 +5,7 @@
 //! done to the offsets runs in a thread of its own. So its heartbeats tell of the process.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ use crate::types::ProcessId;
 /// How often it looks for members that died or hang. Most deaths are seen at once, but where the
 /// system does not tell of them, this is how long they take.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How often what the groups have committed is looked after.
+const TEND: Duration = Duration::from_secs(1);
 
 /// A member's seat with the thread. Once it is dropped, the thread has let go of the member.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(super) struct Upkeep {
     clock: Arc<dyn Clock>,
     kept: Mutex<Vec<Arc<Kept>>>,
     poker: Poker,
+    /// A thread is tending the offsets.
+    tending: AtomicBool,
 }
 
 /// Takes a seat for a member, and starts the thread for the first.
@@ -162,6 +167,7 @@ impl Upkeep {
             clock: Arc::clone(&engine.env().clock),
             kept: Mutex::default(),
             poker,
+            tending: AtomicBool::new(false),
         });
         let mine = Arc::clone(&upkeep);
         let thread = std::thread::Builder::new().name("brokerless-upkeep".into());
@@ -173,8 +179,38 @@ impl Upkeep {
         std::ptr::eq(self.engine.as_ptr(), Arc::as_ptr(engine))
     }
 
+    /// Lets offsets expire and their log be compacted, in a thread of its own: it may take long.
+    fn tend(self: &Arc<Self>) {
+        if self.tending.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let tending = Tending(Arc::clone(self));
+        let thread = std::thread::Builder::new().name("brokerless-tending".into());
+        if let Err(error) = thread.spawn(move || tending.run()) {
+            log::debug!("no thread for tending offsets: {error}");
+        }
+    }
+
     fn kept(&self) -> MutexGuard<'_, Vec<Arc<Kept>>> {
         lock(&self.kept)
+    }
+}
+
+/// One tending; when it is dropped there may be another.
+struct Tending(Arc<Upkeep>);
+
+impl Tending {
+    fn run(self) {
+        let Some(engine) = self.0.engine.upgrade() else { return };
+        if let Err(error) = engine.tend_offsets(engine.env().clock.now()) {
+            log::warn!("tending committed offsets: {error}");
+        }
+    }
+}
+
+impl Drop for Tending {
+    fn drop(&mut self) {
+        self.0.tending.store(false, Ordering::Release);
     }
 }
 
@@ -183,13 +219,16 @@ struct Rounds {
     upkeep: Arc<Upkeep>,
     watch: Watch,
     next_look: Duration,
+    next_tending: Duration,
     /// By group: the version they are from, and the processes of its members.
     processes: HashMap<String, (u64, Vec<ProcessId>)>,
 }
 
 impl Rounds {
     fn new(upkeep: Arc<Upkeep>, watch: Watch) -> Self {
-        Self { upkeep, watch, next_look: Duration::ZERO, processes: HashMap::new() }
+        let next_tending = upkeep.clock.monotonic().saturating_add(TEND);
+        let next_look = Duration::ZERO;
+        Self { upkeep, watch, next_look, next_tending, processes: HashMap::new() }
     }
 
     fn run(mut self) {
@@ -204,6 +243,10 @@ impl Rounds {
                 let often = all.iter().map(|kept| kept.heartbeat).fold(LOOK, Duration::min);
                 self.next_look = now.saturating_add(often);
                 each_group(&all, |group| look(group, now));
+            }
+            if self.next_tending <= now {
+                self.next_tending = now.saturating_add(TEND);
+                self.upkeep.tend();
             }
             self.follow(&all);
             let until = next_beat.map_or(self.next_look, |beat| beat.min(self.next_look));
