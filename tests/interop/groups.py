@@ -48,7 +48,8 @@ def folder() -> Path:
 
 def recorded() -> list[str]:
     """The scenarios that are recorded."""
-    return sorted(path.stem for path in folder().glob("*.json"))
+    found = (path.stem for path in folder().glob("*.json"))
+    return sorted(name for name in found if name != "differences")
 
 
 def read(name: str) -> list[Row]:

@@ -1,14 +1,13 @@
 """The group scenarios here, beside their histories with kafka-python and a real broker.
 
 `tests/groups` holds the scripts, `tests/data/histories` the histories; `make interop` plays the
-same scripts with a real broker. Where brokerless differs on purpose, `differences.py` says
+same scripts with a real broker. Where brokerless differs on purpose, `differences.json` says
 where, what kafka-python does, what brokerless does, and why.
 """
 
 from __future__ import annotations
 
 import builtins
-import importlib.util
 import json
 import os
 import subprocess
@@ -27,7 +26,6 @@ HERE = Path(__file__).parents[1]
 FOLDER = HERE / "data" / "histories"
 PLAY = HERE / "groups" / "play.py"
 
-DIFFERENCES = HERE / "groups" / "differences.py"
 
 Row = dict[str, Any]
 
@@ -37,27 +35,12 @@ AT_ONCE = 6
 
 def histories() -> dict[str, Path]:
     """The recorded histories. Where kafka-python 3 lost what 2 could, 2's is the one."""
-    found = {path.stem: path for path in FOLDER.glob("*.json")}
+    found = {path.stem: path for path in FOLDER.glob("*.json") if path.stem != "differences"}
     return found | {path.stem: path for path in (FOLDER / "2").glob("*.json")}
 
 
-def differences() -> Any:
-    """The module of the differences: the scripts beside it are no package."""
-    spec = importlib.util.spec_from_file_location("differences", DIFFERENCES)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 HISTORIES = histories()
-ON_PURPOSE: dict[str, list[Any]] = differences().ON_PURPOSE
-OTHERWISE: set[str] = differences().OTHERWISE
-
-NOT_YET = {name for name in HISTORIES if name.startswith("a_strategy_")}
-"""Strategies that users write cannot be called as yet."""
+ON_PURPOSE = json.loads((FOLDER / "differences.json").read_text())
 
 
 def play(name: str, directory: Path) -> list[Row]:
@@ -90,13 +73,13 @@ def played(
         yield {name: threads.submit(play, name, folder / name) for name in names}
 
 
-@pytest.mark.parametrize("name", sorted(HISTORIES.keys() - NOT_YET))
+@pytest.mark.parametrize("name", sorted(HISTORIES))
 def test_what_happens_is_what_happens_with_a_broker(
     name: str, played: dict[str, Future[list[Row]]]
 ) -> None:
     recorded = read(HISTORIES[name])
-    expected = with_differences(recorded, ON_PURPOSE.get(name, []))
-    if name in OTHERWISE:
+    expected = with_differences(recorded, name)
+    if name in ON_PURPOSE["otherwise"]["in"]:
         expected = read(FOLDER / "here" / f"{name}.json")
         assert shares(expected) == shares(recorded)
 
@@ -155,18 +138,23 @@ def shares(history: list[Row]) -> list[Any]:
     return [{name: len(owned) for name, owned in scene.items()} for scene in scenes]
 
 
-def with_differences(recorded: list[Row], differences: list[Any]) -> list[Row]:
+def with_differences(recorded: list[Row], name: str) -> list[Row]:
     """The history to expect; each difference must still be one."""
     rows = [dict(row) for row in recorded]
-    for one in differences:
-        named = [row for row in rows if one.at in (row.get("scene"), row.get("note"))]
-        row = (rows[-1:] if one.at == "end" else named)[one.which]
-        assert row.get(one.key) == one.theirs, f"{one.at}: no difference to kafka-python"
-        row[one.key] = one.ours
-        if one.ours is None:
-            del row[one.key]
+    for one in ON_PURPOSE["differences"]:
+        if one["in"] != name:
+            continue
+        named = [row for row in rows if one["at"] in (row.get("scene"), row.get("note"))]
+        row = (rows[-1:] if one["at"] == "end" else named)[one.get("which", 0)]
+        assert row.get(one["key"]) == one["theirs"], f"kafka-python does otherwise: {one}"
+        row[one["key"]] = one["ours"]
+        if one["ours"] is None:
+            del row[one["key"]]
     return rows
 
 
-def test_every_difference_is_of_a_recorded_scenario() -> None:
-    assert set(ON_PURPOSE) | OTHERWISE <= set(HISTORIES)
+def test_every_difference_has_a_scenario_and_a_reason() -> None:
+    differences = ON_PURPOSE["differences"]
+
+    assert {one["in"] for one in differences} | set(ON_PURPOSE["otherwise"]["in"]) <= set(HISTORIES)
+    assert {one["why"] for one in differences} == set(ON_PURPOSE["why"])
