@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench takeover [kills]`
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -129,8 +129,8 @@ struct Group {
     started: usize,
     tell: Sender<Said>,
     said: Receiver<Said>,
-    /// Who owns each partition, and since when.
-    owners: BTreeMap<i32, (usize, Duration)>,
+    /// What each member owns, and since when.
+    owned: HashMap<usize, HashMap<i32, Duration>>,
 }
 
 impl Drop for Group {
@@ -168,48 +168,49 @@ impl Group {
             let mut words = text.split(' ');
             let comes = words.next() == Some("+");
             let nanos = words.next().and_then(|word| word.parse().ok()).expect("a time");
+            let owned = self.owned.entry(member).or_default();
             for number in words.map(|word| word.parse().expect("a partition")) {
                 if comes {
-                    self.owners.insert(number, (member, Duration::from_nanos(nanos)));
-                } else if self.owners.get(&number).is_some_and(|(owner, _)| *owner == member) {
-                    self.owners.remove(&number);
+                    owned.insert(number, Duration::from_nanos(nanos));
+                } else {
+                    owned.remove(&number);
                 }
             }
         }
     }
 
     fn is_even(&self) -> bool {
-        let mut shares = HashMap::<usize, usize>::new();
-        for (owner, _) in self.owners.values() {
-            *shares.entry(*owner).or_default() += 1;
-        }
+        let shares = || self.children.keys().map(|member| self.owned.get(member));
         let even = PARTITIONS as usize / MEMBERS;
-        self.children.keys().all(|member| shares.get(member) == Some(&even))
+        let all: HashSet<_> = shares().flatten().flat_map(HashMap::keys).collect();
+        all.len() == PARTITIONS as usize
+            && shares().all(|owned| owned.is_some_and(|owned| owned.len() == even))
+    }
+
+    /// Since when a partition is somebody's again after a moment.
+    fn taken(&self, number: i32, after: Duration) -> Option<Duration> {
+        let since = self.children.keys().filter_map(|member| self.owned.get(member)?.get(&number));
+        since.filter(|since| **since > after).min().copied()
     }
 
     fn kill(&mut self, victim: usize) -> Duration {
-        let of = |(number, (owner, _)): (&i32, &(usize, Duration))| {
-            (*owner == victim).then_some(*number)
-        };
-        let orphans: Vec<i32> = self.owners.iter().filter_map(of).collect();
         let mut child = self.children.remove(&victim).expect("it lives");
+        let orphans: Vec<i32> = self.owned[&victim].keys().copied().collect();
         let killed = now();
         child.kill().expect("it can be killed");
-        self.hear(|group| {
-            let owner = |number| group.owners.get(number).map(|(owner, _)| *owner);
-            orphans.iter().all(|number| owner(number).is_some_and(|owner| owner != victim))
-        });
+        self.hear(|group| orphans.iter().all(|number| group.taken(*number, killed).is_some()));
         child.wait().expect("it has ended");
-        let taken = orphans.iter().map(|number| self.owners[number].1).max();
+        self.owned.remove(&victim);
+        let taken = orphans.iter().filter_map(|number| self.taken(*number, killed)).max();
         taken.expect("it owned something").saturating_sub(killed)
     }
 }
 
 fn takeovers(kills: usize, strategy: &'static str, apart: bool) -> Vec<Duration> {
     let (tell, said) = channel();
-    let (children, owners) = (HashMap::new(), BTreeMap::new());
+    let (children, owned) = (HashMap::new(), HashMap::new());
     let mut group =
-        Group { dir: topic(), strategy, apart, children, started: 0, tell, said, owners };
+        Group { dir: topic(), strategy, apart, children, started: 0, tell, said, owned };
     (0..MEMBERS).for_each(|_| group.start());
     let mut times = Vec::new();
     for kill in 0..kills {

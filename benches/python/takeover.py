@@ -102,8 +102,8 @@ class Group:
         self._numbers = count()
         self._members: dict[int, subprocess.Popen[str]] = {}
         self._said: SimpleQueue[tuple[int, str]] = SimpleQueue()
-        self._owners: dict[int, tuple[int, int]] = {}
-        """By partition: whose it is, and since when, in nanoseconds."""
+        self._owned: dict[int, dict[int, int]] = {}
+        """By member: its partitions, and since when each is its own, in nanoseconds."""
 
     def takeover(self) -> float:
         """Kills a member. Gives the milliseconds until nothing of it was an orphan."""
@@ -113,13 +113,19 @@ class Group:
         # At any moment between two heartbeats.
         sleep(random.uniform(0.02, 0.12))
         victim = random.choice(list(self._members))
-        orphans = [number for number, (owner, _) in self._owners.items() if owner == victim]
+        orphans = list(self._owned[victim])
         member = self._members.pop(victim)
         killed = monotonic_ns()
         member.kill()
-        self._hear(lambda: all(self._owners.get(one, (victim,))[0] != victim for one in orphans))
+        self._hear(lambda: all(self._taken(one, killed) for one in orphans))
         member.wait()
-        return (max(self._owners[one][1] for one in orphans) - killed) / 1e6
+        del self._owned[victim]
+        return (max(self._taken(one, killed) for one in orphans) - killed) / 1e6
+
+    def _taken(self, partition: int, after: int) -> int:
+        """Since when a partition is somebody's again; 0 if it is nobody's."""
+        owned = (self._owned[member].get(partition, 0) for member in self._members)
+        return min((since for since in owned if since > after), default=0)
 
     def end(self) -> None:
         """Kills all members."""
@@ -127,7 +133,7 @@ class Group:
             member.kill()
             member.wait()
         self._members.clear()
-        self._owners.clear()
+        self._owned.clear()
 
     def _start(self) -> None:
         number = next(self._numbers)
@@ -138,6 +144,7 @@ class Group:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         self._members[number] = member
+        self._owned[number] = {}
         Thread(target=self._listen, args=(number, member), daemon=True).start()
 
     def _listen(self, number: int, member: subprocess.Popen[str]) -> None:
@@ -149,12 +156,14 @@ class Group:
         while not done():
             number, line = self._said.get(timeout=30)
             what, at, *partitions = line.split()
+            owned = self._owned.setdefault(number, {})
             for partition in map(int, partitions):
                 if what == "+":
-                    self._owners[partition] = (number, int(at))
-                elif self._owners.get(partition, (None,))[0] == number:
-                    del self._owners[partition]
+                    owned[partition] = int(at)
+                else:
+                    owned.pop(partition, None)
 
     def _is_even(self) -> bool:
-        owners = [owner for owner, _ in self._owners.values()]
-        return all(owners.count(member) == PARTITIONS // MEMBERS for member in self._members)
+        shares = [self._owned[member] for member in self._members]
+        even = all(len(share) == PARTITIONS // MEMBERS for share in shares)
+        return even and len({one for share in shares for one in share}) == PARTITIONS
