@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+import brokerless
+from brokerless.admin import NewTopic
 from brokerless.assignors import (
     AbstractPartitionAssignor,
     ConsumerProtocolAssignment,
@@ -26,6 +29,7 @@ from brokerless.structs import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
 Lists = dict[str, list[tuple[str, list[int]]]]
 
@@ -569,6 +573,132 @@ def test_an_error_of_on_assignment_is_not_taken_for_a_wrong_signature() -> None:
 
     with pytest.raises(TypeError, match="of the user's"):
         told(Own(), [], 1)
+
+
+# Groups that use them.
+
+
+class Halves(AbstractPartitionAssignor):
+    """Each an even share, the last partitions to the first member."""
+
+    name = "halves"
+
+    def assign(self, cluster: Any, members: Any) -> Any:
+        ids = sorted(member.member_id for member in members)
+        numbers = sorted(cluster.partitions_for_topic("t"), reverse=True)
+        return {
+            member_id: ConsumerProtocolAssignment(0, [("t", numbers[place :: len(ids)])], b"")
+            for place, member_id in enumerate(ids)
+        }
+
+
+class OldHalves(AbstractPartitionAssignor):
+    """The same, as programs for kafka-python 2.x have it."""
+
+    name = "old-halves"
+    heard: ClassVar[list[int]] = []
+
+    @classmethod
+    def metadata(cls, topics: Iterable[str]) -> Any:
+        return ConsumerProtocol[0].METADATA(cls.version, list(topics), b"")
+
+    @classmethod
+    def assign(cls, cluster: Any, members: Any) -> Any:
+        numbers = sorted(cluster.partitions_for_topic("t"), reverse=True)
+        return {
+            member_id: ConsumerProtocol[0].ASSIGNMENT(
+                cls.version, [("t", numbers[place :: len(members)])], b""
+            )
+            for place, member_id in enumerate(sorted(members))
+        }
+
+    @classmethod
+    def on_assignment(cls, assignment: Any) -> None:  # type: ignore[override]
+        cls.heard.append(len(assignment.partitions()))
+
+
+class Patient(AbstractPartitionAssignor):
+    """Cooperative, and holds back itself what moves, as Kafka's protocol asks."""
+
+    name = "patient"
+
+    def supported_protocols(self) -> list[RebalanceProtocol]:  # type: ignore[override]
+        return [RebalanceProtocol.COOPERATIVE]
+
+    def assign(self, cluster: Any, members: Any) -> Any:
+        return CooperativeStickyAssignor.assign(Cluster(t=4), members)
+
+
+class CooperativeSubclass(CooperativeStickyAssignor):
+    name = "cooperative-subclass"
+
+
+class StickySubclass(StickyPartitionAssignor):
+    name = "sticky-subclass"
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Callable[..., brokerless.KafkaConsumer]:
+    """Makes a member of the group "g" on a topic "t" with four partitions."""
+    directory = str(tmp_path / "data")
+    with brokerless.KafkaAdminClient(bootstrap_servers=directory) as admin:
+        admin.create_topics([NewTopic("t", 4, 1)])
+
+    def make(assignor: Any) -> brokerless.KafkaConsumer:
+        return brokerless.KafkaConsumer(
+            "t",
+            group_id="g",
+            bootstrap_servers=directory,
+            partition_assignment_strategy=[assignor],
+        )
+
+    return make
+
+
+def poll_until_shared(*members: brokerless.KafkaConsumer) -> list[set[int]]:
+    """Lets them poll until each has an even share; gives the shares."""
+    deadline = time.monotonic() + 30
+    while any(len(each.assignment()) != 4 // len(members) for each in members):
+        assert time.monotonic() < deadline, [each.assignment() for each in members]
+        for each in members:
+            each.poll(5)
+    return [{partition.partition for partition in each.assignment()} for each in members]
+
+
+OWN = [Halves, OldHalves, Patient, CooperativeSubclass, StickySubclass]
+
+
+@pytest.mark.parametrize("assignor", OWN)
+def test_a_group_shares_by_a_class_of_the_users(member: Any, assignor: Any) -> None:
+    with member(assignor) as first:
+        poll_until_shared(first)
+        with member(assignor) as second:
+            shares = poll_until_shared(first, second)
+            assert set.union(*shares) == {0, 1, 2, 3}
+            if assignor in (Halves, OldHalves):
+                assert shares == [{1, 3}, {0, 2}]
+        assert poll_until_shared(first) == [{0, 1, 2, 3}]
+    if assignor is OldHalves:
+        assert OldHalves.heard == [4, 2, 2, 4]
+
+
+def test_a_group_goes_on_when_its_assignor_has_come_to_its_senses(member: Any) -> None:
+    class Moody(Halves):
+        mood: Any = None
+
+        def assign(self, cluster: Any, members: Any) -> Any:
+            if isinstance(Moody.mood, Exception):
+                raise Moody.mood
+            return super().assign(cluster, members) if Moody.mood else {"stranger": []}
+
+    with member(Moody) as only:
+        with pytest.raises(IllegalArgumentError, match=r"Moody\.assign names 'stranger'"):
+            only.poll(1000)
+        Moody.mood = ZeroDivisionError("of the user's")
+        with pytest.raises(ZeroDivisionError, match="of the user's"):
+            only.poll(1000)
+        Moody.mood = True
+        assert poll_until_shared(only) == [{0, 1, 2, 3}]
 
 
 def test_a_strategy_that_the_core_does_not_know_is_refused() -> None:

@@ -178,7 +178,29 @@ impl State {
         };
         if follows {
             member.acknowledged = generation;
+            if member.cooperative && self.assigned {
+                self.begin_second_round(uid, partitions, left);
+            }
         }
+    }
+
+    /// A cooperative strategy of the user's holds back what moves until its owner has given it up
+    /// (KIP-429). When that has happened, it is asked again.
+    fn begin_second_round(
+        &mut self,
+        uid: Uid,
+        released: &[TopicPartition],
+        left: Vec<TopicPartition>,
+    ) {
+        let is_target = |id| self.members.values().any(|member| member.target.contains(id));
+        if self.builtin().is_some() || released.iter().all(is_target) {
+            return;
+        }
+        if let Some(member) = self.members.get_mut(&uid) {
+            (member.held, member.held_generation) = (left, self.generation);
+        }
+        let counts = self.counts.clone();
+        self.rebalance(&|topic| counts.get(topic).copied());
     }
 
     /// A member takes what [`Next::Take`] says; gives that, or `None` if it is not its turn.

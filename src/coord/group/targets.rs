@@ -38,7 +38,7 @@ impl State {
     }
 
     /// The strategy of Kafka's that the leader uses under the chosen name.
-    fn builtin(&self) -> Option<Builtin> {
+    pub(super) fn builtin(&self) -> Option<Builtin> {
         let leader = self.members.values().next()?;
         let strategy = leader.strategy(self.strategy.as_ref()?)?;
         if strategy.own { None } else { Builtin::from_name(&strategy.name) }

@@ -277,6 +277,63 @@ fn nonsense_of_an_own_strategy_is_refused_and_changes_nothing() {
     assert_eq!(state, before);
 }
 
+/// A group of two with a cooperative strategy of the user's; the first has everything.
+fn own_cooperative() -> (State, Vec<Uid>) {
+    let own = || Joining { cooperative: true, ..joining(&["t"], &["own"]) };
+    let (mut state, mut uids) = settled([own()]);
+    share(&mut state, &[(uids[0], &[0, 1])]);
+    uids.push(state.join(own(), &two).unwrap());
+    (state, uids)
+}
+
+/// The leader shares out, and everybody follows.
+fn share(state: &mut State, targets: &[(Uid, &[i32])]) {
+    let target = |&(uid, numbers): &(Uid, &[i32])| {
+        let id = state.member(uid).unwrap().member_id.clone();
+        (id, numbers.iter().copied().map(t).collect())
+    };
+    let targets = targets.iter().map(target).collect();
+    let leader = state.leader().unwrap();
+    state.assign(leader, state.generation, targets).unwrap();
+    settle(state);
+}
+
+#[test]
+fn an_own_strategy_that_holds_back_what_moves_is_asked_again() {
+    let (mut state, uids) = own_cooperative();
+    let generation = state.generation;
+
+    share(&mut state, &[(uids[0], &[0])]);
+
+    assert_eq!(state.generation, generation + 1);
+    let Next::Assign(task) = state.next(uids[0], None) else { panic!("it is asked again") };
+    assert_eq!(task.members[0].owned, [t(0)]);
+    share(&mut state, &[(uids[0], &[0]), (uids[1], &[1])]);
+    assert_eq!((state.generation, state.owner(&t(1))), (generation + 1, Some(uids[1])));
+}
+
+#[test]
+fn an_own_strategy_that_holds_nothing_back_is_asked_once() {
+    let (mut state, uids) = own_cooperative();
+    let generation = state.generation;
+
+    share(&mut state, &[(uids[0], &[0]), (uids[1], &[1])]);
+
+    assert_eq!((state.generation, state.owner(&t(1))), (generation, Some(uids[1])));
+}
+
+#[test]
+fn kafkas_own_strategy_is_asked_once_also_if_nobody_wants_what_was_given_up() {
+    let (mut state, uids) = settled([joining(&["t", "u"], &["cooperative-sticky"])]);
+    let generation = state.generation;
+
+    let strategies = cooperative().strategies;
+    state.resubscribe(uids[0], vec!["t".into()], strategies, &two).unwrap();
+    settle(&mut state);
+
+    assert_eq!((state.generation, state.owned(uids[0])), (generation + 1, vec![t(0), t(1)]));
+}
+
 #[test]
 fn a_leader_whose_strategy_failed_is_followed_by_the_next() {
     let own = || joining(&["t"], &["own"]);
