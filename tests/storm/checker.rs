@@ -101,7 +101,9 @@ impl Case<'_> {
     }
 
     fn overlaps(&self) -> Vec<String> {
-        let mut sorted: Vec<_> = self.tenures.iter().collect();
+        // One that was taken for dead before it could write that it owns something owned nothing then.
+        let sure = self.tenures.iter().filter(|tenure| tenure.until > tenure.from);
+        let mut sorted: Vec<_> = sure.collect();
         sorted.sort_by_key(|tenure| tenure.from);
         let mut wrong = Vec::new();
         for (place, later) in sorted.iter().enumerate() {

@@ -122,6 +122,15 @@ fn a_zombie_may_believe_what_it_wants() {
 }
 
 #[test]
+fn a_zombie_may_come_late_to_write_that_it_was_assigned_something() {
+    let mut tale = Tale::new();
+    let late = vec![(22, assigned(-1)), (26, What::Lost(vec![tp()]))];
+    tale.stories.push(story("late", late));
+
+    assert_eq!(tale.verdict(), "");
+}
+
+#[test]
 fn a_commit_of_a_zombie_that_succeeds_is_seen() {
     let mut tale = Tale::new();
     let events = &mut tale.stories[0].events;
