@@ -24,7 +24,7 @@ use crate::log::swap;
 use crate::log::tail::Tail;
 use crate::log::transactions::{LastBatches, Transactions};
 use crate::record::BatchInfo;
-use crate::types::Timestamp;
+use crate::types::{NO_TIMESTAMP, Timestamp};
 
 /// Bytes that are written at once.
 const BUFFER: usize = 1 << 20;
@@ -312,7 +312,12 @@ impl<'a> Output<'a> {
     }
 
     fn put(&mut self, info: &BatchInfo, batch: &[u8]) -> Result<()> {
-        self.tail = self.segment.note(&self.tail, info, self.config)?;
+        // The timestamp of an empty batch is that of no record; an index that led to it would be
+        // in vain, and Kafka's tools would find fault with it.
+        let empty = info.records_count == Some(0);
+        let max_timestamp = if empty { NO_TIMESTAMP } else { info.max_timestamp };
+        let info = BatchInfo { max_timestamp, ..*info };
+        self.tail = self.segment.note(&self.tail, &info, self.config)?;
         self.buffer.extend_from_slice(batch);
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
