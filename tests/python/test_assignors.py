@@ -237,6 +237,27 @@ def test_a_cluster_may_lack_partitions(assignor: Any) -> None:
     assert shown(assignor.assign(cluster, members)) == {"C0": [("t", [1, 4, 7])]}
 
 
+def test_a_member_keeps_its_partition_in_a_cluster_that_lacks_others() -> None:
+    cluster = SimpleNamespace(partitions_for_topic=lambda topic: {1, 4})
+    metadata = owning(C0=[], C1=[1])
+
+    assert shown(CooperativeStickyAssignor.assign(cluster, metadata)) == {
+        "C0": [("t", [4])],
+        "C1": [("t", [1])],
+    }
+
+
+def test_the_generation_may_stand_in_the_user_data_as_in_older_java_clients() -> None:
+    def claiming(generation: int) -> Any:
+        return ConsumerProtocolSubscription(1, ["t"], generation.to_bytes(4, "big"), [("t", [0])])
+
+    metadata = {"C0": claiming(3), "C1": claiming(4)}
+
+    answer = CooperativeStickyAssignor.assign(Cluster(t=2), metadata)
+
+    assert shown(answer) == {"C0": [("t", [1])], "C1": [("t", [0])]}
+
+
 def test_what_members_say_they_own_may_be_nonsense() -> None:
     members = listed({
         "C0": StickyPartitionAssignor._metadata(["t"], [TopicPartition("u", 5)], 1),
@@ -257,6 +278,14 @@ def test_an_assignor_remembers_what_its_member_got() -> None:
     assert (data.previous_assignment, data.generation) == ([("t", [2, 0])], 7)
     assert other.metadata(["t"]).user_data == b""
     assert StickyPartitionAssignor.member_assignment is None
+
+
+def test_an_assignor_hears_of_the_generation_as_in_2_x() -> None:
+    assignor = StickyPartitionAssignor()
+    assignor.on_assignment(ConsumerProtocolAssignment(0, [("t", [0])], b""))
+    assignor.on_generation_assignment(8)
+
+    assert StickyAssignorUserData.decode(assignor.metadata(["t"]).user_data).generation == 8
 
 
 def test_the_cooperative_one_tells_what_its_member_has() -> None:
@@ -330,6 +359,17 @@ def test_user_data_of_a_sticky_assignor_has_kafkas_bytes() -> None:
     old = StickyAssignorUserData.decode(bytes.fromhex(message[:-8]))
     assert (old.previous_assignment, old.generation) == ([("t", [1, 2])], -1)
     assert StickyAssignorUserData.decode(bytes.fromhex("0001" + message)) == data
+
+
+def test_user_data_with_something_behind_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="no user data"):
+        StickyAssignorUserData.decode(bytes(12))
+
+
+def test_messages_do_not_share_their_lists() -> None:
+    ConsumerProtocolAssignment(0).assigned_partitions.append(("t", [0]))
+
+    assert ConsumerProtocolAssignment(0).assigned_partitions == []
 
 
 @pytest.mark.parametrize("end", range(len(bytes.fromhex(SUBSCRIPTIONS[3]))))
