@@ -325,7 +325,9 @@ class Producer:
 class Consumer:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
     # Keys read from `settings`, all optional, others are ignored:
-    #   group_id, client_id, auto_offset_reset (earliest, latest, none, smallest, largest,
+    #   group_id, group_instance_id, session_timeout_ms, heartbeat_interval_ms,
+    #   max_poll_interval_ms, default_api_timeout_ms, client_id,
+    #   auto_offset_reset (earliest, latest, none, smallest, largest,
     #   by_duration:PnDTnHnMn.nS), enable_auto_commit, auto_commit_interval_ms, max_poll_records,
     #   fetch_min_bytes, fetch_max_bytes, fetch_max_wait_ms, max_partition_fetch_bytes,
     #   check_crcs, isolation_level ("read_uncommitted", "read_committed", 0, 1),
@@ -346,8 +348,9 @@ class Consumer:
     # Generation, member id, and whether it has all that it should; None if it is no member.
     def _standing(self) -> tuple[int, str, bool] | None: ...
     # `topics` may be one string; `pattern` a str or a compiled pattern (matched at the start, as
-    # re.match does). `listener` has on_partitions_revoked(set) and on_partitions_assigned(set),
-    # called in the thread that polls.
+    # re.match does). `listener` has on_partitions_revoked(set), on_partitions_assigned(set)
+    # and perhaps on_partitions_lost(set), called in the thread that polls. What they raise, that
+    # poll raises as the cause of a KafkaError once the rebalance is complete.
     def subscribe(
         self,
         topics: Iterable[str] | str = (),

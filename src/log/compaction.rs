@@ -4,7 +4,7 @@
 //! *dirty* ones): the last offset of each key is noted in a table of fixed size; where that is
 //! full, the round ends, and the next one goes on. Then over all up to there: what is left of
 //! them is written into new segments, small ones together in one, which take their places
-//! ([`swap`](super::swap)). Offsets stay as they are.
+//! ([`super::swap`]). Offsets stay as they are.
 
 use std::path::Path;
 use std::sync::Arc;
