@@ -120,3 +120,83 @@ impl Filter<'_> {
         builder.finish().map(Kept::Part)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::aborted::AbortedTransaction;
+    use crate::record::control::EndTransactionMarker;
+    use crate::record::{stamp, verify};
+    use crate::types::Compression;
+
+    const DAY: i64 = 86_400_000;
+
+    /// A batch of producer 7 with one record, in a transaction, or the end of one.
+    fn batch(offset: i64, end: Option<bool>) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(Compression::None, None);
+        builder.set_producer(7, 0, if end.is_some() { -1 } else { offset as i32 });
+        builder.set_transactional();
+        if let Some(committed) = end {
+            builder.set_control();
+            let marker = EndTransactionMarker { committed, coordinator_epoch: 0 };
+            builder.append(1, Some(&marker.key()), Some(&marker.value()), &[]);
+        } else {
+            builder.append(1, Some(b"k"), Some(b"v"), &[]);
+        }
+        let mut bytes = builder.finish().unwrap();
+        stamp(&mut bytes, offset, 0);
+        bytes
+    }
+
+    /// One walk over a log: what is left of it.
+    fn clean(log: &[Vec<u8>], aborted: &[AbortedTransaction], now: Timestamp) -> Vec<Vec<u8>> {
+        let (mut map, mut last_batches) = (OffsetMap::new(1000), LastBatches::default());
+        // A newer record has the key.
+        map.put(b"k", 100);
+        map.set_latest(100);
+        last_batches.take(&verify(&batch(90, None)).unwrap());
+        let filter = Filter { map: &map, last_batches: &last_batches, now, delete_retention: DAY };
+        let mut transactions = Transactions::at(0, aborted);
+        let kept = |bytes: &Vec<u8>| match filter
+            .keep(Bytes::copy_from_slice(bytes), &mut transactions, false)
+            .unwrap()
+        {
+            Kept::Nothing => None,
+            Kept::Whole => Some(bytes.clone()),
+            Kept::Part(part) => Some(part),
+        };
+        log.iter().filter_map(kept).collect()
+    }
+
+    #[test]
+    fn the_end_of_a_transaction_goes_a_while_after_its_records() {
+        let aborted = AbortedTransaction {
+            producer_id: 7,
+            first_offset: 0,
+            last_offset: 1,
+            last_stable_offset: 0,
+        };
+        for (committed, aborted) in [(true, vec![]), (false, vec![aborted])] {
+            let log = [batch(0, None), batch(1, Some(committed))];
+
+            let first = clean(&log, &aborted, 5);
+            assert_eq!(first, [log[1].clone()], "the records are gone, their end stands");
+            let second = clean(&first, &[], 6);
+            let info = verify(&second[0]).unwrap();
+            assert!(info.has_delete_horizon && info.base_timestamp == 6 + DAY);
+            assert_eq!(clean(&second, &[], 5 + DAY), second, "a moment too early");
+
+            assert_eq!(clean(&second, &[], 6 + DAY), [[0; 0]; 0]);
+        }
+    }
+
+    #[test]
+    fn the_last_batch_of_a_producer_stays_as_an_empty_one() {
+        let log = [batch(89, None), batch(90, None)];
+
+        let left = clean(&log, &[], 5);
+
+        let info = verify(&left[0]).unwrap();
+        assert_eq!((left.len(), info.base_sequence, info.records_count), (1, 90, Some(0)));
+    }
+}

@@ -39,7 +39,11 @@ fn partition(engine: &Engine) -> Result<Arc<Partition>, Error> {
 }
 
 fn batch(records: &[(&str, Option<&str>)]) -> Vec<u8> {
-    let mut builder = BatchBuilder::new(Compression::None, None);
+    batch_of(Compression::None, records)
+}
+
+fn batch_of(codec: Compression, records: &[(&str, Option<&str>)]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(codec, None);
     for (key, value) in records {
         let value = value.map(str::as_bytes);
         builder.append(1_000, Some(key.as_bytes()), value, &[("h", Some(b"x"))]);
@@ -346,4 +350,30 @@ fn doom(victim: &MemDisk, calls: &Arc<AtomicU64>, n: u64) -> Env {
         }
     });
     victim.clone().with_hook(hook).env()
+}
+
+#[test]
+fn more_keys_than_there_is_room_for_take_several_rounds() {
+    const KEYS: usize = 6_000;
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let settings = [("cleanup.policy", "compact"), ("segment.bytes", "4000")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    engine.create_topic("many", None, &settings).unwrap();
+    let partition = engine.partition(&TopicPartition::new("many", 0)).unwrap();
+    // Twice each key, and then what rolls the segment.
+    for from in (0..2 * KEYS + 2_000).step_by(200) {
+        let keys: Vec<_> = (from..from + 200).map(|n| format!("{}", n % KEYS)).collect();
+        let records: Vec<_> = keys.iter().map(|key| (key.as_str(), Some("v"))).collect();
+        // The table has room for as many bytes as the segments have.
+        partition.append(&mut batch_of(Compression::Zstd, &records)).unwrap();
+    }
+
+    assert!(partition.compact(0).unwrap());
+
+    let left = read_from(&partition, 0);
+    let sealed: Vec<_> = left.iter().filter(|record| record.0 < 2 * KEYS as i64).collect();
+    let keys: std::collections::HashSet<_> = sealed.iter().map(|record| &record.1).collect();
+    assert_eq!(sealed.len(), keys.len(), "no key is there twice");
+    assert!((0..KEYS).all(|key| left.iter().any(|record| record.1 == key.to_string())));
 }
