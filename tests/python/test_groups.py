@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from brokerless.errors import (
     InconsistentGroupProtocolError,
     KafkaConfigurationError,
     KafkaError,
+    KafkaTimeoutError,
 )
 
 from .conftest import Run
@@ -691,3 +693,21 @@ def test_a_group_goes_on_without_the_member_whose_assignor_fails(topic: str) -> 
         settle(two)
 
         assert two.assignment() == {T0, T1, T2}
+
+
+def test_a_process_that_stops_while_it_changes_the_group_blocks_nobody_for_ever(
+    topic: str, directory: Path
+) -> None:
+    with member(topic) as one:
+        settle(one)
+        (path,) = directory.glob(".brokerless-group-*.lock")
+        with path.open() as stopped, member(topic) as two:
+            fcntl.flock(stopped, fcntl.LOCK_EX)
+
+            assert two.poll(300) == {}
+            with pytest.raises(KafkaTimeoutError):
+                one.commit({T0: OffsetAndMetadata(0, "")}, timeout_ms=300)
+
+            fcntl.flock(stopped, fcntl.LOCK_UN)
+            settle(one, two)
+            assert len(two.assignment()) == 1
