@@ -3,7 +3,8 @@
     brokerless run examples/follow.py
 
 A plain kafka-python program. Stop it with Ctrl-C and start it again: it goes on where
-it was, because its group's offsets are committed.
+it was, because its group's offsets are committed. Start it twice, and the two share the
+partitions.
 """
 
 import argparse
@@ -11,6 +12,18 @@ import signal
 import time
 
 from kafka import KafkaConsumer
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+
+
+class Tell(ConsumerRebalanceListener):
+    """Says which partitions the group has given to this program."""
+
+    def on_partitions_revoked(self, revoked) -> None:
+        pass
+
+    def on_partitions_assigned(self, assigned) -> None:
+        numbers = sorted(partition.partition for partition in assigned)
+        print(f"has partitions {numbers}", flush=True)
 
 
 def follow(consumer: KafkaConsumer, show: bool) -> None:
@@ -38,13 +51,13 @@ def main() -> None:
     args = parser.parse_args()
 
     consumer = KafkaConsumer(
-        args.topic,
         bootstrap_servers="localhost:9092",
         group_id=args.group,
         auto_offset_reset="earliest",
         allow_auto_create_topics=False,  # the producer decides on the partitions
         consumer_timeout_ms=args.idle,
     )
+    consumer.subscribe([args.topic], listener=Tell())
     print(f"follows {args.topic}", flush=True)
     # Ctrl-C closes it: that commits what was read and ends the loop, between two records.
     signal.signal(signal.SIGINT, lambda *_: consumer.close())
