@@ -4,5 +4,4 @@ pub mod assign;
 pub mod group;
 pub(crate) mod offsets;
 mod planted;
-#[allow(dead_code, unused_imports, reason = "the groups that use it all are being built")]
 pub(crate) mod schema;

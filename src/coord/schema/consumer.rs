@@ -79,6 +79,7 @@ fn by_topic(partitions: &[TopicPartition]) -> Vec<(&str, Vec<i32>)> {
 }
 
 /// Reads a subscription of any version; `None` if it is damaged.
+#[cfg_attr(not(test), expect(dead_code, reason = "for groups that brokers wrote"))]
 pub(crate) fn parse_subscription(message: &[u8]) -> Option<Subscription> {
     let mut rest = Fields::new(message);
     let version = rest.i16()?;
@@ -95,6 +96,7 @@ pub(crate) fn parse_subscription(message: &[u8]) -> Option<Subscription> {
 }
 
 /// Reads an assignment of any version; `None` if it is damaged.
+#[cfg_attr(not(test), expect(dead_code, reason = "for groups that brokers wrote"))]
 pub(crate) fn parse_assignment(message: &[u8]) -> Option<Assignment> {
     let mut rest = Fields::new(message);
     if rest.i16()? < 0 {

@@ -14,17 +14,12 @@ mod fields;
 mod group;
 mod offset;
 
-pub(crate) use self::consumer::{
-    Assignment, Subscription, encode_assignment, encode_subscription, parse_assignment,
-    parse_subscription,
-};
+pub(crate) use self::consumer::{Assignment, Subscription, encode_assignment, encode_subscription};
 pub(crate) use self::group::{
     CONSUMER_PROTOCOL, GroupMetadata, MemberMetadata, encode_group_key, encode_group_value,
     parse_group_key, parse_group_value,
 };
-pub(crate) use self::offset::{
-    CommitKey, CommitValue, encode_key, encode_value, parse_key, parse_value,
-};
+pub(crate) use self::offset::{CommitValue, encode_key, encode_value, parse_key, parse_value};
 
 #[cfg(test)]
 /// The bytes of a hexadecimal number.
