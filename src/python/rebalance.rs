@@ -41,7 +41,10 @@ impl Session {
                 self.tell(py, "on_partitions_assigned", partitions)?;
                 strategy_told.and_then(|()| self.describe(py))
             }
-            Step::Lost(partitions) => self.tell(py, "on_partitions_lost", partitions),
+            Step::Lost(partitions) => {
+                say_lost(py, partitions)?;
+                self.tell(py, "on_partitions_lost", partitions)
+            }
             Step::Assign(task) => self.share_out(py, task),
             Step::Records(_) | Step::Interrupted => Ok(()),
         }
@@ -138,6 +141,16 @@ impl Session {
         let targets: Vec<_> = targets.into_iter().map(|(id, all)| (id, partitions(all))).collect();
         wait::call(py, || self.client.assigned(task.generation, targets.clone()))
     }
+}
+
+/// The user is told also without a listener: what he did wrong is not to be seen elsewhere.
+fn say_lost(py: Python<'_>, partitions: &[TopicPartition]) -> PyResult<()> {
+    let all: Vec<_> = partitions.iter().map(ToString::to_string).collect();
+    let text = "%s lost: the group goes on without this consumer, which did not poll for \
+                max_poll_interval_ms, hung for session_timeout_ms, or has a successor with its \
+                group_instance_id";
+    let logger = py.import("logging")?.call_method1("getLogger", ("brokerless",))?;
+    logger.call_method1("warning", (text, all.join(", "))).map(drop)
 }
 
 fn pairs(partitions: &[TopicPartition]) -> Vec<(&str, i32)> {

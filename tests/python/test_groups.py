@@ -271,7 +271,9 @@ def test_a_static_member_that_comes_back_moves_nothing(topic: str) -> None:
     two.close()
 
 
-def test_of_two_static_members_the_older_is_fenced(topic: str) -> None:
+def test_of_two_static_members_the_older_is_fenced(
+    topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
     listener = Noting()
     with (
         listening(listener, group_instance_id="i") as older,
@@ -286,6 +288,7 @@ def test_of_two_static_members_the_older_is_fenced(topic: str) -> None:
         with pytest.raises(FencedInstanceIdError):
             older.poll(100)
         assert listener.heard() == [("lost", [0, 1, 2])]
+        assert "t-0, t-1, t-2 lost" in caplog.text
 
 
 def test_a_stranger_does_not_commit(topic: str) -> None:
