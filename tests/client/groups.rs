@@ -468,3 +468,42 @@ fn where_there_is_a_member_the_offsets_of_forgotten_groups_expire() {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+#[test]
+fn who_closes_after_its_membership_ended_has_lost_its_partitions() {
+    let world = filled(1, 1);
+    let max_poll_interval = Duration::from_millis(100);
+    let mut slow = Member::new(&world, ConsumerConfig { max_poll_interval, ..in_group("g") });
+    settle(&mut [&mut slow]);
+    let before = slow.consumer.farewell().unwrap();
+
+    let started = Instant::now();
+    while slow.consumer.standing().unwrap().is_some() {
+        assert!(started.elapsed() < PATIENCE, "it does not leave");
+    }
+
+    assert!(matches!(before, Some(Step::Revoked(all)) if all == [tp(0)]));
+    let after = slow.consumer.farewell().unwrap();
+    assert!(matches!(after, Some(Step::Lost(all)) if all == [tp(0)]));
+}
+
+#[test]
+fn nothing_is_given_up_before_its_position_could_be_committed() {
+    let world = filled(2, 3);
+    let mut one = Member::new(&world, in_group("g"));
+    until(&mut [&mut one], |all| all[0].records.len() == 6);
+    let mut two = Member::new(&world, in_group("g"));
+    two.step().unwrap();
+    one.heard();
+    let files = std::fs::read_dir(world.path()).unwrap().map(|entry| entry.unwrap().path());
+    let lock = files.into_iter().find(|path| path.extension().is_some_and(|e| e == "lock"));
+    let stopped = std::fs::File::open(lock.unwrap()).unwrap();
+    stopped.lock().unwrap();
+
+    one.step().unwrap();
+    assert_eq!(one.heard(), []);
+    stopped.unlock().unwrap();
+    settle(&mut [&mut one, &mut two]);
+
+    assert_eq!(two.consumer.position(&tp(1)).unwrap(), 3);
+}
