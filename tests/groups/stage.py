@@ -10,7 +10,8 @@ the script go on. A history is a list of scenes, in JSON's types:
     assigned  per member, what it owned when all was quiet again
     stable    every member that is in the group says so, and names the same generation
     moved     that generation is a later one than in the scene before
-    shared    partitions that a member was told to own before another was told to let go
+    shared    partitions that a member was told to own before another was told to let go, and
+              the two members
 
     note      something the script found out
     gave      and what it was: a value, or the name of the exception's class
@@ -219,7 +220,7 @@ class Stage:
                 if what == "assigned":
                     self._held[partition] = name
                     if other != name:
-                        self._shared.append([partition, other, name])
+                        self._shared.append([partition, *sorted((other, name))])
                 elif other == name:
                     self._held.pop(partition, None)
 
