@@ -7,9 +7,9 @@ mod compact;
 mod control;
 mod doorbell;
 pub mod group;
-mod groups;
 mod holders;
 mod id;
+mod offsets;
 mod page;
 mod partition;
 mod read;
@@ -43,8 +43,8 @@ pub use partition::{Ends, Partition};
 pub use read::{Chunk, Cursor};
 pub use topics::{Topic, Topics, is_internal};
 
-use groups::Groups;
 use holders::Holders;
+use offsets::CommittedOffsets;
 use partition::Shared;
 use root::{Attached, Root};
 use tend::Tending;
@@ -71,7 +71,7 @@ pub struct Engine {
     topics: RwLock<Arc<Topics>>,
     partitions: RwLock<HashMap<TopicPartition, (u32, Arc<Partition>)>>,
     doorbell: Doorbell,
-    groups: Groups,
+    offsets: CommittedOffsets,
     tending: Tending,
     /// The groups in use, by id.
     cores: Mutex<HashMap<String, Weak<group::Core>>>,
@@ -136,7 +136,7 @@ impl Engine {
             topics: RwLock::new(Arc::new(topics)),
             partitions: RwLock::default(),
             doorbell: Doorbell::new(control),
-            groups: Groups::default(),
+            offsets: CommittedOffsets::default(),
             tending: Tending::default(),
             cores: Mutex::default(),
         }))
@@ -197,7 +197,7 @@ impl Engine {
             return Ok(topic);
         }
         let made = match name {
-            topics::OFFSETS_TOPIC => groups::create_offsets_topic(self),
+            topics::OFFSETS_TOPIC => offsets::create_offsets_topic(self),
             _ => self.create_topic(name, None, &[]),
         };
         match made {

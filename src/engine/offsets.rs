@@ -26,7 +26,7 @@ const MAX_BATCH: usize = 64 << 20;
 
 /// What this process has read of `__consumer_offsets`, a state a partition.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(Mutex<HashMap<i32, Arc<Mutex<State>>>>);
+pub(crate) struct CommittedOffsets(Mutex<HashMap<i32, Arc<Mutex<State>>>>);
 
 #[derive(Debug)]
 struct State {
@@ -153,7 +153,7 @@ impl Engine {
         partition: &Partition,
         look: impl FnOnce(&Offsets) -> T,
     ) -> Result<T> {
-        let state = self.groups.state(partition.id().partition);
+        let state = self.offsets.state(partition.id().partition);
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.catch_up(partition)?;
         Ok(look(&state.offsets))
@@ -175,7 +175,7 @@ fn partition_of(topic: &Topic, group: &str) -> TopicPartition {
     TopicPartition::new(topic.name.clone(), number)
 }
 
-impl Groups {
+impl CommittedOffsets {
     fn state(&self, partition: i32) -> Arc<Mutex<State>> {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         states.entry(partition).or_default().clone()
