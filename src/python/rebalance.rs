@@ -1,7 +1,8 @@
 //! What the steps of a rebalance are for the user: calls of the listener and of the user's own
 //! strategies, in the thread that polls and under no lock.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use pyo3::exceptions::PyException;
@@ -24,6 +25,24 @@ pub(super) enum Settled {
     Step(Step),
     /// It takes longer.
     NotYet,
+}
+
+/// A thread is in the listener. One that closes the consumer there, or has it leave its topics, is
+/// not told of it by another call of itself.
+struct Telling<'a>(&'a Mutex<Option<ThreadId>>, Option<ThreadId>);
+
+impl<'a> Telling<'a> {
+    fn begin(teller: &'a Mutex<Option<ThreadId>>) -> Option<Self> {
+        let own = thread::current().id();
+        let before = lock(teller).replace(own);
+        (before != Some(own)).then_some(Self(teller, before))
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        *lock(self.0) = self.1.take();
+    }
 }
 
 impl Session {
@@ -53,6 +72,7 @@ impl Session {
     fn tell(&self, py: Python<'_>, method: &str, partitions: &[TopicPartition]) -> PyResult<()> {
         let listener: Option<Arc<Listener>> = lock(&self.listener).clone();
         let Some(listener) = listener else { return Ok(()) };
+        let Some(_turn) = Telling::begin(&self.teller) else { return Ok(()) };
         let Err(raised) = listener.tell(method, &self.set_of(py, partitions)?) else {
             return Ok(());
         };

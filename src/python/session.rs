@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use pyo3::exceptions::{PyException, PyValueError};
@@ -33,6 +34,8 @@ pub(super) struct Session {
     pub(super) directory: String,
     pub(super) reader: Reader,
     pub(super) listener: Mutex<Option<Arc<Listener>>>,
+    /// The thread that is in the listener.
+    pub(super) teller: Mutex<Option<ThreadId>>,
     /// What the listener raised first since the rebalance began.
     pub(super) raised: Mutex<Option<PyErr>>,
     /// The user's own ways to share partitions, if there are any.
@@ -80,6 +83,7 @@ impl Session {
             directory: path.to_owned(),
             reader: Reader::new(key, value),
             listener: Mutex::default(),
+            teller: Mutex::default(),
             raised: Mutex::default(),
             strategies,
             timeout: settings.consumer_timeout()?,

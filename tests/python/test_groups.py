@@ -226,6 +226,35 @@ def test_ctrl_c_in_a_listener_passes_and_the_next_poll_goes_on(topic: str, metho
         assert one.assignment() == {T0, T1, T2}
 
 
+@pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
+@pytest.mark.parametrize("end", ["close", "unsubscribe"])
+@pytest.mark.parametrize("method", ["on_partitions_revoked", "on_partitions_assigned"])
+def test_a_listener_that_leaves_the_group_is_not_called_by_itself(
+    topic: str, strategy: str, end: str, method: str
+) -> None:
+    depths: list[int] = []
+    depth = 0
+
+    def leave(_self: ConsumerRebalanceListener, partitions: Any) -> None:
+        nonlocal depth
+        if not partitions:
+            return
+        depth += 1
+        depths.append(depth)
+        getattr(one, end)()
+        depth -= 1
+
+    listener = type("Leaving", (ConsumerRebalanceListener,), {method: leave})()
+    settings = {"partition_assignment_strategy": [strategy]}
+    with listening(listener, **settings) as one, member(topic, **settings) as two:
+        while not depths:
+            one.poll(10)
+            two.poll(10)
+        settle(two)
+        assert depths == [1]
+        assert two.assignment() == {TopicPartition("t", number) for number in range(3)}
+
+
 def test_new_partitions_and_topics_are_shared_out(topic: str) -> None:
     with member() as one, member() as two, KafkaAdminClient() as admin:
         for each in (one, two):
