@@ -33,6 +33,16 @@ def start(script: str, *args: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+def read_until(word: str, process: "subprocess.Popen[str]") -> str:
+    """What the program prints up to the line that begins with `word`."""
+    printed = ""
+    for line in process.stdout or ():
+        printed += line
+        if line.startswith(word):
+            break
+    return printed
+
+
 def interrupt(process: "subprocess.Popen[str]") -> str:
     """Press Ctrl-C, and give what the program printed."""
     process.send_signal(signal.SIGINT)
@@ -84,13 +94,13 @@ def sent(paths: list[Path]) -> Content:
 
 
 def run_all(paths: list[Path], total: int) -> None:
-    print("a producer and a follower at the same time; Ctrl-C for the follower halfway:")
+    print("a producer and a follower at the same time; Ctrl-C for the follower once it reads:")
     follower = start("follow.py", "--quiet")
-    ready = follower.stdout.readline() if follower.stdout else ""
+    ready = read_until("follows", follower)
     producer = start("produce.py", *paths)
     with KafkaConsumer() as consumer:
         wait_for(total // 2, consumer)
-        first = ready + interrupt(follower)
+        first = ready + read_until("begins at", follower) + interrupt(follower)
         sent = producer.communicate(timeout=300)[0]
         halfway = middle(consumer)
     show("produce", sent)

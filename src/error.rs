@@ -268,7 +268,7 @@ pub enum Error {
     )]
     InvalidGroupId(String),
     /// A commit by somebody who may not: Kafka's `CommitFailedException`.
-    #[error("nothing was committed for group {group:?}: {why}; poll() joins it again")]
+    #[error("nothing was committed for group {group:?}: {why}")]
     CommitFailed {
         /// The group.
         group: String,

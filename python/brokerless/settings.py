@@ -278,7 +278,7 @@ def _isolation(name: str, value: Any) -> str:
 def _text(name: str, value: Any) -> Any:
     if value is None or (isinstance(value, str) and value):
         return value
-    raise _wrong(name, value, "a string")
+    raise _wrong(name, value, "a string that is not empty")
 
 
 def _codec_or_object(method: str) -> Check:

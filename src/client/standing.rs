@@ -35,7 +35,7 @@ impl Consumer {
             Some(membership) => Ok(Some(membership)),
             None => Err(Error::CommitFailed {
                 group: group.to_owned(),
-                why: "the consumer is no member of it, or not any more",
+                why: "the consumer is no member of it, or not any more; poll() joins it",
             }),
         }
     }

@@ -246,9 +246,15 @@ impl Group {
         let group = self.id().to_owned();
         let failed = |why| Error::CommitFailed { group: group.clone(), why };
         match refused {
-            Refused::Unknown => failed("the consumer is no member of it, or not any more"),
-            Refused::NotOwner(_) => failed("the partition is not the consumer's own"),
-            Refused::NotEmpty => failed("it has members, and only they may commit"),
+            Refused::Unknown => {
+                failed("the consumer is no member of it, or not any more; poll() joins it")
+            }
+            Refused::NotOwner(_) => failed(
+                "a partition is not the consumer's own; a member commits what it was assigned",
+            ),
+            Refused::NotEmpty => {
+                failed("it has members, and only they may commit; use another group_id beside them")
+            }
             Refused::Rebalancing => Error::RebalanceInProgress(group),
             Refused::Fenced(instance) => Error::FencedInstanceId { group, instance },
             Refused::NoCommonStrategy => Error::InconsistentGroupProtocol(group),
