@@ -135,6 +135,15 @@ impl Offsets {
         if over.is_empty() && !ends { Expiry::Nothing } else { Expiry::Offsets(over, ends) }
     }
 
+    /// What each group has committed for a topic.
+    pub(crate) fn of_topic(&self, topic: &str) -> Vec<(String, Vec<TopicPartition>)> {
+        let of = |commits: &HashMap<TopicPartition, CommitValue>| {
+            commits.keys().filter(|id| *id.topic == *topic).cloned().collect::<Vec<_>>()
+        };
+        let all = self.commits.iter().map(|(group, commits)| (group.clone(), of(commits)));
+        all.filter(|(_, partitions)| !partitions.is_empty()).collect()
+    }
+
     /// The records, key and value, that take away what expires: the group itself too, if nothing
     /// is left of it.
     pub(crate) fn tombstones(

@@ -12,6 +12,7 @@ mod id;
 mod offsets;
 mod page;
 mod partition;
+mod patience;
 mod read;
 mod root;
 mod sync;
@@ -261,6 +262,7 @@ impl Engine {
             self.root()?.keep(|id| *id.topic != *name)?;
             Ok(topic)
         })?;
+        self.forget_offsets(name)?;
         for partition in 0..topic.partition_count() {
             self.partition_of(&topic, partition)?.delete()?;
         }

@@ -10,7 +10,7 @@ use crate::coord::offsets::{Offsets, java_hash};
 use crate::engine::partition::Partition;
 use crate::engine::read::{Chunk, Cursor};
 use crate::engine::topics::OFFSETS_TOPIC;
-use crate::engine::{AbortedTransaction, Engine, Topic, group};
+use crate::engine::{AbortedTransaction, Engine, Topic, group, patience};
 use crate::error::{AtPosition, Error, Result};
 use crate::record::{Batch, BatchBuilder, BatchInfo};
 use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
@@ -44,8 +44,14 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Appends them, and gives the end that [`sync`](Self::sync) takes.
+    /// Appends them, and gives the end that [`sync`](Self::sync) takes. [`Error::Timeout`] if
+    /// another process has the partition for 100 ms: it may have been stopped, and who appends
+    /// here holds up a whole group.
     pub(crate) fn append(&self) -> Result<i64> {
+        self.partition.ready()?;
+        patience::until("the lock of __consumer_offsets", || {
+            Ok((!self.partition.is_busy()).then_some(()))
+        })?;
         Ok(self.partition.append(&mut self.batch.clone())?.end_offset)
     }
 
@@ -108,6 +114,27 @@ impl Engine {
         }
         let batch = builder.finish().at_position(partition.dir(), 0)?;
         Ok(Prepared { partition, batch })
+    }
+
+    /// Takes away what groups have committed for a topic that is no more: under its name there may
+    /// be another.
+    pub(crate) fn forget_offsets(&self, topic: &str) -> Result<()> {
+        let Some(offsets) = self.topic(OFFSETS_TOPIC)? else { return Ok(()) };
+        for number in 0..offsets.partition_count() {
+            let partition = self.partition(&TopicPartition::new(offsets.name.clone(), number))?;
+            let groups = self.partition_records(&partition, |records| records.of_topic(topic))?;
+            for (group, partitions) in groups {
+                let records = Offsets::tombstones(&group, &partitions, false);
+                let prepared = self.prepare_records(&group, records)?;
+                let core = self.group_core(&group)?;
+                // If its holder was stopped, a commit of his may come later: better than to wait.
+                let turn = core.turn().ok();
+                let end = prepared.append()?;
+                drop(turn);
+                prepared.sync(end)?;
+            }
+        }
+        Ok(())
     }
 
     fn check_commit(&self, id: &TopicPartition, commit: &OffsetAndMetadata) -> Result<()> {

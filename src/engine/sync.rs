@@ -11,12 +11,16 @@ use std::time::Duration;
 
 use crate::engine::partition::Partition;
 use crate::env::Mode;
-use crate::env::wake;
+use crate::env::wake::{self, Woken};
 use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::log::segment::Segment;
 
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How often that is waited for before one syncs without the lock: whoever has it may have been
+/// stopped, and then nothing of his would end the wait. The lock spares calls and protects nothing.
+const WAITS: u32 = 5;
 
 impl Partition {
     /// Waits until every record below `end_offset` is on stable storage.
@@ -25,6 +29,7 @@ impl Partition {
     /// partition until the directory was closed by all and opened again.
     pub fn sync(&self, end_offset: i64) -> Result<()> {
         self.ready()?;
+        let mut waits = 0;
         loop {
             let seen = self.page.sync_sequence().load(Ordering::Acquire);
             if self.page.is_poisoned() {
@@ -33,8 +38,15 @@ impl Partition {
             if self.page.synced_offset() >= end_offset {
                 return Ok(());
             }
-            if !self.sync_if_nobody_does()? {
-                wake::wait(self.page.sync_sequence(), seen, PATIENCE);
+            if self.sync_if_nobody_does()? {
+                continue;
+            }
+            if waits == WAITS {
+                self.sync_published()?;
+                continue;
+            }
+            if wake::wait(self.page.sync_sequence(), seen, PATIENCE) == Woken::TimedOut {
+                waits += 1;
             }
         }
     }

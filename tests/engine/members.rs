@@ -369,3 +369,32 @@ fn the_files_of_groups_go_when_the_first_process_comes() {
 
     assert_eq!(files(), 0);
 }
+
+#[test]
+fn a_lock_file_that_somebody_removed_is_made_again_and_shared() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (open(dir.path()), open(dir.path()));
+    let (one, two) = (group(&one), group(&two));
+    let first = one.join(join()).unwrap();
+    settle(&first);
+    let lock = || {
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let is_lock = |path: &std::path::PathBuf| {
+            let ours = path.to_str().unwrap().contains(".brokerless-group");
+            ours && path.extension().is_some_and(|extension| extension == "lock")
+        };
+        names.into_iter().find(is_lock)
+    };
+    std::fs::remove_file(lock().unwrap()).unwrap();
+
+    first.beat();
+    let second = two.join(join()).unwrap();
+    let held = std::fs::File::open(lock().unwrap()).unwrap();
+    held.lock().unwrap();
+
+    // Both wait for the new file now.
+    assert!(matches!(first.release(&[orders(0)]), Err(Error::Timeout { .. })));
+    assert!(matches!(second.release(&[]), Err(Error::Timeout { .. })));
+    drop(held);
+    first.release(&[orders(0)]).unwrap();
+}

@@ -52,3 +52,62 @@ fn commits_that_make_no_sense_are_refused() {
     assert!(matches!(commit(orders(1), at(0)), Err(Error::UnknownTopicOrPartition(_))));
     assert!(engine.committed_offsets("g").unwrap().is_empty());
 }
+
+#[test]
+fn a_topic_made_again_has_nothing_of_what_was_committed_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (open(dir.path()), open(dir.path()));
+    append(&partition(&one), &["a", "b", "c"]);
+    one.create_topic("other", None, &[]).unwrap();
+    let other = TopicPartition::new("other", 0);
+    commit(&one, "g", 3);
+    commit(&one, "h", 2);
+    one.commit_offsets("g", &[(other.clone(), at(0))]).unwrap();
+
+    two.delete_topic(ORDERS).unwrap();
+    append(&partition(&two), &["d", "e", "f"]);
+
+    for engine in [&one, &two] {
+        let left = engine.committed_offsets("g").unwrap();
+        assert!(left.len() == 1 && left.contains_key(&other), "{left:?}");
+        assert!(engine.committed_offsets("h").unwrap().is_empty());
+    }
+}
+
+/// What a stopped process would hold for ever.
+fn held(path: &std::path::Path) -> std::fs::File {
+    let file = std::fs::File::open(path).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+#[test]
+fn a_process_that_was_stopped_while_it_syncs_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let orders = partition(&engine);
+    let end = append(&orders, &["a", "b", "c"]) + 3;
+    let _stopped = held(&dir.path().join("orders-0/partition.metadata"));
+
+    orders.sync(end).unwrap();
+
+    commit(&engine, "g", 3);
+}
+
+#[test]
+fn a_commit_does_not_wait_for_ever_for_a_process_that_was_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a", "b", "c"]);
+    let group = engine.group("g").unwrap();
+    let offsets = [(TopicPartition::new(ORDERS, 0), at(1))];
+    group.commit(&offsets).unwrap();
+    let partitions = (0..50).map(|number| dir.path().join(format!("__consumer_offsets-{number}")));
+    let stopped: Vec<_> = partitions.map(|path| held(&path)).collect();
+
+    let refused = group.commit(&offsets);
+
+    assert!(matches!(refused, Err(Error::Timeout { .. })), "{refused:?}");
+    drop(stopped);
+    group.commit(&offsets).unwrap();
+}

@@ -4,7 +4,7 @@ use super::Group;
 use crate::coord::group::{Refused, State};
 use crate::coord::offsets::{Expiry, Offsets};
 use crate::coord::schema;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
 
 impl Group {
@@ -29,9 +29,20 @@ impl Group {
             let turn = self.core.turn()?;
             let state = self.current(&turn)?;
             allowed(&state).map_err(|refused| self.refuse(refused))?;
+            self.check_topics(offsets)?;
             prepared.append()?
         };
         prepared.sync(end)
+    }
+
+    /// A topic that was deleted meanwhile has had its offsets taken away, under the same lock.
+    fn check_topics(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) -> Result<()> {
+        let topics = self.engine.topics()?;
+        let count = |name: &str| topics.get(name).map_or(0, |topic| topic.partition_count());
+        match offsets.iter().find(|(id, _)| id.partition >= count(&id.topic)) {
+            Some((id, _)) => Err(Error::UnknownTopicOrPartition(id.clone())),
+            None => Ok(()),
+        }
     }
 
     /// The last generation that any process has noted.

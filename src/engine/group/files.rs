@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::coord::group::State;
-use crate::env::{Access, Entry, File, Map, Mode, RecordLock, Storage};
+use crate::env::{Access, Entry, File, Lock, Map, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
 
 /// Members that a group can have.
@@ -45,6 +45,7 @@ pub(crate) fn remove_all(storage: &dyn Storage, dir: &Path) -> Result<()> {
 pub(super) struct Files {
     storage: Arc<dyn Storage>,
     group: String,
+    lock: PathBuf,
     live: PathBuf,
     words: Arc<dyn Map>,
     path: PathBuf,
@@ -74,13 +75,19 @@ impl Files {
             state: storage.open(&path, Access::Write).at("open", &path)?,
             storage: storage.clone(),
             group: group.to_owned(),
+            lock: lock.to_owned(),
             live,
             path,
         })
     }
 
-    pub(super) fn live_path(&self) -> &Path {
-        &self.live
+    pub(super) fn lock_path(&self) -> &Path {
+        &self.lock
+    }
+
+    /// The group's lock, not yet taken.
+    pub(super) fn group_lock(&self) -> Result<Box<dyn Lock>> {
+        self.storage.lock(&self.lock).at("open", &self.lock)
     }
 
     fn word(&self, index: usize) -> &AtomicU64 {
@@ -172,18 +179,18 @@ impl Files {
         &self.words.halves()[FIRST_BEAT + 16 * (slot % SLOTS) as usize]
     }
 
-    fn lock(&self, slot: u32) -> Result<Box<dyn RecordLock>> {
+    fn life(&self, slot: u32) -> Result<Box<dyn RecordLock>> {
         self.storage.lock_byte(&self.live, slot.into()).at("open", &self.live)
     }
 
     /// Whether nobody lives at `slot`.
     pub(super) fn is_free(&self, slot: u32) -> Result<bool> {
-        self.lock(slot)?.is_free().at("lock", &self.live)
+        self.life(slot)?.is_free().at("lock", &self.live)
     }
 
     /// Takes a place to live, if nobody lives there.
     pub(super) fn occupy(&self, slot: u32) -> Result<Option<Box<dyn RecordLock>>> {
-        let lock = self.lock(slot)?;
+        let lock = self.life(slot)?;
         let taken = lock.try_acquire(Mode::Exclusive).at("lock", &self.live)?;
         Ok(taken.then_some(lock))
     }

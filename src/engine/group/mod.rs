@@ -23,15 +23,12 @@ use std::time::Duration;
 pub use membership::{Join, Membership};
 
 use crate::coord::group::{Counts, Process, Refused, State};
-use crate::engine::{Engine, doorbell};
-use crate::env::{Lock, Mode, process, wake};
+use crate::engine::{Engine, doorbell, patience};
+use crate::env::{Lock, Mode, process};
 use crate::error::{At, Error, Result};
 use files::Files;
 pub(crate) use files::{PREFIX, remove_all};
 use observer::Observer;
-
-/// How often the lock is tried for; with the pauses about 100 ms.
-const TRIES: u32 = 130;
 
 /// A group, as a process of many sees it.
 #[derive(Debug)]
@@ -58,7 +55,7 @@ struct Known {
 }
 
 /// The right to change a group; ends when dropped.
-struct Turn<'a>(MutexGuard<'a, Box<dyn Lock>>);
+pub(super) struct Turn<'a>(MutexGuard<'a, Box<dyn Lock>>);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
@@ -82,7 +79,7 @@ impl Engine {
         Ok(Arc::new(Group { engine: self.clone(), core }))
     }
 
-    fn group_core(&self, id: &str) -> Result<Arc<Core>> {
+    pub(super) fn group_core(&self, id: &str) -> Result<Arc<Core>> {
         let mut cores = self.cores.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(core) = cores.get(id).and_then(std::sync::Weak::upgrade) {
             return Ok(core);
@@ -96,14 +93,11 @@ impl Engine {
 
 impl Core {
     fn open(engine: &Engine, id: &str) -> Result<Self> {
-        let storage = &engine.env().storage;
-        let path = engine.group_lock(id);
-        let lock = storage.lock(&path).at("open", &path)?;
-        let files = Files::open(storage, &path, id)?;
+        let files = Files::open(&engine.env().storage, &engine.group_lock(id), id)?;
         Ok(Self {
             id: id.to_owned(),
+            lock: Mutex::new(files.group_lock()?),
             files,
-            lock: Mutex::new(lock),
             known: Mutex::default(),
             observer: Mutex::default(),
         })
@@ -111,21 +105,24 @@ impl Core {
 
     /// Waits for the right to change the group, at most about 100 ms: its holder may have been
     /// stopped. [`Error::Timeout`] then, and nothing has happened.
-    fn turn(&self) -> Result<Turn<'_>> {
-        for tried in 0..TRIES {
-            let guard = match self.lock.try_lock() {
-                Ok(guard) => Some(guard),
-                Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
+    pub(super) fn turn(&self) -> Result<Turn<'_>> {
+        patience::until("the lock of the group", || {
+            let mut guard = match self.lock.try_lock() {
+                Ok(guard) => guard,
+                Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+                Err(TryLockError::WouldBlock) => return Ok(None),
             };
-            if let Some(guard) = guard
-                && guard.try_acquire(Mode::Exclusive).at("lock", self.files.live_path())?
-            {
-                return Ok(Turn(guard));
+            let path = self.files.lock_path();
+            if !guard.try_acquire(Mode::Exclusive).at("lock", path)? {
+                return Ok(None);
             }
-            pause(tried);
-        }
-        Err(Error::Timeout { what: "the lock of the group", after: Duration::from_millis(100) })
+            // Somebody removed the file: those who come now lock another.
+            if !guard.is_current().at("stat", path)? {
+                *guard = self.files.group_lock()?;
+                return Ok(None);
+            }
+            Ok(Some(Turn(guard)))
+        })
     }
 
     /// The state as it is now; the lock is not needed. `None` if nobody has used the group since
@@ -149,13 +146,6 @@ impl Core {
         *known = Known { version, state: Arc::new(state) };
         Ok(known.state.clone())
     }
-}
-
-/// Longer and longer, from 20 us to 1 ms.
-fn pause(tried: u32) {
-    let word = std::sync::atomic::AtomicU32::new(0);
-    let micros = 20_u64 << tried.min(6);
-    wake::wait(&word, 0, Duration::from_micros(micros.min(1000)));
 }
 
 impl Group {
