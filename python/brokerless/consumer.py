@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from brokerless import _brokerless
@@ -14,7 +15,7 @@ from brokerless.location import directory_of
 from brokerless.settings import CONSUMER_DEFAULTS, check_together, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -131,17 +132,19 @@ class KafkaConsumer(_brokerless.Consumer):
 
 
 def _listener(given: Any) -> ConsumerRebalanceListener | None:
-    if given is None or isinstance(given, ConsumerRebalanceListener):
-        return given
-    if isinstance(given, AsyncConsumerRebalanceListener):
+    if given is None:
+        return None
+    if isinstance(given, (ConsumerRebalanceListener, AsyncConsumerRebalanceListener)):
         return _Awaiting(given)
     raise TypeError(f"listener must be a ConsumerRebalanceListener, not {type(given).__name__}")
 
 
 class _Awaiting(ConsumerRebalanceListener):
-    """A listener of coroutines, each run to its end."""
+    """A listener whose methods may be coroutines, each run to its end."""
 
-    def __init__(self, listener: AsyncConsumerRebalanceListener) -> None:
+    def __init__(
+        self, listener: ConsumerRebalanceListener | AsyncConsumerRebalanceListener
+    ) -> None:
         self._listener = listener
 
     def on_partitions_revoked(self, revoked: Any) -> None:
@@ -154,10 +157,12 @@ class _Awaiting(ConsumerRebalanceListener):
         _finish(self._listener.on_partitions_lost(lost))
 
 
-def _finish(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine to its end, also below a loop that runs in this thread."""
+def _finish(answer: object) -> None:
+    """Run what a coroutine method gave to its end, also below a loop that runs in this thread."""
+    if not isinstance(answer, Coroutine):
+        return
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, coroutine).result()
+        thread.submit(asyncio.run, answer).result()

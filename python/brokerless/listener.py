@@ -12,6 +12,7 @@ class ConsumerRebalanceListener:
 
     Override what you need. The usual work is to commit or to save state in
     `on_partitions_revoked`, and to seek or to load it in `on_partitions_assigned`.
+    Each method may be `async`; it is run to its end inside `poll`.
     """
 
     def on_partitions_revoked(self, revoked: Any) -> Any:

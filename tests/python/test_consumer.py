@@ -351,6 +351,22 @@ def test_a_listener_may_be_asynchronous(filled: str) -> None:
     assert told == [{T0, T1, T2}]
 
 
+def test_a_listener_may_mix_plain_and_asynchronous_methods(filled: str) -> None:
+    told: list[str] = []
+
+    class Listener(ConsumerRebalanceListener):
+        async def on_partitions_assigned(self, assigned: Any) -> None:
+            told.append("assigned")
+
+        def on_partitions_revoked(self, revoked: Any) -> None:
+            told.append("revoked")
+
+    with earliest() as consumer:
+        consumer.subscribe([filled], listener=Listener())
+        consumer.poll(1000)
+    assert told[-2:] == ["assigned", "revoked"]
+
+
 def test_what_a_listener_raises_poll_raises_once_and_reading_goes_on(filled: str) -> None:
     class Listener(ConsumerRebalanceListener):
         def on_partitions_assigned(self, assigned: Any) -> None:
