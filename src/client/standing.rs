@@ -7,6 +7,7 @@ use crate::client::consumer::Consumer;
 use crate::client::polled::Step;
 use crate::coord::group::{self, Next};
 use crate::engine::Membership;
+use crate::engine::group::NO_MEMBER;
 use crate::env::wake::Woken;
 use crate::error::{Error, Result};
 use crate::types::TopicPartition;
@@ -33,10 +34,7 @@ impl Consumer {
         };
         match state.member.membership() {
             Some(membership) => Ok(Some(membership)),
-            None => Err(Error::CommitFailed {
-                group: group.to_owned(),
-                why: "the consumer is no member of it, or not any more; poll() joins it",
-            }),
+            None => Err(Error::CommitFailed { group: group.to_owned(), why: NO_MEMBER }),
         }
     }
 

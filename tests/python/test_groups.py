@@ -320,6 +320,44 @@ def test_of_two_static_members_the_older_is_fenced(
         assert "t-0, t-1, t-2 lost" in caplog.text
 
 
+def hurried(topic: str, **settings: Any) -> KafkaConsumer:
+    """A member that is to poll every 300 ms."""
+    return member(
+        topic,
+        max_poll_interval_ms=300,
+        session_timeout_ms=200,
+        heartbeat_interval_ms=50,
+        **settings,
+    )
+
+
+def test_a_loop_that_does_not_poll_in_time_is_warned(
+    topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with KafkaProducer() as producer:
+        for _ in range(20):
+            producer.send(topic, b"", partition=0)
+    with hurried(topic, max_poll_records=10, consumer_timeout_ms=10_000) as consumer:
+        for _, _record in zip(range(60), consumer, strict=False):
+            time.sleep(0.05)
+            if caplog.messages:
+                break
+
+    (warning,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert "t-0, t-1, t-2 lost" in warning.getMessage()
+    assert "max_poll_interval_ms" in warning.getMessage()
+
+
+def test_who_polled_too_late_to_commit_reads_why(topic: str) -> None:
+    with hurried(topic) as consumer:
+        settle(consumer)
+        while consumer.group_metadata().generation_id > 0:
+            time.sleep(0.01)
+
+        with pytest.raises(CommitFailedError, match=r"max_poll_interval_ms \(raise it"):
+            consumer.commit({T0: OffsetAndMetadata(0, "")})
+
+
 def test_a_stranger_does_not_commit(topic: str) -> None:
     with member(topic) as one, member(topic) as two, member() as stranger:
         with pytest.raises(CommitFailedError):

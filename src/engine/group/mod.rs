@@ -30,6 +30,11 @@ use files::Files;
 pub(crate) use files::{PREFIX, remove_all};
 use observer::Observer;
 
+/// Why who is no member does not commit.
+pub(crate) const NO_MEMBER: &str = "the consumer is no member of it, or not any more: the time \
+    between polls was longer than max_poll_interval_ms (raise it, or lower max_poll_records), the \
+    process hung for session_timeout_ms, or it has not joined yet; poll() joins it";
+
 /// A group, as a process of many sees it.
 #[derive(Debug)]
 pub struct Group {
@@ -236,9 +241,7 @@ impl Group {
         let group = self.id().to_owned();
         let failed = |why| Error::CommitFailed { group: group.clone(), why };
         match refused {
-            Refused::Unknown => {
-                failed("the consumer is no member of it, or not any more; poll() joins it")
-            }
+            Refused::Unknown => failed(NO_MEMBER),
             Refused::NotOwner(_) => failed(
                 "a partition is not the consumer's own; a member commits what it was assigned",
             ),
