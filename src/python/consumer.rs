@@ -125,6 +125,10 @@ impl Consumer {
         open.describe(py)
     }
 
+    /// Give up all topics and partitions, and leave the group.
+    ///
+    /// With `enable_auto_commit` what was read is committed, and the listener is told, before.
+    /// Raises `IllegalStateError` in a forked child, `KafkaError` for what the listener raises.
     fn unsubscribe(&self, py: Python<'_>) -> PyResult<()> {
         let open = self.touch(py)?;
         let told = open.say_farewell(py, true);
@@ -133,11 +137,16 @@ impl Consumer {
         told.and_then(|()| open.raise(py))
     }
 
+    /// Give the names of the topics subscribed to, as a set; None if there are none.
     fn subscription<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PySet>>> {
         let topics = self.open(py)?.client.subscription();
         if topics.is_empty() { Ok(None) } else { PySet::new(py, topics).map(Some) }
     }
 
+    /// Read these partitions, an iterable of `TopicPartition`, without sharing them in a group.
+    ///
+    /// They replace those assigned before; none at all unsubscribes. Raises `IllegalStateError`
+    /// after `subscribe`: the two do not mix.
     fn assign(&self, partitions: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = partitions.py();
         let open = self.touch(py)?;
@@ -145,11 +154,24 @@ impl Consumer {
         wait::call(py, || open.client.assign(&partitions))
     }
 
+    /// Give the partitions that are read now, as a set of `TopicPartition`.
+    ///
+    /// Those that the group gave this consumer, or that `assign` named. Empty before the first
+    /// `poll` of a group's member.
     fn assignment<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
         let open = self.open(py)?;
         open.set_of(py, &open.client.assignment())
     }
 
+    /// Give the next records: a dict of `TopicPartition` to a list of `ConsumerRecord`.
+    ///
+    /// Waits for `timeout_ms` milliseconds at most, and returns an empty dict if nothing came. A
+    /// member of a group takes part in it meanwhile. `max_records` replaces `max_poll_records`.
+    /// With `update_offsets=False` the positions stay, and the same records come again.
+    ///
+    /// Raises `OffsetOutOfRangeError` and `NoOffsetForPartitionError` where `auto_offset_reset`
+    /// is none, `CorruptRecordError`, `FencedInstanceIdError`, what a deserializer raises,
+    /// `KafkaError` for what the listener raised, and `ClosedError` after `close`.
     #[pyo3(
         signature = (timeout_ms=Timeout(0.0), max_records=None, update_offsets=true),
         text_signature = "($self, timeout_ms=0, max_records=None, update_offsets=True)"
@@ -185,6 +207,9 @@ impl Consumer {
         self.open(py)?.next(py)
     }
 
+    /// Make `offset`, an int from 0, the next one that `poll` gives of a partition.
+    ///
+    /// Raises `IllegalArgumentError` for a partition that is not assigned, or another offset.
     fn seek(&self, partition: &Bound<'_, PyAny>, offset: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = partition.py();
         let open = self.touch(py)?;
@@ -196,6 +221,9 @@ impl Consumer {
         sought(py, || open.client.seek(&partition, offset))
     }
 
+    /// Go to the first record of these partitions; of all that are assigned if none is named.
+    ///
+    /// Raises `IllegalArgumentError` for a partition that is not assigned.
     #[pyo3(signature = (*partitions))]
     fn seek_to_beginning(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
         let open = self.touch(partitions.py())?;
@@ -203,6 +231,9 @@ impl Consumer {
         sought(partitions.py(), || open.client.seek_to_beginning(&list))
     }
 
+    /// Go behind the last record of these partitions; of all that are assigned if none is named.
+    ///
+    /// Raises `IllegalArgumentError` for a partition that is not assigned.
     #[pyo3(signature = (*partitions))]
     fn seek_to_end(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
         let open = self.touch(partitions.py())?;
@@ -210,6 +241,10 @@ impl Consumer {
         sought(partitions.py(), || open.client.seek_to_end(&list))
     }
 
+    /// Give the offset of the next record that `poll` gives of an assigned partition.
+    ///
+    /// `timeout_ms` is accepted and not needed. Raises `IllegalStateError` if the partition is
+    /// not assigned, `NoOffsetForPartitionError` where `auto_offset_reset` is none.
     #[pyo3(signature = (partition, timeout_ms=None))]
     fn position(
         &self,
@@ -222,12 +257,19 @@ impl Consumer {
         wait::call(partition.py(), || open.client.position(&partition_)).map(Some)
     }
 
+    /// Give the end of a partition's log, one past its last record, when it was last read.
+    ///
+    /// None before that. Raises `IllegalStateError` if the partition is not assigned.
     fn highwater(&self, partition: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         let open = self.open(partition.py())?;
         let partition_ = structs::to_partition(partition)?;
         wait::call(partition.py(), || open.client.highwater(&partition_))
     }
 
+    /// Give the offset that the group committed for a partition; None if there is none.
+    ///
+    /// With `metadata` as an `OffsetAndMetadata`. `timeout_ms` is accepted and not needed. Raises
+    /// `IllegalStateError` without a `group_id`.
     #[pyo3(signature = (partition, metadata=false, timeout_ms=None))]
     fn committed<'py>(
         &self,
@@ -251,6 +293,16 @@ impl Consumer {
             .transpose()
     }
 
+    /// Commit offsets for the group; they are on stable storage when this returns.
+    ///
+    /// `offsets` is a dict of `TopicPartition` to `OffsetAndMetadata` (the offset of the next
+    /// record to read); without it the positions of all assigned partitions are committed. Waits
+    /// for `timeout_ms` milliseconds at most, `default_api_timeout_ms` by default.
+    ///
+    /// Raises `CommitFailedError` if the consumer is no member of the group or a partition is not
+    /// its own, `RebalanceInProgressError` (poll again), `FencedInstanceIdError` if another took
+    /// its `group_instance_id`, `OffsetMetadataTooLargeError`, `KafkaTimeoutError`, and
+    /// `IllegalStateError` without a `group_id`.
     #[pyo3(signature = (offsets=None, timeout_ms=None))]
     fn commit(
         &self,
@@ -291,6 +343,9 @@ impl Consumer {
         Ok(standing.map(|it| (it.generation, it.member_id, it.is_stable)))
     }
 
+    /// Let `poll` give no records of these partitions until `resume`; they stay assigned.
+    ///
+    /// Raises `IllegalStateError` for a partition that is not assigned.
     #[pyo3(signature = (*partitions))]
     fn pause(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
         let open = self.touch(partitions.py())?;
@@ -298,6 +353,9 @@ impl Consumer {
         wait::call(partitions.py(), || open.client.pause(&list))
     }
 
+    /// Let `poll` give records of these paused partitions again.
+    ///
+    /// Raises `IllegalStateError` for a partition that is not assigned.
     #[pyo3(signature = (*partitions))]
     fn resume(&self, partitions: &Bound<'_, PyTuple>) -> PyResult<()> {
         let open = self.open(partitions.py())?;
@@ -306,11 +364,15 @@ impl Consumer {
         wait::call(partitions.py(), || open.client.resume(&list))
     }
 
+    /// Give the partitions that are paused, as a set of `TopicPartition`.
     fn paused<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
         let open = self.open(py)?;
         open.set_of(py, &open.client.paused())
     }
 
+    /// Give the names of all topics in the directory, as a set.
+    ///
+    /// `timeout_ms` is accepted and not needed.
     #[pyo3(signature = (timeout_ms=None))]
     fn topics<'py>(&self, py: Python<'py>, timeout_ms: Option<f64>) -> PyResult<Bound<'py, PySet>> {
         let _ = timeout_ms;
@@ -318,6 +380,9 @@ impl Consumer {
         PySet::new(py, wait::call(py, || open.client.topics())?)
     }
 
+    /// Give the numbers of a topic's partitions, as a set; empty if there is no such topic.
+    ///
+    /// `timeout_ms` is accepted and not needed.
     #[pyo3(signature = (topic, timeout_ms=None))]
     fn partitions_for_topic<'py>(
         &self,
@@ -331,6 +396,9 @@ impl Consumer {
         PySet::new(py, 0..count.unwrap_or(0))
     }
 
+    /// Give the first offset of each of these partitions, assigned or not, as a dict.
+    ///
+    /// `timeout_ms` is accepted and not needed. Raises `UnknownTopicOrPartitionError`.
     #[pyo3(signature = (partitions, timeout_ms=None))]
     fn beginning_offsets<'py>(
         &self,
@@ -344,6 +412,9 @@ impl Consumer {
         open.dict_of(py, wait::call(py, || open.client.beginning_offsets(&list))?)
     }
 
+    /// Give the offset one past the last record of each of these partitions, as a dict.
+    ///
+    /// `timeout_ms` is accepted and not needed. Raises `UnknownTopicOrPartitionError`.
     #[pyo3(signature = (partitions, timeout_ms=None))]
     fn end_offsets<'py>(
         &self,
@@ -357,6 +428,12 @@ impl Consumer {
         open.dict_of(py, wait::call(py, || open.client.end_offsets(&list))?)
     }
 
+    /// Find the first record of each partition that is not older than the time given with it.
+    ///
+    /// `timestamps` is a dict of `TopicPartition` to milliseconds since 1970; the result is one
+    /// to `OffsetAndTimestamp`, or None if all records are older. `timeout_ms` is accepted and
+    /// not needed. Raises `UnknownTopicOrPartitionError`, and `IllegalArgumentError` for a
+    /// negative time.
     #[pyo3(signature = (timestamps, timeout_ms=None))]
     fn offsets_for_times<'py>(
         &self,
@@ -377,6 +454,7 @@ impl Consumer {
         Ok(found)
     }
 
+    /// Give what was counted, as a dict of numbers by name, in the group `consumer-metrics`.
     #[pyo3(signature = (raw=false))]
     fn metrics<'py>(&self, py: Python<'py>, raw: bool) -> PyResult<Bound<'py, PyDict>> {
         let _ = raw; // there is one form

@@ -74,6 +74,17 @@ impl Producer {
         Ok(&self.open(py)?.directory)
     }
 
+    /// Send a record to a topic, and give a future of its `RecordMetadata`.
+    ///
+    /// Returns at once: `future.get(timeout)` waits, in seconds, until the record is stored as
+    /// `acks` says, and raises what went wrong. `key` and `value` go through the serializers, and
+    /// are bytes or None without; `headers` is a list of (str, bytes); `timestamp_ms` is
+    /// milliseconds since 1970, by default the time now. Without `partition` the partitioner
+    /// chooses.
+    ///
+    /// Raises `MessageSizeTooLargeError`, `InvalidTopicError`, `UnknownTopicOrPartitionError`,
+    /// `KafkaTimeoutError` if the buffer is full for `max_block_ms`, `IllegalArgumentError` and
+    /// `ArgumentTypeError` for arguments that cannot be, `ClosedError` after `close`.
     #[pyo3(signature = (topic, value=None, key=None, headers=None, partition=None, timestamp_ms=None))]
     fn send<'py>(
         &self,
@@ -100,6 +111,10 @@ impl Producer {
         Ok(FutureRecordMetadata::new(delivery, sizes))
     }
 
+    /// Send a record for each of `values`, and give one future of them all.
+    ///
+    /// Much faster than as many calls of `send`. `keys`, if given, has as many items; the rest is
+    /// the same for all records, and raises the same.
     #[pyo3(signature = (topic, values, keys=None, headers=None, partition=None, timestamp_ms=None))]
     fn send_many<'py>(
         &self,
@@ -124,6 +139,10 @@ impl Producer {
         open.send_many(&common, values, keys)
     }
 
+    /// Send everything now, and wait until it is stored, for `timeout` seconds at most.
+    ///
+    /// Raises `KafkaTimeoutError` if that takes longer, `IllegalStateError` in a delivery
+    /// callback. A record's own error is in its future.
     #[pyo3(signature = (timeout=None))]
     fn flush(&self, py: Python<'_>, timeout: Option<Timeout>) -> PyResult<()> {
         let client = &self.open(py)?.client;
@@ -132,6 +151,10 @@ impl Producer {
         Ok(wait::until(py, limit, |left| flush.wait(Some(left)))??)
     }
 
+    /// Send everything and let go of the directory, waiting for `timeout` seconds at most.
+    ///
+    /// What is left then is sent in the background. A second call does nothing. `null_logger` is
+    /// accepted and not needed.
     #[pyo3(signature = (timeout=None, null_logger=false))]
     fn close(&self, py: Python<'_>, timeout: Option<Timeout>, null_logger: bool) -> PyResult<()> {
         let _ = null_logger; // nothing is logged here
@@ -153,6 +176,11 @@ impl Producer {
         }
     }
 
+    /// Give the numbers of a topic's partitions, as a set.
+    ///
+    /// Makes the topic if it does not exist and `auto.create.topics.enable` is on; raises
+    /// `UnknownTopicOrPartitionError` if it is off, `InvalidTopicError` for a name that cannot
+    /// be.
     fn partitions_for<'py>(&self, topic: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
         let py = topic.py();
         let open = self.open(py)?;
@@ -161,6 +189,7 @@ impl Producer {
         PySet::new(py, 0..count)
     }
 
+    /// Give what was counted, as a dict of numbers by name, in the group `producer-metrics`.
     #[pyo3(signature = (raw=false))]
     fn metrics<'py>(&self, py: Python<'py>, raw: bool) -> PyResult<Bound<'py, PyDict>> {
         let _ = raw; // there is one form

@@ -1,7 +1,9 @@
+import inspect
 import pickle
 import re
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -365,6 +367,19 @@ def test_a_listener_may_mix_plain_and_asynchronous_methods(filled: str) -> None:
         consumer.subscribe([filled], listener=Listener())
         consumer.poll(1000)
     assert told[-2:] == ["assigned", "revoked"]
+
+
+def public_methods(client: type) -> Iterator[str]:
+    for name in dir(client):
+        if not name.startswith("_") and callable(getattr(client, name)):
+            yield name
+
+
+@pytest.mark.parametrize("client", [KafkaAdminClient, KafkaConsumer, KafkaProducer])
+def test_every_public_method_says_what_it_does(client: type) -> None:
+    silent = [name for name in public_methods(client) if not inspect.getdoc(getattr(client, name))]
+
+    assert not silent
 
 
 def test_what_a_listener_raises_poll_raises_once_and_reading_goes_on(filled: str) -> None:
