@@ -224,7 +224,7 @@ impl RecordLock for OfdLock {
                 && error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error())
         };
         match taken {
-            Err(error) if readable_only(&error) => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            Err(error) if readable_only(&error) => Err(why_not_writable(&self.locked.path)),
             other => other,
         }
     }
@@ -247,6 +247,14 @@ impl RecordLock for OfdLock {
 
     fn is_current(&self) -> io::Result<bool> {
         self.locked.is_current()
+    }
+}
+
+/// Why a file could be opened for reading only.
+fn why_not_writable(path: &Path) -> io::Error {
+    match rustix::fs::access(path, rustix::fs::Access::WRITE_OK) {
+        Err(Errno::ACCESS | Errno::PERM) => io::ErrorKind::PermissionDenied.into(),
+        _ => io::ErrorKind::ReadOnlyFilesystem.into(),
     }
 }
 
