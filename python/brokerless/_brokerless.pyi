@@ -337,7 +337,8 @@ class Consumer:
     #     deserialize(topic, data) or deserialize(topic, headers, data); called for None too.
     # `strategies` has `offered`, of each way to share partitions its name, whether it is
     # cooperative, and whether it is the user's own; for those, methods `describe(topics)`,
-    # `share_out(name, partitions, members)` and `assigned(name, partitions, generation)`.
+    # `share_out(name, partitions, members)` and `assigned(name, partitions, generation,
+    # user_data)`.
     def _open(
         self, directory: str, settings: Mapping[str, Any], strategies: Any | None = None
     ) -> None: ...

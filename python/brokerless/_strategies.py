@@ -12,7 +12,7 @@ from brokerless.assignors import (
     RoundRobinPartitionAssignor,
     StickyPartitionAssignor,
 )
-from brokerless.assignors.plan import Task, TaskMember, describe, plan, told
+from brokerless.assignors.plan import Target, Task, TaskMember, describe, plan, told
 from brokerless.errors.base import SettingError
 
 if TYPE_CHECKING:
@@ -55,14 +55,16 @@ class Strategies:
 
     def share_out(
         self, name: str, partitions: Mapping[str, int], members: Iterable[Sequence[Any]]
-    ) -> list[tuple[str, list[tuple[str, int]]]]:
+    ) -> list[tuple[str, Target]]:
         """What each member gets by the strategy of that name."""
         task = Task(partitions, [TaskMember(*member) for member in members])
-        return [(member, [*got]) for member, got in plan(self._all[name], task).items()]
+        return [*plan(self._all[name], task).items()]
 
-    def assigned(self, name: str, partitions: Iterable[tuple[str, int]], generation: int) -> None:
+    def assigned(
+        self, name: str, partitions: Iterable[tuple[str, int]], generation: int, user_data: bytes
+    ) -> None:
         """This member has got its partitions by the strategy of that name."""
-        told(self._all[name], partitions, generation)
+        told(self._all[name], partitions, generation, user_data)
 
 
 def _listed(given: Any) -> list[Any]:

@@ -40,7 +40,7 @@ pub use standing::Standing;
 pub use subscription::Pattern;
 
 pub use crate::coord::assign::{Builtin, Subscriber, assign, hold_back};
-pub use crate::coord::group::{Task, TaskMember};
+pub use crate::coord::group::{Target, Task, TaskMember};
 pub use crate::engine::{Engine, OpenOptions, TimedOffset};
 pub use crate::record::{Headers, Record};
 

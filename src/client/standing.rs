@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use crate::client::consumer::Consumer;
 use crate::client::polled::Step;
-use crate::coord::group::{self, Next};
+use crate::coord::group::{Member, Next, Target};
 use crate::engine::Membership;
 use crate::engine::group::NO_MEMBER;
 use crate::env::wake::Woken;
 use crate::error::{Error, Result};
-use crate::types::TopicPartition;
 
 /// Where a consumer stands with its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +22,8 @@ pub struct Standing {
     pub strategy: Option<String>,
     /// Whether it has what it should.
     pub is_stable: bool,
+    /// What the strategy of the member that leads lets its own know.
+    pub user_data: Vec<u8>,
 }
 
 impl Consumer {
@@ -46,21 +47,19 @@ impl Consumer {
             return Ok(None);
         }
         let state = membership.group().state()?;
+        let member = state.member(membership.uid());
         Ok(Some(Standing {
             member_id: membership.member_id().to_owned(),
-            generation: state.member(membership.uid()).map_or(-1, group::Member::generation),
+            generation: member.map_or(-1, Member::generation),
             strategy: state.strategy().map(str::to_owned),
             is_stable: next == Next::Stable,
+            user_data: member.map(|member| member.target.user_data.clone()).unwrap_or_default(),
         }))
     }
 
     /// Answers [`Step::Assign`]: what each member id is to own. Members left out get nothing.
     /// [`Error::InvalidAssignment`] for nonsense; then a poll asks again.
-    pub fn assigned(
-        &self,
-        generation: i32,
-        targets: Vec<(String, Vec<TopicPartition>)>,
-    ) -> Result<()> {
+    pub fn assigned(&self, generation: i32, targets: Vec<(String, Target)>) -> Result<()> {
         let membership = self.state()?.member.membership();
         membership.map_or(Ok(()), |membership| membership.assign(generation, targets))
     }

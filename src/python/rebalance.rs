@@ -13,9 +13,12 @@ use super::errors;
 use super::listener::Listener;
 use super::session::{Session, lock};
 use super::wait;
-use crate::client::{Step, Task};
+use crate::client::{Step, Target, Task};
 use crate::error::{Error, Result};
 use crate::types::TopicPartition;
+
+/// What the user's strategy says of one member: its partitions, and its user data.
+type Said = (Vec<(String, i32)>, Vec<u8>);
 
 /// What became of a slice of waiting.
 pub(super) enum Settled {
@@ -138,7 +141,9 @@ impl Session {
         let Some(standing) = wait::call(py, || self.client.standing())? else { return Ok(()) };
         let Some(strategy) = standing.strategy else { return Ok(()) };
         let all = self.client.assignment();
-        strategies.call_method1("assigned", (strategy, pairs(&all), standing.generation))?;
+        let user_data = PyBytes::new(py, &standing.user_data);
+        let arguments = (strategy, pairs(&all), standing.generation, user_data);
+        strategies.call_method1("assigned", arguments)?;
         Ok(())
     }
 
@@ -157,8 +162,9 @@ impl Session {
             .collect();
         let arguments = (&task.strategy, &task.partitions, members);
         let targets = strategies.call_method1("share_out", arguments)?;
-        let targets: Vec<(String, Vec<(String, i32)>)> = targets.extract()?;
-        let targets: Vec<_> = targets.into_iter().map(|(id, all)| (id, partitions(all))).collect();
+        let targets: Vec<(String, Said)> = targets.extract()?;
+        let target = |(all, user_data)| Target { partitions: partitions(all), user_data };
+        let targets: Vec<_> = targets.into_iter().map(|(id, said)| (id, target(said))).collect();
         wait::call(py, || self.client.assigned(task.generation, targets.clone()))
     }
 }

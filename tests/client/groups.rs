@@ -340,12 +340,12 @@ fn a_strategy_of_the_user_is_run_by_the_member_that_leads() {
         let Step::Assign(task) = one.consumer.poll(PATIENCE, 1).unwrap() else { panic!() };
         assert_eq!((&*task.strategy, task.partitions["t"], task.members.len()), ("mine", 2, 1));
         assert_eq!(task.members[0].user_data, b"one");
-        let twice = vec![(task.members[0].member_id.clone(), vec![tp(1), tp(1)])];
+        let twice = vec![(task.members[0].member_id.clone(), vec![tp(1), tp(1)].into())];
         let refused = one.consumer.assigned(task.generation, twice);
         assert!(matches!(refused, Err(Error::InvalidAssignment { .. })));
     }
     let Step::Assign(task) = one.consumer.poll(PATIENCE, 1).unwrap() else { panic!() };
-    let target = vec![(task.members[0].member_id.clone(), vec![tp(1)])];
+    let target = vec![(task.members[0].member_id.clone(), vec![tp(1)].into())];
     one.consumer.assigned(task.generation, target).unwrap();
     settle(&mut [&mut one]);
 

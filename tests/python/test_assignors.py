@@ -413,6 +413,11 @@ def task(**owned: list[int]) -> Task:
     )
 
 
+def planned(assignor: Any, task: Task) -> dict[str, list[TopicPartition]]:
+    """The partitions of a plan."""
+    return {member_id: target.partitions for member_id, target in plan(assignor, task).items()}
+
+
 def test_the_members_of_a_plan_are_those_of_kafka_python_3() -> None:
     class Own(AbstractPartitionAssignor):
         name = "own"
@@ -432,7 +437,7 @@ def test_the_members_of_a_plan_are_those_of_kafka_python_3() -> None:
                 for member_id, topics in by_member.items()
             }
 
-    assert plan(Own(), task(C0=[2])) == {"C0": [("t", 0)], "C1": [("t", 1)]}
+    assert planned(Own(), task(C0=[2])) == {"C0": [("t", 0)], "C1": [("t", 1)]}
 
 
 def test_the_members_of_a_plan_are_those_of_kafka_python_2_as_well() -> None:
@@ -454,7 +459,7 @@ def test_the_members_of_a_plan_are_those_of_kafka_python_2_as_well() -> None:
                 for member_id in members
             }
 
-    assert plan(Own, task()) == {"C0": [("t", 0)], "C1": [("t", 1)]}
+    assert planned(Own, task()) == {"C0": [("t", 0)], "C1": [("t", 1)]}
 
 
 @pytest.mark.parametrize("base", KAFKAS)
@@ -469,7 +474,7 @@ def test_a_subclass_may_ask_its_base_and_change_the_answer(base: Any) -> None:
             answer["C1"].assigned_partitions = topics
             return answer
 
-    assert plan(Swapped(), task()) == {
+    assert planned(Swapped(), task()) == {
         "C0": [("u", 0)],
         "C1": [("t", 0), ("t", 1), ("t", 2)],
     }
@@ -484,7 +489,7 @@ def test_a_group_hands_over_itself_what_a_cooperative_subclass_moves() -> None:
         TaskMember("C1", None, ["t"], b"", [], -1),
     ])  # fmt: skip
 
-    assert plan(Own(), everything) == {"C0": [("t", 0)], "C1": [("t", 1)]}
+    assert planned(Own(), everything) == {"C0": [("t", 0)], "C1": [("t", 1)]}
 
 
 def test_members_that_are_not_named_get_nothing() -> None:
@@ -492,7 +497,7 @@ def test_members_that_are_not_named_get_nothing() -> None:
         def assign(self, cluster: Any, members: Any) -> Any:
             return {"C1": [TopicPartition("t", 2)]}
 
-    assert plan(Own(), task()) == {"C0": [], "C1": [("t", 2)]}
+    assert planned(Own(), task()) == {"C0": [], "C1": [("t", 2)]}
 
 
 NONSENSE: list[tuple[object, str]] = [
@@ -527,6 +532,36 @@ def test_nonsense_is_refused_with_what_is_wrong(answer: object, says: str) -> No
     assert isinstance(refused.value, KafkaError)
     assert refused.value.args[0].startswith("Wild.assign ")
     assert refused.value.args[0].endswith(says)
+
+
+@pytest.mark.parametrize(
+    ("user_data", "planned"),
+    [
+        (None, b""),
+        (b"\0", b"\0"),
+        (bytearray(b"x"), b"x"),
+        (StickyAssignorUserData([], 5), StickyAssignorUserData([], 5).encode()),
+    ],
+)
+def test_a_plan_has_what_the_assignor_says_to_a_member_in_bytes(
+    user_data: Any, planned: bytes
+) -> None:
+    class Own(AbstractPartitionAssignor):
+        def assign(self, cluster: Any, members: Any) -> Any:
+            return {"C1": ConsumerProtocolAssignment(0, [("t", [0])], user_data)}
+
+    targets = plan(Own(), task())
+
+    assert [target.user_data for target in targets.values()] == [b"", planned]
+
+
+def test_what_an_assignor_says_to_a_member_in_another_type_is_refused() -> None:
+    class Own(AbstractPartitionAssignor):
+        def assign(self, cluster: Any, members: Any) -> Any:
+            return {"C1": ConsumerProtocolAssignment(0, [("t", [0])], "text")}
+
+    with pytest.raises(IllegalArgumentError, match=r"Own\.assign: user_data must be bytes"):
+        plan(Own(), task())
 
 
 def test_what_an_assignor_raises_comes_out_as_it_is() -> None:
@@ -601,7 +636,7 @@ def test_what_a_sticky_subclass_is_told_it_describes_and_keeps() -> None:
         TaskMember("C1", None, ["t"], describe(second, ["t"]), [], 3),
     ]
 
-    answer = plan(first, Task({"t": 4}, members))
+    answer = planned(first, Task({"t": 4}, members))
 
     assert answer == {"C0": [("t", 1), ("t", 3)], "C1": [("t", 0), ("t", 2)]}
 
@@ -667,6 +702,24 @@ class Patient(AbstractPartitionAssignor):
 
     def assign(self, cluster: Any, members: Any) -> Any:
         return CooperativeStickyAssignor.assign(Cluster(t=4), members)
+
+
+class Wordy(Halves):
+    """Says to each member which it is; notes what its own is told."""
+
+    name = "wordy"
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[list[TopicPartition], bytes]] = []
+
+    def assign(self, cluster: Any, members: Any) -> Any:
+        answer = super().assign(cluster, members)
+        for place, (_, assignment) in enumerate(sorted(answer.items())):
+            assignment.user_data = b"%d of %d\xff" % (place, len(answer))
+        return answer
+
+    def on_assignment(self, assignment: Any, generation: int) -> None:
+        self.heard.append((sorted(assignment.partitions()), assignment.user_data))
 
 
 class CooperativeSubclass(CooperativeStickyAssignor):
@@ -754,3 +807,16 @@ def test_a_strategy_that_the_core_does_not_know_is_refused() -> None:
 )
 def test_methods_keep_their_docstrings(asked: Callable[[], str | None]) -> None:
     assert asked()
+
+
+def test_each_member_is_told_what_the_leaders_assignor_says_to_it(member: Any) -> None:
+    leading, led = Wordy(), Wordy()
+    with member(leading) as first:
+        poll_until_shared(first)
+        with member(led) as second:
+            poll_until_shared(first, second)
+
+    everything = [TopicPartition("t", number) for number in range(4)]
+    assert leading.heard[0] == (everything, b"0 of 1\xff")
+    assert leading.heard[-1] == (everything[1::2], b"0 of 2\xff")
+    assert led.heard == [(everything[0::2], b"1 of 2\xff")]

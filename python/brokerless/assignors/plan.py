@@ -6,7 +6,7 @@ when it has got its partitions:
 
     user_data = describe(assignor, topics)
     targets = plan(assignor, Task(partitions={"orders": 3}, members=[TaskMember(...), ...]))
-    told(assignor, partitions, generation)
+    told(assignor, partitions, generation, user_data)
 
 What assignors raise comes out of these as it is. What they answer is checked; nonsense
 is an `IllegalArgumentError` that says what is wrong.
@@ -26,7 +26,7 @@ from brokerless.structs import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Task", "TaskMember", "describe", "plan", "told"]
+__all__ = ["Target", "Task", "TaskMember", "describe", "plan", "told"]
 
 _NEWEST = 3
 """The version of subscriptions that has all their fields."""
@@ -50,22 +50,27 @@ class Task(NamedTuple):
     members: Sequence[TaskMember]
 
 
+class Target(NamedTuple):
+    """What a member gets: partitions, and what the assignor of the one that leads tells its own."""
+
+    partitions: list[TopicPartition]
+    user_data: bytes = b""
+
+
 def describe(assignor: Any, topics: Iterable[str]) -> bytes:
     """The user data of `assignor` for a member that wants `topics`."""
-    data = assignor.metadata(set(topics)).user_data
-    if hasattr(data, "encode") and not isinstance(data, str):
-        data = data.encode()
-    if data is None or isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data or b"")
-    raise IllegalArgumentError(
-        f"{_name(assignor)}.metadata: user_data must be bytes, not {type(data).__name__}"
-    )
+    return _raw(assignor.metadata(set(topics)).user_data, f"{_name(assignor)}.metadata")
 
 
-def told(assignor: Any, partitions: Iterable[tuple[str, int]], generation: int) -> None:
+def told(
+    assignor: Any,
+    partitions: Iterable[tuple[str, int]],
+    generation: int,
+    user_data: bytes = b"",
+) -> None:
     """Tells `assignor` what its member has got, in the way of its kafka-python."""
     assignment = ConsumerProtocolAssignment(
-        getattr(assignor, "version", 0), _by_topic(partitions), b""
+        getattr(assignor, "version", 0), _by_topic(partitions), user_data
     )
     try:
         inspect.signature(assignor.on_assignment).bind(assignment, generation)
@@ -78,13 +83,13 @@ def told(assignor: Any, partitions: Iterable[tuple[str, int]], generation: int) 
         assignor.on_assignment(assignment, generation)
 
 
-def plan(assignor: Any, task: Task) -> dict[str, list[TopicPartition]]:
+def plan(assignor: Any, task: Task) -> dict[str, Target]:
     """What each member of `task` gets by `assignor`; whom it does not name gets nothing."""
     answer = assignor.assign(_Topics(task.partitions), _Members(task.members))
     if not hasattr(answer, "items"):
         _refuse(assignor, f"answered {_shown(answer)}, not a dict of assignments")
     wanted = {member.member_id: set(member.topics) for member in task.members}
-    targets: dict[str, list[TopicPartition]] = {member_id: [] for member_id in wanted}
+    targets = {member_id: Target([]) for member_id in wanted}
     owners: dict[TopicPartition, str] = {}
     for named, assigned in answer.items():
         # It may be of a subclass of str.
@@ -102,8 +107,19 @@ def plan(assignor: Any, task: Task) -> dict[str, list[TopicPartition]]:
                 both = f"{owners[partition]!r} and {member_id!r}"
                 _refuse(assignor, f"assigns {_place(partition)} twice, to {both}")
             owners[partition] = member_id
-            targets[member_id].append(partition)
+            targets[member_id].partitions.append(partition)
+        data = _raw(getattr(assigned, "user_data", None), f"{_name(assignor)}.assign")
+        targets[member_id] = targets[member_id]._replace(user_data=data)
     return targets
+
+
+def _raw(data: Any, of: str) -> bytes:
+    """User data in bytes; `of` says where they are from."""
+    if hasattr(data, "encode") and not isinstance(data, str):
+        data = data.encode()
+    if data is None or isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data or b"")
+    raise IllegalArgumentError(f"{of}: user_data must be bytes, not {type(data).__name__}")
 
 
 def _partitions(assignor: Any, member_id: str, assigned: Any) -> list[TopicPartition]:

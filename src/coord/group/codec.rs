@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Member, Process, State, Strategy, Uid};
+use super::{Member, Process, State, Strategy, Target, Uid};
 use crate::types::TopicPartition;
 
 /// The layout's version, first of all bytes.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 impl State {
     /// The state as bytes.
@@ -85,7 +85,8 @@ impl Member {
         out.u32(self.cooperative.into());
         out.duration(self.session_timeout);
         out.duration(self.rebalance_timeout);
-        out.partitions(&self.target);
+        out.partitions(&self.target.partitions);
+        out.bytes(&self.target.user_data);
         out.i32(self.acknowledged);
         out.i32(self.taken);
         out.partitions(&self.held);
@@ -111,7 +112,7 @@ impl Member {
             cooperative: rest.u32()? != 0,
             session_timeout: rest.duration()?,
             rebalance_timeout: rest.duration()?,
-            target: rest.partitions()?,
+            target: Target { partitions: rest.partitions()?, user_data: rest.bytes()?.to_vec() },
             acknowledged: rest.i32()?,
             taken: rest.i32()?,
             held: rest.partitions()?,

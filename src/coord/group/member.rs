@@ -50,6 +50,21 @@ pub struct Joining {
     pub rebalance_timeout: Duration,
 }
 
+/// What a member is to own, and what the strategy that says so lets the member know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The partitions; of a member they are sorted.
+    pub partitions: Vec<TopicPartition>,
+    /// For the member's own strategy, from the leader's; Kafka's strategies say nothing.
+    pub user_data: Vec<u8>,
+}
+
+impl From<Vec<TopicPartition>> for Target {
+    fn from(partitions: Vec<TopicPartition>) -> Self {
+        Self { partitions, user_data: Vec::new() }
+    }
+}
+
 /// A member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -75,8 +90,8 @@ pub struct Member {
     pub session_timeout: Duration,
     /// How long it may take to follow a generation.
     pub rebalance_timeout: Duration,
-    /// What it is to own in this generation, sorted.
-    pub target: Vec<TopicPartition>,
+    /// What it is to own in this generation.
+    pub target: Target,
     /// The last generation for which it has released what it had to.
     pub(super) acknowledged: i32,
     /// The last generation in which it has taken its target.
@@ -101,7 +116,7 @@ impl Member {
             cooperative: joining.cooperative,
             session_timeout: joining.session_timeout,
             rebalance_timeout: joining.rebalance_timeout,
-            target: Vec::new(),
+            target: Target::default(),
             acknowledged: -1,
             taken: -1,
             held: Vec::new(),

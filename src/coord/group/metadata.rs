@@ -33,15 +33,19 @@ impl State {
 
 impl Member {
     fn metadata(&self, strategy: Option<&str>) -> MemberMetadata {
-        let user_data = strategy.and_then(|name| self.strategy(name)).map(|s| s.user_data.clone());
+        let unless_empty = |data: &Vec<u8>| Some(data.clone()).filter(|data| !data.is_empty());
+        let strategy = strategy.and_then(|name| self.strategy(name));
         let subscription = Subscription {
             topics: self.topics.clone(),
-            user_data: user_data.filter(|data| !data.is_empty()),
+            user_data: strategy.and_then(|strategy| unless_empty(&strategy.user_data)),
             owned_partitions: self.held.clone(),
             generation: self.held_generation,
             rack_id: None,
         };
-        let assignment = Assignment { partitions: self.target.clone(), user_data: None };
+        let assignment = Assignment {
+            partitions: self.target.partitions.clone(),
+            user_data: unless_empty(&self.target.user_data),
+        };
         let millis =
             |time: std::time::Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
         MemberMetadata {

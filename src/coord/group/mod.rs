@@ -16,7 +16,7 @@ mod targets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use member::{Joining, Member, Process, Strategy};
+pub use member::{Joining, Member, Process, Strategy, Target};
 pub use next::{Gone, Next, Task, TaskMember};
 
 use crate::coord::planted::planted;

@@ -10,7 +10,7 @@ use proptest::prelude::{Just, prop_oneof, proptest};
 use proptest::strategy::Strategy as Chance;
 
 use super::tests::joining;
-use super::{Gone, Joining, Member, Next, Phase, Refused, State, Task, Uid};
+use super::{Gone, Joining, Member, Next, Phase, Refused, State, Target, Task, Uid};
 use crate::types::TopicPartition;
 
 /// Members that run at once, at most.
@@ -249,18 +249,18 @@ impl World {
     /// By turns; but first nonsense, which changes nothing.
     fn assign(&mut self, uid: Uid, task: &Task) {
         let before = self.state.clone();
-        let stranger = vec![("nobody".to_owned(), Vec::new())];
+        let stranger = vec![("nobody".to_owned(), Target::default())];
         let refused = self.state.assign(uid, task.generation, stranger);
         let is_due = self.state.generation() == task.generation && !self.state.is_assigned();
         assert_eq!(matches!(refused, Err(Refused::Nonsense(_))), is_due && refused.is_err());
         assert_eq!(self.state, before);
 
-        let mut targets: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        let mut targets: BTreeMap<String, Target> = BTreeMap::new();
         for (topic, count) in &task.partitions {
             let fans = || task.members.iter().filter(|member| member.topics.contains(topic));
             for (number, fan) in (0..*count).zip(fans().cycle()) {
                 let partition = TopicPartition::new(topic.as_str(), number);
-                targets.entry(fan.member_id.clone()).or_default().push(partition);
+                targets.entry(fan.member_id.clone()).or_default().partitions.push(partition);
             }
         }
         let assigned = self.state.assign(uid, task.generation, targets.into_iter().collect());
@@ -308,7 +308,7 @@ impl World {
             return;
         }
         for (uid, member) in self.state.members() {
-            for partition in &member.target {
+            for partition in &member.target.partitions {
                 assert!(member.topics.iter().any(|topic| **topic == *partition.topic));
                 let key = (self.state.generation(), partition.clone());
                 let to = self.given.entry(key).or_insert_with(|| name(uid, member));

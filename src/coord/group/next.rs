@@ -86,8 +86,9 @@ impl State {
         if member.taken == self.generation {
             return Next::Stable;
         }
-        let all = self.all_acknowledged() && member.target.iter().all(|p| self.is_free(p));
-        if all { Next::Take(member.target.clone()) } else { Next::Wait }
+        let all =
+            self.all_acknowledged() && member.target.partitions.iter().all(|p| self.is_free(p));
+        if all { Next::Take(member.target.partitions.clone()) } else { Next::Wait }
     }
 
     fn next_cooperative(&self, uid: Uid, member: &Member) -> Next {
@@ -95,11 +96,11 @@ impl State {
             return self.next_unassigned(uid);
         }
         let owned = self.owned(uid);
-        let goes = without(&owned, &member.target);
+        let goes = without(&owned, &member.target.partitions);
         if !goes.is_empty() {
             return Next::Release(goes);
         }
-        let mut comes = without(&member.target, &owned);
+        let mut comes = without(&member.target.partitions, &owned);
         if comes.is_empty() && member.taken == self.generation {
             return Next::Stable;
         }
@@ -153,7 +154,7 @@ impl State {
         }
         let together = self.all_acknowledged();
         let waits = |uid: &Uid, member: &Member| match (member.cooperative, self.assigned) {
-            (true, true) => member.target.iter().any(|p| self.owner(p) != Some(*uid)),
+            (true, true) => member.target.partitions.iter().any(|p| self.owner(p) != Some(*uid)),
             (false, true) => together && member.taken != self.generation,
             (_, false) => self.leader() == Some(*uid),
         };
@@ -172,7 +173,7 @@ impl State {
         let left = self.owned(uid);
         let Some(member) = self.members.get_mut(&uid) else { return };
         let follows = if member.cooperative {
-            self.assigned && without(&left, &member.target).is_empty()
+            self.assigned && without(&left, &member.target.partitions).is_empty()
         } else {
             left.is_empty()
         };
@@ -192,7 +193,8 @@ impl State {
         released: &[TopicPartition],
         left: Vec<TopicPartition>,
     ) {
-        let is_target = |id| self.members.values().any(|member| member.target.contains(id));
+        let is_target =
+            |id| self.members.values().any(|member| member.target.partitions.contains(id));
         if self.builtin().is_some() || released.iter().all(is_target) {
             return;
         }

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Counts, Refused, State, Uid};
+use super::{Counts, Refused, State, Target, Uid};
 use crate::coord::assign::{self, Builtin, Subscriber};
-use crate::types::TopicPartition;
 
 impl State {
     /// Begins a generation.
@@ -53,13 +52,14 @@ impl State {
             generation: member.held_generation,
         };
         let subscribers: Vec<_> = self.members.values().map(of).collect();
-        self.set_targets(assign::assign(builtin, &self.counts, &subscribers));
+        let targets = assign::assign(builtin, &self.counts, &subscribers).into_iter();
+        self.set_targets(targets.map(|(id, partitions)| (id, partitions.into())).collect());
     }
 
-    fn set_targets(&mut self, mut targets: BTreeMap<String, Vec<TopicPartition>>) {
+    fn set_targets(&mut self, mut targets: BTreeMap<String, Target>) {
         for member in self.members.values_mut() {
             let mut target = targets.remove(&member.member_id).unwrap_or_default();
-            target.sort_unstable();
+            target.partitions.sort_unstable();
             member.target = target;
         }
         self.assigned = true;
@@ -71,7 +71,7 @@ impl State {
         &mut self,
         uid: Uid,
         generation: i32,
-        targets: Vec<(String, Vec<TopicPartition>)>,
+        targets: Vec<(String, Target)>,
     ) -> Result<(), Refused> {
         if self.member(uid).is_none() {
             return Err(Refused::Unknown);
@@ -85,7 +85,7 @@ impl State {
     }
 
     /// Every partition exists and goes to one member, who is there.
-    fn check_targets(&self, targets: &[(String, Vec<TopicPartition>)]) -> Result<(), Refused> {
+    fn check_targets(&self, targets: &[(String, Target)]) -> Result<(), Refused> {
         let nonsense = |text: String| Err(Refused::Nonsense(text));
         let (mut members, mut partitions) = (HashSet::new(), HashSet::new());
         for (member_id, target) in targets {
@@ -93,7 +93,7 @@ impl State {
             if !known || !members.insert(member_id) {
                 return nonsense(format!("it names {member_id:?}, which is no member, or twice"));
             }
-            for id in target {
+            for id in &target.partitions {
                 let count = self.counts.get(&*id.topic).copied().unwrap_or(0);
                 if !(0..count).contains(&id.partition) {
                     return nonsense(format!(

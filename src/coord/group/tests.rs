@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::coord::schema;
 
 fn two(topic: &str) -> Option<i32> {
     (topic != "none").then_some(2)
@@ -246,12 +247,70 @@ fn the_leaders_own_strategy_shares_out_for_all() {
     assert_eq!(task.partitions["t"], 2);
     let ids: Vec<_> = task.members.iter().map(|member| member.member_id.clone()).collect();
 
-    let all = vec![(ids[1].clone(), vec![t(1), t(0)])];
+    let all = vec![(ids[1].clone(), vec![t(1), t(0)].into())];
     state.assign(uids[0], task.generation, all).unwrap();
     settle(&mut state);
 
     assert_eq!(state.owned(uids[1]), [t(0), t(1)]);
     assert_eq!(state.phase(), Phase::Stable);
+}
+
+fn target(partition: i32, user_data: &[u8]) -> Target {
+    Target { partitions: vec![t(partition)], user_data: user_data.to_vec() }
+}
+
+/// What members have been told by the strategy that shared out for them.
+fn user_data(state: &State) -> Vec<&[u8]> {
+    state.members().map(|(_, member)| &*member.target.user_data).collect()
+}
+
+/// A group of two whose leader has said something to each of them.
+fn told() -> (State, Vec<Uid>) {
+    let own = |instance: &str| Joining {
+        instance_id: Some(instance.to_owned()),
+        ..joining(&["t"], &["own", "range"])
+    };
+    let (mut state, uids) = settled([own("a"), own("b")]);
+    let Next::Assign(task) = state.next(uids[0], None) else { panic!("no task") };
+    let ids = task.members.iter().map(|member| member.member_id.clone());
+    let targets = ids.zip([target(0, b"to the first"), target(1, b"\xff")]).collect();
+    state.assign(uids[0], task.generation, targets).unwrap();
+    settle(&mut state);
+    (state, uids)
+}
+
+#[test]
+fn what_an_own_strategy_says_to_a_member_is_the_members_in_every_process() {
+    let (state, _) = told();
+
+    let read = State::decode(&state.encode()).unwrap();
+
+    assert_eq!(user_data(&read), [&b"to the first"[..], b"\xff"]);
+}
+
+#[test]
+fn what_an_own_strategy_says_to_a_member_is_noted_with_its_partitions() {
+    let (state, _) = told();
+
+    let noted = state.metadata(0);
+
+    let said = target(1, b"\xff");
+    let (partitions, user_data) = (said.partitions, Some(said.user_data));
+    let assignment = schema::encode_assignment(&schema::Assignment { partitions, user_data });
+    assert_eq!(noted.members[1].assignment, assignment);
+}
+
+#[test]
+fn what_an_own_strategy_said_is_over_when_kafkas_shares_out() {
+    let (mut state, uids) = told();
+
+    state.remove(uids[0], &two);
+    let strategies = eager().strategies;
+    state.resubscribe(uids[1], vec!["t".into()], strategies, &two).unwrap();
+    settle(&mut state);
+
+    assert_eq!(state.owned(uids[1]), [t(0), t(1)]);
+    assert_eq!(user_data(&state), [b""]);
 }
 
 #[test]
@@ -268,11 +327,12 @@ fn nonsense_of_an_own_strategy_is_refused_and_changes_nothing() {
         vec![(id.clone(), vec![TopicPartition::new("u", 0)])],
         vec![(id.clone(), vec![]), (id.clone(), vec![])],
     ] {
-        let refused = state.assign(uids[0], generation, nonsense);
+        let nonsense = nonsense.into_iter().map(|(id, partitions)| (id, partitions.into()));
+        let refused = state.assign(uids[0], generation, nonsense.collect());
         assert!(matches!(refused, Err(Refused::Nonsense(_))));
     }
     // Too late: the generation is over.
-    state.assign(uids[0], generation - 1, vec![(id, vec![t(0)])]).unwrap();
+    state.assign(uids[0], generation - 1, vec![(id, vec![t(0)].into())]).unwrap();
 
     assert_eq!(state, before);
 }
@@ -290,7 +350,7 @@ fn own_cooperative() -> (State, Vec<Uid>) {
 fn share(state: &mut State, targets: &[(Uid, &[i32])]) {
     let target = |&(uid, numbers): &(Uid, &[i32])| {
         let id = state.member(uid).unwrap().member_id.clone();
-        (id, numbers.iter().copied().map(t).collect())
+        (id, numbers.iter().copied().map(t).collect::<Vec<_>>().into())
     };
     let targets = targets.iter().map(target).collect();
     let leader = state.leader().unwrap();

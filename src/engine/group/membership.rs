@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{Group, files, own_process};
-use crate::coord::group::{Gone, Joining, Next, Phase, Refused, State, Strategy, Uid};
+use crate::coord::group::{Gone, Joining, Next, Phase, Refused, State, Strategy, Target, Uid};
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::env::RecordLock;
 use crate::error::{Error, Result};
@@ -160,11 +160,7 @@ impl Membership {
 
     /// Answers [`Next::Assign`]: what each member id is to own. Members left out get nothing.
     /// [`Error::InvalidAssignment`] for nonsense; then it is to be done again.
-    pub fn assign(
-        &self,
-        generation: i32,
-        targets: Vec<(String, Vec<TopicPartition>)>,
-    ) -> Result<()> {
+    pub fn assign(&self, generation: i32, targets: Vec<(String, Target)>) -> Result<()> {
         let assigned = self.group.change(|state, _| state.assign(self.uid, generation, targets))?;
         self.accept(assigned)
     }
