@@ -6,6 +6,7 @@
 // The modules stand in the order of their layers; `tests/layers.rs` holds them to it.
 pub mod config;
 pub mod error;
+mod planted;
 pub mod types;
 
 pub mod env;

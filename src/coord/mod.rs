@@ -3,5 +3,4 @@
 pub mod assign;
 pub mod group;
 pub(crate) mod offsets;
-mod planted;
 pub(crate) mod schema;

@@ -2,7 +2,7 @@
 
 use crate::source::{Name, Source};
 
-/// Each layer, and the layers it may name. `error`, `types` and `config` may be named by all.
+/// Each layer, and the layers it may name. `error`, `types`, `config` and `planted` may be named by all.
 const LAYERS: [(&str, &[&str]); 8] = [
     ("", COMMON),
     ("env", &[]),
@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("python", &["client"]),
 ];
 
-const COMMON: &[&str] = &["error", "types", "config"];
+const COMMON: &[&str] = &["error", "types", "config", "planted"];
 
 /// What only some files may name, and where: a path, the places, whether tests may too.
 const RESERVED: [(&[&str], &[&str], bool); 22] = [

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use member::{Joining, Member, Process, Strategy, Target};
 pub use next::{Gone, Next, Task, TaskMember};
 
-use crate::coord::planted::planted;
+use crate::planted::planted;
 use crate::types::TopicPartition;
 
 /// What a member is known by; no other ever has the same in its group.

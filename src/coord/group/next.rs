@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Member, Refused, State, Uid};
-use crate::coord::planted::planted;
+use crate::planted::planted;
 use crate::types::TopicPartition;
 
 /// What a member has to do next.
