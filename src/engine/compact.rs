@@ -5,12 +5,11 @@
 //! place of the old ones is a turn, in which nobody appends. Readers notice by the page that
 //! segments were replaced, and look for their place anew ([`steady`](Partition::steady)).
 
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use crate::engine::partition::Partition;
 use crate::engine::topics::OFFSETS_TOPIC;
-use crate::env::{Mode, RecordLock, wake};
+use crate::env::{Mode, RecordLock};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint;
 use crate::log::compaction::{Cleaned, Round};
@@ -214,7 +213,7 @@ impl Partition {
                 offsets.insert(self.id.clone(), offset);
                 return checkpoint::write_offsets(storage, &path, &offsets);
             }
-            wake::wait(&AtomicU32::new(0), 0, Duration::from_millis(1));
+            self.shared.env.clock.pause(Duration::from_millis(1));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::engine::control::Control;
 use crate::engine::partition::Partition;
+use crate::env::Clock;
 use crate::env::wake::{self, Woken};
 
 /// No wait is longer: a process may die between an append and its ring.
@@ -18,13 +19,14 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct Doorbell {
     control: Arc<Control>,
+    clock: Arc<dyn Clock>,
     bell: u64,
 }
 
 impl Doorbell {
-    pub(crate) fn new(control: Arc<Control>) -> Self {
+    pub(crate) fn new(control: Arc<Control>, clock: Arc<dyn Clock>) -> Self {
         let bell = control.next_bell();
-        Self { control, bell }
+        Self { control, clock, bell }
     }
 
     /// Which of the directory's doorbells it is.
@@ -50,7 +52,7 @@ impl Doorbell {
     /// Sleeps until the bell is rung after `seen` was taken, a signal comes, or the time is over:
     /// `timeout`, but at most 100 ms.
     pub fn wait(&self, seen: u32, timeout: Duration) -> Woken {
-        wake::wait(self.control.bell(self.bell), seen, timeout.min(LONGEST_WAIT))
+        self.clock.wait(self.control.bell(self.bell), seen, timeout.min(LONGEST_WAIT))
     }
 
     /// Wakes every reader of this process.

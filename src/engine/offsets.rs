@@ -49,9 +49,11 @@ impl Prepared {
     /// here holds up a whole group.
     pub(crate) fn append(&self) -> Result<i64> {
         self.partition.ready()?;
-        patience::until("the lock of __consumer_offsets", || {
-            Ok((!self.partition.is_busy()).then_some(()))
-        })?;
+        patience::until(
+            "the lock of __consumer_offsets",
+            &*self.partition.shared.env.clock,
+            || Ok((!self.partition.is_busy()).then_some(())),
+        )?;
         Ok(self.partition.append(&mut self.batch.clone())?.end_offset)
     }
 

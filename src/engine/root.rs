@@ -1,14 +1,11 @@
 //! The directory as a whole: Kafka's lock and marker files, our format, who came first.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use crate::engine::compact;
 use crate::engine::control::Control;
 use crate::engine::id::Id;
-use crate::env::wake;
 use crate::env::{Env, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::{self, Offsets};
@@ -61,7 +58,7 @@ impl Root {
             if env.clock.monotonic() > deadline {
                 return Err(Error::Timeout { what: "opening the directory", after: PATIENCE });
             }
-            pause();
+            env.clock.pause(Duration::from_millis(1));
         }
     }
 
@@ -214,9 +211,4 @@ pub(crate) fn recovery_points(storage: &dyn Storage, dir: &Path) -> Result<Offse
 /// Where each partition's log starts, if that is not the first of its segments.
 pub(crate) fn log_starts(storage: &dyn Storage, dir: &Path) -> Result<Offsets> {
     checkpoint::read_offsets(storage, &dir.join(LOG_STARTS))
-}
-
-fn pause() {
-    let word = Arc::new(AtomicU32::new(0));
-    wake::wait(&word, 0, Duration::from_millis(1));
 }

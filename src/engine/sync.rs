@@ -45,7 +45,8 @@ impl Partition {
                 self.sync_published()?;
                 continue;
             }
-            if wake::wait(self.page.sync_sequence(), seen, PATIENCE) == Woken::TimedOut {
+            let clock = &self.shared.env.clock;
+            if clock.wait(self.page.sync_sequence(), seen, PATIENCE) == Woken::TimedOut {
                 waits += 1;
             }
         }

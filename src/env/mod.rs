@@ -11,6 +11,7 @@ pub mod disk;
 pub mod lock;
 pub mod map;
 pub mod mem;
+pub mod point;
 pub mod process;
 pub mod random;
 mod syscall;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
+use self::wake::Woken;
 use crate::types::Timestamp;
 
 /// What [`Storage::open`] may do with the file.
@@ -184,12 +186,22 @@ pub trait Map: Debug + Send + Sync {
     fn halves(&self) -> &[AtomicU32];
 }
 
-/// The only time there is.
+/// The only time there is, and the only waiting for it.
 pub trait Clock: Debug + Send + Sync {
     /// Wall-clock time: for record timestamps and retention.
     fn now(&self) -> Timestamp;
     /// Time since some fixed moment, never going back: for waits.
     fn monotonic(&self) -> Duration;
+
+    /// Sleeps while `word` is `expected`, as [`wake::wait`] does.
+    fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
+        wake::wait(word, expected, timeout)
+    }
+
+    /// Lets some time pass; less if a signal comes.
+    fn pause(&self, time: Duration) {
+        self.wait(&AtomicU32::new(0), 0, time);
+    }
 }
 
 /// The world an engine lives in.

@@ -24,7 +24,7 @@ pub use membership::{Join, Membership};
 
 use crate::coord::group::{Counts, Process, Refused, State};
 use crate::engine::{Engine, doorbell, patience};
-use crate::env::{Lock, Mode, process};
+use crate::env::{Clock, Lock, Mode, process};
 use crate::error::{At, Error, Result};
 use files::Files;
 pub(crate) use files::{PREFIX, remove_all};
@@ -48,6 +48,7 @@ pub(crate) struct Core {
     id: String,
     files: Files,
     lock: Mutex<Box<dyn Lock>>,
+    clock: Arc<dyn Clock>,
     known: Mutex<Known>,
     observer: Mutex<Observer>,
 }
@@ -102,6 +103,7 @@ impl Core {
         Ok(Self {
             id: id.to_owned(),
             lock: Mutex::new(files.group_lock()?),
+            clock: engine.env().clock.clone(),
             files,
             known: Mutex::default(),
             observer: Mutex::default(),
@@ -111,7 +113,7 @@ impl Core {
     /// Waits for the right to change the group, at most about 100 ms: its holder may have been
     /// stopped. [`Error::Timeout`] then, and nothing has happened.
     pub(super) fn turn(&self) -> Result<Turn<'_>> {
-        patience::until("the lock of the group", || {
+        patience::until("the lock of the group", &*self.clock, || {
             let mut guard = match self.lock.try_lock() {
                 Ok(guard) => guard,
                 Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
