@@ -98,7 +98,7 @@ impl Control {
 
     fn begin(&self, trust: Trust) {
         self.header(AT_TRUST).store(trust as u64, Ordering::Release);
-        self.header(AT_TOPICS).store(1, Ordering::Release);
+        self.header(AT_TOPICS).store(2, Ordering::Release);
     }
 
     /// Whether the file that this process has mapped is still the directory's.
@@ -137,13 +137,21 @@ impl Control {
         Ok(())
     }
 
-    /// Grows when the set of topics changes.
+    /// Grows when the set of topics changes; odd while that is done, or when who did it died.
     pub(crate) fn topics_generation(&self) -> u64 {
         self.header(AT_TOPICS).load(Ordering::Acquire)
     }
 
-    pub(crate) fn topics_changed(&self) {
-        self.header(AT_TOPICS).fetch_add(1, Ordering::AcqRel);
+    /// Says that the set of topics is being changed. For the holder of the directory's lock.
+    pub(crate) fn begin_change_of_topics(&self) {
+        self.header(AT_TOPICS).fetch_or(1, Ordering::AcqRel);
+    }
+
+    /// Says that it was.
+    pub(crate) fn end_change_of_topics(&self) {
+        if self.topics_generation() % 2 == 1 {
+            self.header(AT_TOPICS).fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// Remembers that a sync failed: after all are gone, the logs are read as after a crash.

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use crate::config::{DirectoryConfig, TopicConfig, directory};
 use crate::env::lock::fork_generation;
+use crate::env::point::point;
 use crate::env::{Env, Lock, Mode, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::Offsets;
@@ -118,6 +119,7 @@ impl Engine {
         topics: Topics,
     ) -> Result<Arc<Self>> {
         let control = Arc::new(control);
+        let clock = env.clock.clone();
         let shared = Arc::new(Shared {
             recovery_points: root::recovery_points(&*env.storage, dir)?,
             log_starts: root::log_starts(&*env.storage, dir)?,
@@ -136,7 +138,7 @@ impl Engine {
             topics_lock: Mutex::default(),
             topics: RwLock::new(Arc::new(topics)),
             partitions: RwLock::default(),
-            doorbell: Doorbell::new(control),
+            doorbell: Doorbell::new(control, clock),
             offsets: CommittedOffsets::default(),
             tending: Tending::default(),
             cores: Mutex::default(),
@@ -163,8 +165,14 @@ impl Engine {
         self.shared.read_only
     }
 
-    /// Grows when any process changes the set of topics or of a topic's partitions.
+    /// Grows when any process changes the set of topics or of a topic's partitions; odd while it
+    /// does.
     pub fn topics_generation(&self) -> u64 {
+        if self.shared.control.topics_generation() % 2 == 1
+            && let Err(error) = self.end_change_of_the_dead()
+        {
+            log::warn!("{error}");
+        }
         self.shared.control.topics_generation()
     }
 
@@ -173,11 +181,24 @@ impl Engine {
         self.shared.check_fork()?;
         let generation = self.topics_generation();
         let known = self.topics.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if known.generation == generation {
+        let in_change = generation % 2 == 1;
+        if known.generation == generation && !in_change {
             return Ok(known);
         }
         let topics = Topics::read(&*self.env().storage, self.dir(), generation)?;
-        Ok(self.remember(topics))
+        // Under the number of a change that is not over, the set may change once more.
+        Ok(if in_change { Arc::new(topics) } else { self.remember(topics) })
+    }
+
+    /// Who changed the topics may have died before it could say that it was done.
+    fn end_change_of_the_dead(&self) -> Result<()> {
+        let Ok(mut lock) = self.topics_lock.try_lock() else { return Ok(()) };
+        let lock = self.made(&mut lock)?;
+        if !self.is_read_only() && lock.try_acquire(Mode::Exclusive).at("lock", self.dir())? {
+            self.shared.control.end_change_of_topics();
+            lock.release().at("unlock", self.dir())?;
+        }
+        Ok(())
     }
 
     fn remember(&self, topics: Topics) -> Arc<Topics> {
@@ -286,23 +307,32 @@ impl Engine {
 
     fn change_locked<T>(&self, change: impl FnOnce(&mut Topics) -> Result<T>) -> Result<T> {
         let storage = &*self.env().storage;
-        let mut topics = Topics::read(storage, self.dir(), self.topics_generation())?;
+        let mut topics =
+            Topics::read(storage, self.dir(), self.shared.control.topics_generation())?;
         let changed = change(&mut topics)?;
+        self.shared.control.begin_change_of_topics();
         topics.write(storage, self.dir())?;
-        self.shared.control.topics_changed();
-        topics.generation = self.topics_generation();
+        point("topics.written");
+        self.shared.control.end_change_of_topics();
+        topics.generation = self.shared.control.topics_generation();
         self.remember(topics);
         Ok(changed)
     }
 
     fn lock_topics(&self) -> Result<MutexGuard<'_, Option<Box<dyn Lock>>>> {
         let mut lock = self.topics_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock.is_none() {
-            *lock = Some(self.env().storage.lock(self.dir()).at("open", self.dir())?);
-        }
-        let taken = lock.as_ref().map(|lock| lock.acquire(Mode::Exclusive));
-        taken.unwrap_or(Ok(())).at("lock", self.dir())?;
+        self.made(&mut lock)?.acquire(Mode::Exclusive).at("lock", self.dir())?;
+        self.shared.control.end_change_of_topics();
         Ok(lock)
+    }
+
+    /// The handle of the directory's lock, made when first needed.
+    fn made<'a>(&self, lock: &'a mut Option<Box<dyn Lock>>) -> Result<&'a dyn Lock> {
+        let made = match lock.take() {
+            Some(made) => made,
+            None => self.env().storage.lock(self.dir()).at("open", self.dir())?,
+        };
+        Ok(&**lock.insert(made))
     }
 
     /// Makes the folders of a topic's partitions from number `from` on.

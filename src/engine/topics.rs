@@ -142,8 +142,8 @@ impl Topics {
     /// The topics of a directory that nobody has open: those of the file whose folders are still
     /// there, and those a broker has made. Pages are numbered anew.
     pub(crate) fn survey(storage: &dyn Storage, dir: &Path, control: &Control) -> Result<Self> {
-        let file = Self::read(storage, dir, 1)?;
-        let mut topics = Self { generation: 1, ..Self::default() };
+        let file = Self::read(storage, dir, 0)?;
+        let mut topics = Self { generation: control.topics_generation(), ..Self::default() };
         for (name, numbers) in folders(storage, dir)? {
             let known = file.get(&name);
             let (id, config) = match known {

@@ -1,7 +1,12 @@
 //! The set of topics, as several handles see it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
 use brokerless::engine::{Engine, OpenOptions};
-use brokerless::env::Env;
+use brokerless::env::mem::MemDisk;
+use brokerless::env::{Env, point};
 use brokerless::{Error, TopicPartition};
 
 use crate::support::{ORDERS, append, numbered, open, partition, read};
@@ -18,6 +23,33 @@ fn a_topic_made_by_one_handle_is_there_for_the_other() {
     assert_eq!(two.topic(ORDERS).unwrap(), Some(made));
     let again = two.create_topic(ORDERS, None, &[]);
     assert!(matches!(again, Err(Error::TopicAlreadyExists(_))), "{again:?}");
+}
+
+/// What a process finds after another one has died at a point of the work.
+fn died_at(name: &'static str, work: impl Fn(&Engine) + 'static) -> Arc<Engine> {
+    let disk = MemDisk::new();
+    let survivor = open_mem(&disk);
+    let dying = disk.process();
+    let engine = open_mem(&dying);
+    let die = move |point| {
+        if point == name {
+            dying.kill();
+            panic!("killed at {name}");
+        }
+    };
+    let work = AssertUnwindSafe(|| point::with_hook(die, || work(&engine)));
+    catch_unwind(work).expect_err("it has died");
+    survivor
+}
+
+#[test]
+fn a_topic_whose_maker_died_before_it_told_anybody_is_there_for_all() {
+    let survivor = died_at("topics.written", |engine| {
+        engine.create_topic(ORDERS, None, &[]).unwrap();
+    });
+
+    assert_eq!(&*survivor.topic_or_create(ORDERS).unwrap().name, ORDERS);
+    assert_eq!(survivor.topics_generation() % 2, 0, "the change is over");
 }
 
 #[test]
@@ -128,4 +160,8 @@ fn a_file_in_place_of_the_directory_is_named() {
         let refused = Engine::open(&path, OpenOptions::default(), Env::system());
         assert!(matches!(refused, Err(Error::NotADirectory(_))), "{refused:?}");
     }
+}
+
+fn open_mem(disk: &MemDisk) -> Arc<Engine> {
+    Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap()
 }
