@@ -23,7 +23,7 @@ unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 # One interpreter for every build, so that none undoes another.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench storm mutants fuzz interop venv clean
+.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench storm torture mutants fuzz interop venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,7 +62,13 @@ storm: ## a group of processes, killed and stopped for SECONDS (STORM_SEED, STOR
 	STORM_SECONDS=$(SECONDS) cargo test --locked --test storm \
 	    a_long_storm_breaks_nothing -- --ignored --nocapture
 
-# Faults that src/coord/planted.rs can plant.
+# Optimized, with the points at which processes are killed.
+torture: export CARGO_PROFILE_DEV_OPT_LEVEL = 2
+torture: export TORTURE_SECONDS = $(SECONDS)
+torture: ## the long versions of the tests of docs/reliability.md, each for SECONDS (SEED)
+	cargo test --locked --target-dir target/torture -- --ignored --nocapture --test-threads 1 torture_
+
+# Faults that src/planted.rs can plant.
 FAULTS := no-owner-test no-fence no-free-test no-generation-step
 
 mutants: export RUSTFLAGS = --cfg brokerless_mutation
