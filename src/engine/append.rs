@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::engine::doorbell;
 use crate::engine::partition::Partition;
+use crate::env::point::point;
 use crate::error::{At, AtPosition, Error, Result};
 use crate::log::producers::Producers;
 use crate::log::scan::{Check, Found, Scan};
@@ -62,9 +63,12 @@ impl Partition {
         self.ready()?;
         self.hold();
         let turn = self.turn()?;
+        point("append.turn");
         let appended = self.append_in_turn(batch);
         drop(turn);
+        point("append.unlocked");
         doorbell::ring_all(&self.shared.control, self.page.subscribers());
+        point("append.rung");
         appended
     }
 
@@ -114,6 +118,7 @@ impl Partition {
 
     fn write(&self, active: &Segment, tail: &Tail, info: &BatchInfo, batch: &[u8]) -> Result<()> {
         self.page.set_intent(true);
+        point("append.intent");
         let written = active.append(tail, info, batch, &self.config);
         let mut next = match written {
             Ok(next) => next,
@@ -125,12 +130,15 @@ impl Partition {
                 return Err(error);
             }
         };
+        point("append.written");
         if info.producer_id >= 0 {
             self.page.set_has_producers();
         }
         next.last_stable_offset = self.page.first_unstable_offset().unwrap_or(next.end_offset);
         self.page.publish(&next);
+        point("append.published");
         self.page.set_intent(false);
+        point("append.ended");
         Ok(())
     }
 
@@ -161,17 +169,26 @@ impl Partition {
     /// Seals the active segment and begins the next at the end of the log.
     fn roll(&self, active: &Segment, mut tail: Tail) -> Result<(Arc<Segment>, Tail)> {
         self.page.set_intent(true);
+        point("roll.intent");
         active.note_time(&mut tail)?;
+        point("roll.timed");
         self.sync_segment(active)?;
+        point("roll.synced");
         self.page.set_synced(tail.end_offset);
+        point("roll.announced");
         let storage = &self.shared.env.storage;
         self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;
+        point("roll.saved");
         Segment::create(storage, &self.dir, tail.end_offset)?;
+        point("roll.created");
         self.sync_names()?;
+        point("roll.named");
         let next =
             Tail { last_stable_offset: tail.last_stable_offset, ..Tail::empty(tail.end_offset) };
         self.page.publish(&next);
+        point("roll.published");
         self.page.set_intent(false);
+        point("roll.ended");
         Ok((self.segments.active(next.segment_base)?, next))
     }
 
@@ -182,6 +199,7 @@ impl Partition {
         let mut tail = self.page.tail();
         self.page.set_intent(true);
         self.segments.active(tail.segment_base)?.note_time(&mut tail)?;
+        point("seal.timed");
         self.page.publish(&tail);
         self.page.set_intent(false);
         Ok(())

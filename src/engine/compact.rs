@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::engine::partition::Partition;
 use crate::engine::topics::OFFSETS_TOPIC;
+use crate::env::point::point;
 use crate::env::{Mode, RecordLock};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint;
@@ -89,7 +90,9 @@ impl Partition {
                 return Ok(compacted);
             }
             let clean_to = self.round(&work, now)?;
+            point("compact.cleaned");
             self.note_clean(clean_to)?;
+            point("compact.noted");
             if clean_to <= work.dirty_from {
                 log::warn!("{} cannot be compacted: too many keys in a batch", self.id);
                 return Ok(compacted);
@@ -197,8 +200,11 @@ impl Partition {
         self.may_go_on()?;
         // After an error it is the next turn that ends this.
         self.page.begin_swap();
+        point("compact.begun");
         swap::swap_in(&*self.shared.env.storage, &self.dir, cleaned.base, cleaned.end)?;
+        point("compact.swapped");
         self.page.end_swap();
+        point("compact.ended");
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::engine::page::{self, Page};
 use crate::env::map::heap;
+use crate::env::point::point;
 use crate::env::random;
 use crate::env::{Map, Storage};
 use crate::error::{At, Result};
@@ -58,12 +59,15 @@ impl Control {
         let path = dir.join(FILE);
         let left_behind = LeftBehind::read(&**storage, &path)?;
         files::remove(&**storage, &path)?;
+        point("control.removed");
         let mut control = Self::map(storage, path)?;
+        point("control.mapped");
         control.begin(if clean { Trust::Clean } else { left_behind.trust(boot(&**storage)) });
         control.left_behind = left_behind;
         control.header(AT_BOOT).store(boot(&**storage), Ordering::Release);
         control.header(AT_ID).store(random::u128() as u64, Ordering::Release);
         control.header(AT_MAGIC).store(MAGIC, Ordering::Release);
+        point("control.ready");
         Ok(control)
     }
 

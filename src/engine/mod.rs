@@ -95,11 +95,16 @@ impl Engine {
         let Attached { root, control, first } = Root::attach(dir, &env)?;
         if first {
             group::remove_all(&*env.storage, dir)?;
+            point("open.emptied");
             let topics = Topics::survey(&*env.storage, dir, &control)?;
+            point("open.surveyed");
             topics.write(&*env.storage, dir)?;
+            point("open.written");
             root.keep(|id| topics.get(&id.topic).is_some())?;
+            point("open.kept");
             root.share()?;
         }
+        point("open.shared");
         let generation = control.topics_generation();
         let topics = Topics::read(&*env.storage, dir, generation)?;
         Self::new(dir, env, control, Some(root), topics)
@@ -284,8 +289,10 @@ impl Engine {
             Ok(topic)
         })?;
         self.forget_offsets(name)?;
+        point("delete.forgotten");
         for partition in 0..topic.partition_count() {
             self.partition_of(&topic, partition)?.delete()?;
+            point("delete.removed");
         }
         self.env().storage.sync_dir(self.dir()).at("sync", self.dir())
     }
@@ -309,11 +316,15 @@ impl Engine {
         let storage = &*self.env().storage;
         let mut topics =
             Topics::read(storage, self.dir(), self.shared.control.topics_generation())?;
+        point("topics.read");
         let changed = change(&mut topics)?;
+        point("topics.changed");
         self.shared.control.begin_change_of_topics();
+        point("topics.begun");
         topics.write(storage, self.dir())?;
         point("topics.written");
         self.shared.control.end_change_of_topics();
+        point("topics.told");
         topics.generation = self.shared.control.topics_generation();
         self.remember(topics);
         Ok(changed)
@@ -322,6 +333,7 @@ impl Engine {
     fn lock_topics(&self) -> Result<MutexGuard<'_, Option<Box<dyn Lock>>>> {
         let mut lock = self.topics_lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.made(&mut lock)?.acquire(Mode::Exclusive).at("lock", self.dir())?;
+        point("topics.locked");
         self.shared.control.end_change_of_topics();
         Ok(lock)
     }
@@ -342,6 +354,7 @@ impl Engine {
             let id = TopicPartition::new(topic.name.clone(), partition);
             let folder = topics::folder(self.dir(), &id);
             storage.create_dir(&folder).at("create", &folder)?;
+            point("topics.folder");
         }
         storage.sync_dir(self.dir()).at("sync", self.dir())
     }
@@ -434,14 +447,17 @@ impl Engine {
             return Ok(());
         }
         self.shared.closed.store(true, Ordering::SeqCst);
+        point("close.closed");
         if !root.is_last(&self.shared.control)? {
             return Ok(());
         }
+        point("close.last");
         let (mut ends, mut starts) = (Offsets::new(), Offsets::new());
         for topic in self.topics()?.iter() {
             for number in 0..topic.partition_count() {
                 let partition = self.partition_of(topic, number)?;
                 let Some(edges) = self.settle(&partition)? else { continue };
+                point("close.settled");
                 ends.insert(partition.id.clone(), edges.log_end_offset);
                 starts.insert(partition.id.clone(), edges.log_start_offset);
             }

@@ -11,6 +11,7 @@ use crate::engine::partition::Partition;
 use crate::engine::read::{Chunk, Cursor};
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::engine::{AbortedTransaction, Engine, Topic, group, patience};
+use crate::env::point::point;
 use crate::error::{AtPosition, Error, Result};
 use crate::record::{Batch, BatchBuilder, BatchInfo};
 use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
@@ -82,6 +83,7 @@ impl Engine {
         }
         let prepared = self.prepare_commit(group, offsets)?;
         let end = prepared.append()?;
+        point("commit.alone");
         prepared.sync(end)
     }
 
@@ -132,6 +134,7 @@ impl Engine {
                 // If its holder was stopped, a commit of his may come later: better than to wait.
                 let turn = core.turn().ok();
                 let end = prepared.append()?;
+                point("delete.tombstones");
                 drop(turn);
                 prepared.sync(end)?;
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use crate::env::Map;
+use crate::env::point::point;
 use crate::log::recovery::Recovered;
 use crate::log::tail::Tail;
 use crate::types::Timestamp;
@@ -105,6 +106,7 @@ impl Page {
         for (index, word) in pack(tail).into_iter().enumerate() {
             self.word(slot + index).store(word, Ordering::Relaxed);
         }
+        point("page.stored");
         self.word(SEQUENCE).store(sequence, Ordering::Release);
     }
 

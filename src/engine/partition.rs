@@ -16,6 +16,7 @@ use crate::engine::page::Page;
 use crate::engine::root::Root;
 use crate::engine::topics;
 use crate::env::lock::fork_generation;
+use crate::env::point::point;
 use crate::env::{Env, Lock, Mode};
 use crate::error::{At, Error, Result};
 use crate::log::aborted::{self, AbortedTransaction};
@@ -231,8 +232,10 @@ impl Partition {
 
     fn fill(&self) -> Result<()> {
         let found = self.recover_log()?;
+        point("recovery.done");
         self.segments.clear();
         self.page.fill(&found);
+        point("recovery.filled");
         let _ = self.aborted.set(found.aborted);
         Ok(())
     }
@@ -276,6 +279,7 @@ impl Partition {
         }
         if !self.page.is_valid() {
             topics::write_metadata(&*self.shared.env.storage, &self.dir, self.topic_id)?;
+            point("recovery.metadata");
             self.fill()?;
         } else if self.page.intent() {
             self.roll_back()?;
@@ -343,13 +347,16 @@ impl Partition {
         for base in files::offsets(&*self.shared.env.storage, &self.dir, files::LOG)? {
             if base > tail.segment_base {
                 Segment::remove(&*self.shared.env.storage, &self.dir, base)?;
+                point("rollback.removed");
             }
         }
         self.segments.clear();
         let active = self.segments.active(tail.segment_base)?;
         active.log.set_len(tail.end_position).at("truncate", &active.path)?;
+        point("rollback.cut");
         active.index.truncate(tail.index_entries)?;
         active.times.truncate(tail.time_entries)?;
+        point("rollback.indexed");
         self.page.set_intent(false);
         Ok(())
     }
@@ -360,9 +367,11 @@ impl Partition {
         let storage = &*self.shared.env.storage;
         let _turn = self.turn_unprepared()?;
         self.page.delete();
+        point("delete.marked");
         loop {
             for entry in storage.list(&self.dir).at("list", &self.dir)? {
                 files::remove(storage, &self.dir.join(entry.name))?;
+                point("delete.removing");
             }
             match storage.remove_dir(&self.dir) {
                 // Compaction made a file; it ends when it sees that the partition is gone.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::engine::compact;
 use crate::engine::control::Control;
 use crate::engine::id::Id;
+use crate::env::point::point;
 use crate::env::{Env, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::{self, Offsets};
@@ -66,6 +67,7 @@ impl Root {
     fn enter(self) -> Result<Option<Attached>> {
         let path = self.dir.join(LOCK);
         let first = self.take(Mode::Exclusive)?;
+        point("open.locked");
         if !first && !self.take(Mode::Shared)? {
             if self.lock.holder().at("lock", &path)?.is_some() {
                 return Err(Error::HeldByBroker(self.dir));
@@ -98,7 +100,9 @@ impl Root {
         let storage = &self.env.storage;
         let clean = is_clean(&**storage, &self.dir)?;
         self.unmark()?;
+        point("open.unmarked");
         self.write_identity()?;
+        point("open.identified");
         Control::create(storage, &self.dir, clean)
     }
 
@@ -160,6 +164,7 @@ impl Root {
             return Ok(true);
         }
         self.lock.release().at("unlock", &self.dir.join(LOCK))?;
+        point("close.released");
         Ok(self.take(Mode::Exclusive)? && control.is_current()?)
     }
 
@@ -168,7 +173,9 @@ impl Root {
     pub(crate) fn mark(&self, ends: &Offsets, starts: &Offsets) -> Result<()> {
         let storage = &*self.env.storage;
         checkpoint::write_offsets(storage, &self.dir.join(RECOVERY_POINTS), ends)?;
+        point("mark.ends");
         checkpoint::write_offsets(storage, &self.dir.join(LOG_STARTS), starts)?;
+        point("mark.starts");
         let content = br#"{"version":0,"brokerEpoch":-1}"#;
         files::replace(storage, &self.dir.join(CLEAN_SHUTDOWN), content)
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::engine::partition::Partition;
 use crate::env::Mode;
+use crate::env::point::point;
 use crate::env::wake::{self, Woken};
 use crate::error::{At, Error, Result};
 use crate::log::files;
@@ -68,7 +69,9 @@ impl Partition {
         if !lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
             return Ok(false);
         }
+        point("sync.locked");
         let synced = self.sync_published();
+        point("sync.woken");
         lock.release().at("unlock", &path)?;
         synced.map(|()| true)
     }
@@ -88,7 +91,9 @@ impl Partition {
                 Err(error) => return Err(error),
             }
         }
+        point("sync.synced");
         self.page.set_synced(tail.end_offset);
+        point("sync.announced");
         wake::wake_all(self.page.sync_sequence());
         Ok(())
     }
@@ -96,6 +101,7 @@ impl Partition {
     /// Makes the names of the partition's files survive a crash.
     pub(crate) fn sync_names(&self) -> Result<()> {
         self.shared.env.storage.sync_dir(&self.dir).at("sync", &self.dir)?;
+        point("sync.named");
         self.page.set_named();
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::engine::compact::LOCKS;
 use crate::engine::partition::Partition;
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::engine::{Engine, Topic};
+use crate::env::point::point;
 use crate::env::{Access, Mode};
 use crate::error::{At, Result};
 use crate::log::files;
@@ -76,12 +77,14 @@ impl Engine {
         if !lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
             return Ok(());
         }
+        point("expire.locked");
         let last = self.last_check(&path)?;
         let is_due = !(last..last.saturating_add(interval)).contains(&now);
         let last = if is_due { now } else { last };
         self.tending.next_check.store(last.saturating_add(interval), Ordering::Relaxed);
         if is_due {
             self.check_expiry(topic, now)?;
+            point("expire.checked");
             self.note_check(&path, now)?;
         }
         Ok(())

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::config::TopicConfig;
 use crate::env::Storage;
+use crate::env::point::point;
 use crate::error::{At, AtPosition, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::files;
@@ -179,6 +180,7 @@ impl Round<'_> {
             while let Some((info, position)) = batches.next()? {
                 (self.go_on)()?;
                 let (path, bytes) = (segment.path.clone(), batches.bytes(&info)?);
+                point("compact.batch");
                 if let Some(batch) = held.replace(Source { info, bytes, path, position }) {
                     changed |= output.take(batch, filter, transactions, false)?;
                 }
@@ -194,6 +196,7 @@ impl Round<'_> {
             return Ok(None);
         }
         output.finish(self, group, &transactions.left())?;
+        point("compact.written");
         Ok(Some(Cleaned { base: group[0], end }))
     }
 }

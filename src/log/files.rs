@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::env::point::point;
 use crate::env::{Access, File, Storage};
 use crate::error::{At, Result};
 
@@ -60,8 +61,11 @@ fn whole(file: &dyn File) -> io::Result<Vec<u8>> {
 pub(crate) fn replace(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = temporary(path);
     let file = write_new(storage, &temporary, bytes)?;
+    point("replace.written");
     file.sync_data().at("sync", &temporary)?;
+    point("replace.synced");
     storage.rename(&temporary, path).at("rename", path)?;
+    point("replace.renamed");
     let dir = path.parent().expect("a file of a data directory has a folder");
     storage.sync_dir(dir).at("sync", dir)
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::config::TopicConfig;
 use crate::env::Storage;
+use crate::env::point::point;
 use crate::error::{At, AtPosition, Corruption, Error, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::checkpoint::LeaderEpochs;
@@ -76,6 +77,7 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
     if site.writable {
         swap::settle(site.storage, site.dir)?;
     }
+    point("recovery.settled");
     let mut bases = files::offsets(&**site.storage, site.dir, files::LOG)?;
     if bases.is_empty() {
         check_end(site, site.log_start_offset)?;
@@ -92,6 +94,7 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
         let bound = next_with_batches(site, &bases[at + 1..])?;
         let walk = Walk::new(site, bases[at], trust, tail.end_offset, bound)?;
         let (end, cut) = walk.run()?;
+        point("recovery.walked");
         tail = end;
         if cut {
             quarantine(site, &bases[at + 1..])?;
@@ -123,6 +126,7 @@ fn create(site: &Site<'_>) -> Result<Recovered> {
     epochs.begin(0, base);
     if site.writable {
         epochs.write_first(&**site.storage, site.dir)?;
+        point("recovery.begun");
         Segment::create(site.storage, site.dir, base)?;
     }
     Ok(Recovered {
@@ -172,6 +176,7 @@ fn quarantine(site: &Site<'_>, bases: &[i64]) -> Result<()> {
         let to = files::path(site.dir, *base, &format!("{}.{}", files::LOG, files::QUARANTINED));
         log::warn!("{} lies behind a damaged segment: it is now {}", from.display(), to.display());
         site.storage.rename(&from, &to).at("rename", &from)?;
+        point("recovery.quarantined");
     }
     site.storage.sync_dir(site.dir).at("sync", site.dir)
 }
@@ -184,12 +189,14 @@ fn finish(
     mut tail: Tail,
 ) -> Result<Recovered> {
     let transactions = Transactions::replay(site, bases, suspect, trust, &tail)?;
+    point("recovery.replayed");
     tail.last_stable_offset = transactions.first_unstable_offset.unwrap_or(tail.end_offset);
     let mut epochs = LeaderEpochs::read(&**site.storage, site.dir)?;
     let mut leader_epoch = epochs.latest().unwrap_or(0);
     let mut synced_offset = tail.segment_base;
     if site.writable {
         metadata_survives(site, trust, &bases[suspect..])?;
+        point("recovery.synced");
         if epochs.latest().is_none() {
             epochs.begin(0, bases[0]);
             epochs.write(&**site.storage, site.dir)?;
@@ -198,6 +205,7 @@ fn finish(
             leader_epoch += 1;
             epochs.begin(leader_epoch, tail.end_offset);
             epochs.write(&**site.storage, site.dir)?;
+            point("recovery.epochs");
         }
         if trust != Trust::Process {
             synced_offset = tail.end_offset;
@@ -280,6 +288,7 @@ impl<'a> Walk<'a> {
                 Found::Bad(what) => what,
             };
             self.cut(bad)?;
+            point("recovery.cut");
             return Ok((self.tail, true));
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::config::TopicConfig;
+use crate::env::point::point;
 use crate::env::{Access, File, Storage};
 use crate::error::{At, AtPosition, Result};
 use crate::log::files;
@@ -129,6 +130,7 @@ impl Segment {
         config: &TopicConfig,
     ) -> Result<Tail> {
         self.log.write_at(tail.end_position, batch).at("append", &self.path)?;
+        point("append.bytes");
         self.note(tail, info, config)
     }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::env::Storage;
+use crate::env::point::point;
 use crate::error::{At, Result};
 use crate::log::files;
 use crate::log::scan::{Check, Found, Scan};
@@ -42,6 +43,7 @@ pub(crate) fn settle(storage: &Arc<dyn Storage>, dir: &Path) -> Result<()> {
         return Ok(());
     }
     left.undo(&**storage, dir)?;
+    point("swap.undone");
     let logs = left.swap.iter().filter(|part| part.suffix == files::LOG);
     for base in logs.map(|part| part.base) {
         let end = end_of(storage, dir, base)?;
@@ -56,9 +58,12 @@ pub(crate) fn settle(storage: &Arc<dyn Storage>, dir: &Path) -> Result<()> {
 pub(crate) fn swap_in(storage: &dyn Storage, dir: &Path, base: i64, end: i64) -> Result<()> {
     for part in Leftovers::list(storage, dir)?.cleaned {
         part.rename(storage, dir, CLEANED, SWAP)?;
+        point("swap.staging");
     }
     storage.sync_dir(dir).at("sync", dir)?;
+    point("swap.staged");
     remove_between(storage, dir, base, end)?;
+    point("swap.removed");
     Leftovers::list(storage, dir)?.rename_staged(storage, dir)
 }
 
@@ -78,6 +83,7 @@ fn remove_between(storage: &dyn Storage, dir: &Path, base: i64, end: i64) -> Res
     let inner = |offset: &i64| (base + 1..end).contains(offset);
     for old in files::offsets(storage, dir, files::LOG)?.into_iter().filter(inner) {
         Segment::remove(storage, dir, old)?;
+        point("swap.removing");
     }
     for old in files::offsets(storage, dir, files::SNAPSHOT)?.into_iter().filter(inner) {
         files::remove(storage, &files::path(dir, old, files::SNAPSHOT))?;
@@ -139,6 +145,7 @@ impl Leftovers {
         storage.sync_dir(dir).at("sync", dir)?;
         for part in &self.swap {
             part.rename(storage, dir, SWAP, "")?;
+            point("swap.renaming");
         }
         storage.sync_dir(dir).at("sync", dir)
     }

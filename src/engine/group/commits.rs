@@ -4,6 +4,7 @@ use super::Group;
 use crate::coord::group::{Refused, State};
 use crate::coord::offsets::{Expiry, Offsets};
 use crate::coord::schema;
+use crate::env::point::point;
 use crate::error::{Error, Result};
 use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
 
@@ -25,14 +26,21 @@ impl Group {
         }
         self.engine.shared.check_fork()?;
         let prepared = self.engine.prepare_commit(self.id(), offsets)?;
+        point("commit.prepared");
         let end = {
             let turn = self.core.turn()?;
+            point("commit.locked");
             let state = self.current(&turn)?;
             allowed(&state).map_err(|refused| self.refuse(refused))?;
             self.check_topics(offsets)?;
-            prepared.append()?
+            let end = prepared.append()?;
+            point("commit.appended");
+            end
         };
-        prepared.sync(end)
+        point("commit.unlocked");
+        prepared.sync(end)?;
+        point("commit.synced");
+        Ok(())
     }
 
     /// A topic that was deleted meanwhile has had its offsets taken away, under the same lock.
@@ -92,7 +100,9 @@ impl Group {
                 Offsets::tombstones(self.id(), &partitions, ends)
             }
         };
+        point("expire.decided");
         self.engine.prepare_records(self.id(), records.iter().cloned())?.append()?;
+        point("expire.appended");
         Ok(records.iter().filter(|(_, value)| value.is_none()).count())
     }
 }

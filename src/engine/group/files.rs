@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::coord::group::State;
+use crate::env::point::point;
 use crate::env::{Access, Entry, File, Lock, Map, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
 
@@ -168,9 +169,12 @@ impl Files {
             _ => 0,
         };
         self.state.write_at(position, &bytes).at("write", &self.path)?;
+        point("group.written");
         let version = before + 1;
         self.set_place(version, Place { position, len, checksum: crc32c::crc32c(&bytes) });
+        point("group.placed");
         self.word(AT_VERSION).store(version, Ordering::Release);
+        point("group.versioned");
         Ok(version)
     }
 

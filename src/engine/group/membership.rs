@@ -8,6 +8,7 @@ use super::{Group, files, own_process};
 use crate::coord::group::{Gone, Joining, Next, Phase, Refused, State, Strategy, Target, Uid};
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::env::RecordLock;
+use crate::env::point::point;
 use crate::error::{Error, Result};
 use crate::types::{OffsetAndMetadata, TopicPartition};
 
@@ -59,11 +60,13 @@ impl Group {
             self.bury(state, counts)?;
             let first = state.phase() == Phase::Empty;
             let (slot, life) = self.occupy(state)?;
+            point("rebalance.occupied");
             let joining = self.joining(join, slot);
             let uid = state.join(joining, counts).map_err(|refused| self.refuse(refused))?;
             let member_id = state.member(uid).map(|member| member.member_id.clone());
             Ok::<_, Error>((uid, member_id.unwrap_or_default(), slot, first, life))
         })??;
+        point("rebalance.joined");
         let left = AtomicBool::new(false);
         let group = self.clone();
         Ok(Membership { group, uid, member_id, instance_id, slot, first, left, _life: life })
@@ -149,13 +152,17 @@ impl Membership {
     /// Gives partitions up, so that others may take them. To be called for each
     /// [`Next::Release`], also if that names none.
     pub fn release(&self, partitions: &[TopicPartition]) -> Result<()> {
-        self.group.change(|state, _| state.release(self.uid, partitions))
+        self.group.change(|state, _| state.release(self.uid, partitions))?;
+        point("rebalance.released");
+        Ok(())
     }
 
     /// Takes the partitions of [`Next::Take`] and gives them; `None` if the group has changed, so
     /// that something else is next.
     pub fn take(&self) -> Result<Option<Vec<TopicPartition>>> {
-        self.group.change(|state, _| state.take(self.uid))
+        let taken = self.group.change(|state, _| state.take(self.uid))?;
+        point("rebalance.taken");
+        Ok(taken)
     }
 
     /// Answers [`Next::Assign`]: what each member id is to own. Members left out get nothing.
@@ -206,6 +213,7 @@ impl Membership {
     /// Leaves, also as a static member.
     pub fn leave_for_good(&self) -> Result<()> {
         self.group.change(|state, counts| state.remove(self.uid, counts))?;
+        point("rebalance.left");
         self.left.store(true, Ordering::Release);
         Ok(())
     }

@@ -24,6 +24,7 @@ pub use membership::{Join, Membership};
 
 use crate::coord::group::{Counts, Process, Refused, State};
 use crate::engine::{Engine, doorbell, patience};
+use crate::env::point::point;
 use crate::env::{Clock, Lock, Mode, process};
 use crate::error::{At, Error, Result};
 use files::Files;
@@ -217,13 +218,17 @@ impl Group {
         let topics = self.engine.topics()?;
         let counts = |name: &str| topics.get(name).map(|topic| topic.partition_count());
         let turn = self.core.turn()?;
+        point("group.locked");
         self.engine.shared.check_open()?;
         let before = self.current(&turn)?;
         let mut state = State::clone(&before);
         let changed = change(&mut state, &counts);
+        point("group.decided");
         if state != *before {
             self.note(&before, &state);
+            point("group.noted");
             let state = self.core.publish(&turn, state)?;
+            point("group.published");
             for bell in state.to_wake(&before) {
                 doorbell::ring(&self.engine.shared.control, bell);
             }
