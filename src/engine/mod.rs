@@ -3,6 +3,7 @@
 //! The engine is passive: it has no threads and does nothing unless it is called.
 
 mod append;
+mod catalog;
 mod compact;
 mod control;
 mod doorbell;
@@ -23,17 +24,17 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use crate::config::{DirectoryConfig, TopicConfig, directory};
+use crate::config::{DirectoryConfig, directory};
 use crate::env::lock::fork_generation;
 use crate::env::point::point;
-use crate::env::{Env, Lock, Mode, Storage};
+use crate::env::{Env, Lock, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::Offsets;
 use crate::log::files;
 use crate::log::recovery::Trust;
-use crate::types::{TopicPartition, valid_topic_name};
+use crate::types::TopicPartition;
 
 pub use crate::log::aborted::AbortedTransaction;
 pub use crate::log::segment::TimedOffset;
@@ -60,9 +61,6 @@ pub struct OpenOptions {
     /// Take a network file system, where nothing is promised if two machines use the directory.
     pub allow_network_fs: bool,
 }
-
-/// Partitions of a topic that is made without saying how many (`num.partitions`).
-const DEFAULT_PARTITIONS: i32 = 1;
 
 /// An open directory. Dropping it closes it: the last process out marks it as closed in good order.
 #[derive(Debug)]
@@ -107,7 +105,11 @@ impl Engine {
         point("open.shared");
         let generation = control.topics_generation();
         let topics = Topics::read(&*env.storage, dir, generation)?;
-        Self::new(dir, env, control, Some(root), topics)
+        let engine = Self::new(dir, env, control, Some(root), topics)?;
+        if first {
+            engine.end_deletions();
+        }
+        Ok(engine)
     }
 
     fn inspect(dir: &Path, env: Env) -> Result<Arc<Self>> {
@@ -195,17 +197,6 @@ impl Engine {
         Ok(if in_change { Arc::new(topics) } else { self.remember(topics) })
     }
 
-    /// Who changed the topics may have died before it could say that it was done.
-    fn end_change_of_the_dead(&self) -> Result<()> {
-        let Ok(mut lock) = self.topics_lock.try_lock() else { return Ok(()) };
-        let lock = self.made(&mut lock)?;
-        if !self.is_read_only() && lock.try_acquire(Mode::Exclusive).at("lock", self.dir())? {
-            self.shared.control.end_change_of_topics();
-            lock.release().at("unlock", self.dir())?;
-        }
-        Ok(())
-    }
-
     fn remember(&self, topics: Topics) -> Arc<Topics> {
         let topics = Arc::new(topics);
         *self.topics.write().unwrap_or_else(PoisonError::into_inner) = topics.clone();
@@ -215,148 +206,6 @@ impl Engine {
     /// The topic of that name, if there is one.
     pub fn topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
         Ok(self.topics()?.get(name).cloned())
-    }
-
-    /// The topic of that name, made with the defaults if there is none
-    /// (`auto.create.topics.enable`).
-    pub fn topic_or_create(&self, name: &str) -> Result<Arc<Topic>> {
-        if let Some(topic) = self.topic(name)? {
-            return Ok(topic);
-        }
-        let made = match name {
-            topics::OFFSETS_TOPIC => offsets::create_offsets_topic(self),
-            _ => self.create_topic(name, None, &[]),
-        };
-        match made {
-            Err(Error::TopicAlreadyExists(_)) => {
-                let gone = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
-                self.topic(name)?.ok_or_else(gone)
-            }
-            made => made,
-        }
-    }
-
-    /// Makes a topic. After `Ok` every process has it, and it survives a crash.
-    pub fn create_topic(
-        &self,
-        name: &str,
-        partitions: Option<i32>,
-        settings: &[(String, String)],
-    ) -> Result<Arc<Topic>> {
-        if !valid_topic_name(name) {
-            return Err(Error::InvalidTopic(name.to_owned()));
-        }
-        let partitions = partitions.unwrap_or(DEFAULT_PARTITIONS);
-        if partitions < 1 {
-            let text = format!("a topic has at least 1 partition, not {partitions}");
-            return Err(Error::InvalidPartitions(text));
-        }
-        let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let config = Arc::new(TopicConfig::parse(given)?);
-        self.change(|topics| {
-            if topics.get(name).is_some() {
-                return Err(Error::TopicAlreadyExists(name.to_owned()));
-            }
-            let topic = topics.put(name, Id::random(), partitions, config, &self.shared.control);
-            self.make_folders(&topic, 0)?;
-            Ok(topic)
-        })
-    }
-
-    /// Gives a topic more partitions, `total` in all.
-    pub fn create_partitions(&self, name: &str, total: i32) -> Result<Arc<Topic>> {
-        self.change(|topics| {
-            let unknown = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
-            let topic = topics.get(name).cloned().ok_or_else(unknown)?;
-            let now = topic.partition_count();
-            if total <= now {
-                let text = format!("topic {name:?} has {now} partitions; {total} is not more");
-                return Err(Error::InvalidPartitions(text));
-            }
-            let more =
-                topics.put(name, topic.id, total, topic.config.clone(), &self.shared.control);
-            self.make_folders(&more, now)?;
-            Ok(more)
-        })
-    }
-
-    /// Removes a topic and all its records, for every process.
-    pub fn delete_topic(&self, name: &str) -> Result<()> {
-        let topic = self.change(|topics| {
-            let unknown = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
-            let topic = topics.remove(name).ok_or_else(unknown)?;
-            self.root()?.keep(|id| *id.topic != *name)?;
-            Ok(topic)
-        })?;
-        self.forget_offsets(name)?;
-        point("delete.forgotten");
-        for partition in 0..topic.partition_count() {
-            self.partition_of(&topic, partition)?.delete()?;
-            point("delete.removed");
-        }
-        self.env().storage.sync_dir(self.dir()).at("sync", self.dir())
-    }
-
-    /// Changes the set of topics, alone among all processes.
-    fn change<T>(&self, change: impl FnOnce(&mut Topics) -> Result<T>) -> Result<T> {
-        self.shared.check_fork()?;
-        self.root()?.check_place()?;
-        let lock = self.lock_topics()?;
-        let changed = self.shared.check_open().and_then(|()| self.change_locked(change));
-        let held = lock.as_ref().expect("the lock was made when it was taken");
-        held.release().at("unlock", self.dir())?;
-        changed
-    }
-
-    fn root(&self) -> Result<&Root> {
-        self.shared.root.as_ref().ok_or_else(|| Error::ReadOnly(self.dir().to_owned()))
-    }
-
-    fn change_locked<T>(&self, change: impl FnOnce(&mut Topics) -> Result<T>) -> Result<T> {
-        let storage = &*self.env().storage;
-        let mut topics =
-            Topics::read(storage, self.dir(), self.shared.control.topics_generation())?;
-        point("topics.read");
-        let changed = change(&mut topics)?;
-        point("topics.changed");
-        self.shared.control.begin_change_of_topics();
-        point("topics.begun");
-        topics.write(storage, self.dir())?;
-        point("topics.written");
-        self.shared.control.end_change_of_topics();
-        point("topics.told");
-        topics.generation = self.shared.control.topics_generation();
-        self.remember(topics);
-        Ok(changed)
-    }
-
-    fn lock_topics(&self) -> Result<MutexGuard<'_, Option<Box<dyn Lock>>>> {
-        let mut lock = self.topics_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.made(&mut lock)?.acquire(Mode::Exclusive).at("lock", self.dir())?;
-        point("topics.locked");
-        self.shared.control.end_change_of_topics();
-        Ok(lock)
-    }
-
-    /// The handle of the directory's lock, made when first needed.
-    fn made<'a>(&self, lock: &'a mut Option<Box<dyn Lock>>) -> Result<&'a dyn Lock> {
-        let made = match lock.take() {
-            Some(made) => made,
-            None => self.env().storage.lock(self.dir()).at("open", self.dir())?,
-        };
-        Ok(&**lock.insert(made))
-    }
-
-    /// Makes the folders of a topic's partitions from number `from` on.
-    fn make_folders(&self, topic: &Topic, from: i32) -> Result<()> {
-        let storage = &*self.env().storage;
-        for partition in from..topic.partition_count() {
-            let id = TopicPartition::new(topic.name.clone(), partition);
-            let folder = topics::folder(self.dir(), &id);
-            storage.create_dir(&folder).at("create", &folder)?;
-            point("topics.folder");
-        }
-        storage.sync_dir(self.dir()).at("sync", self.dir())
     }
 
     /// A partition of a topic.

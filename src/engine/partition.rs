@@ -207,7 +207,11 @@ impl Partition {
         let Some(root) = &self.shared.root else { return self.recover_alone() };
         root.check_place()?;
         let storage = &*self.shared.env.storage;
-        storage.create_dir(&self.dir).at("create", &self.dir)?;
+        if self.has_no_folder() {
+            // Who made the topic died before it came to this.
+            storage.create_dir(&self.dir).at("create", &self.dir)?;
+            storage.sync_dir(&self.shared.dir).at("sync", &self.shared.dir)?;
+        }
         self.pass()
     }
 
@@ -361,24 +365,23 @@ impl Partition {
         Ok(())
     }
 
-    /// Removes the partition's files, for every process: who has them open reads on until it asks
-    /// again.
-    pub(crate) fn delete(&self) -> Result<()> {
+    /// Ends the partition for every process, and gives its folder another name: who has files of
+    /// it open reads on until it asks again.
+    pub(crate) fn delete(&self, buried: &Path) -> Result<()> {
         let storage = &*self.shared.env.storage;
+        if self.has_no_folder() {
+            self.page.delete();
+            return Ok(());
+        }
         let _turn = self.turn_unprepared()?;
         self.page.delete();
         point("delete.marked");
-        loop {
-            for entry in storage.list(&self.dir).at("list", &self.dir)? {
-                files::remove(storage, &self.dir.join(entry.name))?;
-                point("delete.removing");
-            }
-            match storage.remove_dir(&self.dir) {
-                // Compaction made a file; it ends when it sees that the partition is gone.
-                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
-                removed => return removed.at("remove", &self.dir),
-            }
-        }
+        storage.rename(&self.dir, buried).at("rename", &self.dir)
+    }
+
+    fn has_no_folder(&self) -> bool {
+        let listed = self.shared.env.storage.list(&self.dir);
+        listed.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     }
 
     pub(crate) fn is_recovered(&self) -> bool {

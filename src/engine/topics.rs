@@ -6,9 +6,10 @@
 //! ```text
 //! brokerless-topics 1
 //! orders ASNFZ4mrze_-3LqYdlQyEA 0,1,2 retention.ms=86400000
+//! !old dGhpcyBpcyBhIHRvcGlj 3
 //! ```
 //!
-//! The numbers are the partitions' pages. The first process in looks through the folders too, so
+//! The numbers are the partitions' pages. A `!` marks a topic whose deletion is not over. The first process in looks through the folders too, so
 //! that a directory of a broker's is taken as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,10 @@ use crate::types::{TopicPartition, valid_topic_name};
 
 const FILE: &str = ".brokerless-topics";
 const HEADER: &str = "brokerless-topics 1";
+/// The end of the name of a deleted partition's folder, as a broker has it.
+const BURIED: &str = "-delete";
+/// The longest name that file systems take.
+const MAX_NAME: usize = 255;
 
 /// The topic that holds committed offsets.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -70,6 +75,8 @@ pub struct Topics {
     /// What [`Engine::topics_generation`](super::Engine::topics_generation) was then.
     pub(crate) generation: u64,
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
+    /// Those whose folders may still be there.
+    deleted: Vec<Arc<Topic>>,
 }
 
 impl Topics {
@@ -103,8 +110,27 @@ impl Topics {
         topic
     }
 
-    pub(crate) fn remove(&mut self, name: &str) -> Option<Arc<Topic>> {
-        self.by_name.remove(name)
+    /// Takes a topic out; until [`forget_deleted`](Self::forget_deleted) it is known as deleted.
+    pub(crate) fn mark_deleted(&mut self, name: &str) -> Option<()> {
+        self.deleted.push(self.by_name.remove(name)?);
+        Some(())
+    }
+
+    /// Those whose deletion is not over.
+    pub(crate) fn deleted(&self) -> &[Arc<Topic>] {
+        &self.deleted
+    }
+
+    pub(crate) fn forget_deleted(&mut self) {
+        self.deleted.clear();
+    }
+
+    /// Has a topic as it was before; `None` if it was not there.
+    pub(crate) fn restore(&mut self, name: &str, before: Option<&Arc<Topic>>) {
+        match before {
+            Some(topic) => self.by_name.insert(topic.name.clone(), topic.clone()),
+            None => self.by_name.remove(name),
+        };
     }
 
     /// Reads the file; without one there are no topics.
@@ -118,8 +144,13 @@ impl Topics {
             return Err(damaged(&path));
         }
         for line in lines {
-            let topic = parse(line).ok_or_else(|| damaged(&path))?;
-            topics.by_name.insert(topic.name.clone(), Arc::new(topic));
+            let (line, is_deleted) = line.strip_prefix('!').map_or((line, false), |it| (it, true));
+            let topic = Arc::new(parse(line).ok_or_else(|| damaged(&path))?);
+            if is_deleted {
+                topics.deleted.push(topic);
+            } else {
+                topics.by_name.insert(topic.name.clone(), topic);
+            }
         }
         Ok(topics)
     }
@@ -128,46 +159,90 @@ impl Topics {
     pub(crate) fn write(&self, storage: &dyn Storage, dir: &Path) -> Result<()> {
         let mut text = format!("{HEADER}\n");
         for topic in self.iter() {
-            let slots: Vec<String> = topic.slots.iter().map(u32::to_string).collect();
-            write!(text, "{} {} {}", topic.name, topic.id, slots.join(","))
-                .expect("a string takes any text");
-            for (name, value) in &topic.config.given {
-                write!(text, " {name}={value}").expect("a string takes any text");
-            }
-            text.push('\n');
+            text.push_str(&line(topic));
+        }
+        for topic in &self.deleted {
+            text.push('!');
+            text.push_str(&line(topic));
         }
         files::replace(storage, &dir.join(FILE), text.as_bytes())
     }
 
     /// The topics of a directory that nobody has open: those of the file whose folders are still
-    /// there, and those a broker has made. Pages are numbered anew.
+    /// there, and those a broker has made. Pages are numbered anew. A deletion that is not over
+    /// stays one.
     pub(crate) fn survey(storage: &dyn Storage, dir: &Path, control: &Control) -> Result<Self> {
         let file = Self::read(storage, dir, 0)?;
         let mut topics = Self { generation: control.topics_generation(), ..Self::default() };
+        topics.deleted = still_deleted(storage, dir, &file, control)?;
         for (name, numbers) in folders(storage, dir)? {
-            let known = file.get(&name);
-            let (id, config) = match known {
-                Some(topic) => (topic.id, topic.config.clone()),
-                None => (id_in(storage, dir, &name)?, Arc::default()),
-            };
-            let partitions = count(known.map(|topic| topic.partition_count()), &numbers);
-            let topic = topics.put(&name, id, partitions, config, control);
-            for page in &topic.slots {
-                control.page(*page)?.set_found();
-            }
-            let pages = file.get(&name).map_or(&[][..], |topic| &topic.slots);
-            for (old, new) in pages.iter().zip(&topic.slots) {
-                control.take_over(*old, *new)?;
+            if topics.deleted.iter().all(|gone| *gone.name != *name) {
+                topics.find(storage, dir, file.get(&name), &name, &numbers, control)?;
             }
         }
         Ok(topics)
     }
+
+    /// Takes in a topic whose folders have these numbers; `known` as it was listed.
+    fn find(
+        &mut self,
+        storage: &dyn Storage,
+        dir: &Path,
+        known: Option<&Arc<Topic>>,
+        name: &str,
+        numbers: &BTreeSet<i32>,
+        control: &Control,
+    ) -> Result<()> {
+        let (id, config) = if let Some(topic) = known {
+            (topic.id, topic.config.clone())
+        } else {
+            (folder_id(storage, dir, name)?.unwrap_or_else(Id::random), Arc::default())
+        };
+        let partitions = count(known.map(|topic| topic.partition_count()), numbers);
+        let topic = self.put(name, id, partitions, config, control);
+        for page in &topic.slots {
+            control.page(*page)?.set_found();
+        }
+        let pages = known.map_or(&[][..], |topic| &topic.slots);
+        for (old, new) in pages.iter().zip(&topic.slots) {
+            control.take_over(*old, *new)?;
+        }
+        Ok(())
+    }
+}
+
+/// The topics whose deletion was not over, with new pages. A broker may have made another one of
+/// the name since.
+fn still_deleted(
+    storage: &dyn Storage,
+    dir: &Path,
+    file: &Topics,
+    control: &Control,
+) -> Result<Vec<Arc<Topic>>> {
+    let mut still = Vec::new();
+    for gone in &file.deleted {
+        if folder_id(storage, dir, &gone.name)?.is_none_or(|id| id == gone.id) {
+            let slots = control.take_pages(gone.slots.len() as u32).collect();
+            still.push(Arc::new(Topic { slots, ..Topic::clone(gone) }));
+        }
+    }
+    Ok(still)
 }
 
 fn damaged(path: &Path) -> Error {
     let remedy = "close every process that uses the directory and remove this file; the topics are \
                   found again by their folders, without their settings";
     Error::Damaged { path: path.to_owned(), remedy }
+}
+
+fn line(topic: &Topic) -> String {
+    let slots: Vec<String> = topic.slots.iter().map(u32::to_string).collect();
+    let mut line = format!("{} {} {}", topic.name, topic.id, slots.join(","));
+    for (name, value) in &topic.config.given {
+        write!(line, " {name}={value}").expect("a string takes any text");
+    }
+    line.push('\n');
+    line
 }
 
 fn parse(line: &str) -> Option<Topic> {
@@ -221,13 +296,28 @@ pub(crate) fn folder(dir: &Path, id: &TopicPartition) -> PathBuf {
     dir.join(id.to_string())
 }
 
-/// The topic's id as a broker wrote it into the folder of one of its partitions, or a new one.
-fn id_in(storage: &dyn Storage, dir: &Path, topic: &str) -> Result<Id> {
+/// Where the folder of a partition goes that was deleted, until it is removed (Kafka's
+/// `UnifiedLog.logDeleteDirName`).
+pub(crate) fn buried(dir: &Path, partition: &TopicPartition, id: Id) -> PathBuf {
+    let suffix = format!("-{}.{id}{BURIED}", partition.partition);
+    let room = MAX_NAME - suffix.len();
+    let topic = &partition.topic[..partition.topic.len().min(room)];
+    dir.join(format!("{topic}{suffix}"))
+}
+
+/// Whether a folder of that name is one of a deleted partition.
+pub(crate) fn is_buried(name: &str) -> bool {
+    let partition = name.strip_suffix(BURIED).and_then(|rest| rest.rsplit_once('.'));
+    partition.is_some_and(|(partition, _)| partition_of(partition).is_some())
+}
+
+/// The topic's id as it was written into the folder of its first partition.
+fn folder_id(storage: &dyn Storage, dir: &Path, topic: &str) -> Result<Option<Id>> {
     let path = folder(dir, &TopicPartition::new(topic, 0)).join(files::PARTITION_METADATA);
     let bytes = files::read(storage, &path)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let id = text.lines().find_map(|line| line.strip_prefix("topic_id: "));
-    Ok(id.and_then(Id::parse).unwrap_or_else(Id::random))
+    Ok(id.and_then(Id::parse))
 }
 
 /// Writes the topic's id into a partition's folder (Kafka's `PartitionMetadataFile`), unless it is

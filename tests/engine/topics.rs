@@ -1,5 +1,6 @@
 //! The set of topics, as several handles see it.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::mem::MemDisk;
 use brokerless::env::{Env, point};
+use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, TopicPartition};
 
 use crate::support::{ORDERS, append, numbered, open, partition, read};
@@ -25,31 +27,74 @@ fn a_topic_made_by_one_handle_is_there_for_the_other() {
     assert!(matches!(again, Err(Error::TopicAlreadyExists(_))), "{again:?}");
 }
 
-/// What a process finds after another one has died at a point of the work.
-fn died_at(name: &'static str, work: impl Fn(&Engine) + 'static) -> Arc<Engine> {
-    let disk = MemDisk::new();
-    let survivor = open_mem(&disk);
+/// Has a process die at a point of its work, the second time it comes there if `skip` is 1.
+fn die_at(disk: &MemDisk, name: &'static str, skip: u32, work: impl Fn(&Engine)) {
     let dying = disk.process();
     let engine = open_mem(&dying);
+    let left = Cell::new(skip);
     let die = move |point| {
-        if point == name {
+        if point == name && left.replace(left.get().wrapping_sub(1)) == 0 {
             dying.kill();
             panic!("killed at {name}");
         }
     };
     let work = AssertUnwindSafe(|| point::with_hook(die, || work(&engine)));
     catch_unwind(work).expect_err("it has died");
-    survivor
+}
+
+/// After it died: as the living find the disk, and after crashes that take what was not synced, or
+/// nothing.
+fn afterwards(disk: &MemDisk, survivor: Arc<Engine>) -> Vec<(&'static str, Arc<Engine>)> {
+    let crashed = |seed| open_mem(&disk.after_crash(seed));
+    vec![("alive", survivor), ("all unsynced lost", crashed(0)), ("nothing lost", crashed(1))]
 }
 
 #[test]
-fn a_topic_whose_maker_died_before_it_told_anybody_is_there_for_all() {
-    let survivor = died_at("topics.written", |engine| {
-        engine.create_topic(ORDERS, None, &[]).unwrap();
-    });
+fn a_topic_whose_maker_died_is_there_whole_or_can_be_made() {
+    let settings = [("segment.bytes".to_owned(), "5000".to_owned())];
+    for (point, skip) in [("topics.written", 0), ("topics.folder", 0), ("topics.folder", 1)] {
+        let disk = MemDisk::new();
+        let survivor = open_mem(&disk);
 
-    assert_eq!(&*survivor.topic_or_create(ORDERS).unwrap().name, ORDERS);
-    assert_eq!(survivor.topics_generation() % 2, 0, "the change is over");
+        die_at(&disk, point, skip, |engine| {
+            engine.create_topic(ORDERS, Some(3), &settings).unwrap();
+        });
+
+        for (when, engine) in afterwards(&disk, survivor) {
+            let topic = engine.topic(ORDERS).unwrap();
+            let made = || engine.create_topic(ORDERS, Some(3), &settings).unwrap();
+            let topic = topic.unwrap_or_else(made);
+            assert_eq!(topic.partition_count(), 3, "{point} {when}");
+            assert_eq!(topic.config.segment_bytes, 5000, "{point} {when}");
+            append(&engine.partition(&TopicPartition::new(ORDERS, 2)).unwrap(), &["a"]);
+            assert_eq!(engine.topics_generation() % 2, 0, "the change is over");
+        }
+    }
+}
+
+#[test]
+fn a_topic_whose_deletion_began_is_gone_with_its_offsets_though_who_deleted_it_died() {
+    let points =
+        ["delete.listed", "delete.renamed", "delete.forgotten", "topics.written", "delete.renamed"];
+    for (point, skip) in points.into_iter().zip([0, 0, 0, 1, 1]) {
+        let disk = MemDisk::new();
+        let survivor = open_mem(&disk);
+        survivor.create_topic(ORDERS, Some(2), &[]).unwrap();
+        let partition = survivor.partition(&TopicPartition::new(ORDERS, 1)).unwrap();
+        append(&partition, &["old"]);
+        let commit = OffsetAndMetadata { offset: 1, metadata: String::new(), leader_epoch: 0 };
+        survivor.commit_offsets("g", &[(partition.id().clone(), commit)]).unwrap();
+
+        die_at(&disk, point, skip, |engine| engine.delete_topic(ORDERS).unwrap());
+
+        for (when, engine) in afterwards(&disk, survivor) {
+            assert_eq!(engine.topic(ORDERS).unwrap(), None, "{point} {when}");
+            engine.create_topic(ORDERS, Some(2), &[]).unwrap();
+            let again = engine.partition(&TopicPartition::new(ORDERS, 1)).unwrap();
+            assert_eq!(read(&again), [], "{point} {when}");
+            assert!(engine.committed_offsets("g").unwrap().is_empty(), "{point} {when}");
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,266 @@
+//! How the set of topics changes: alone among all processes, and so that whoever comes after one
+//! that died in the middle finds the old set or the new one.
+//!
+//! The list of topics decides. A topic is there once it is listed; its folders are made after
+//! that. One that is deleted stays listed as such until its folders have other names and its
+//! committed offsets are gone: who finds it so goes on with that.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use super::topics::{self, Topics};
+use super::{Engine, Id, Root, Topic, offsets};
+use crate::config::TopicConfig;
+use crate::env::point::point;
+use crate::env::{Lock, Mode, Storage};
+use crate::error::{At, Error, Result};
+use crate::log::files;
+use crate::types::{TopicPartition, valid_topic_name};
+
+/// Partitions of a topic that is made without saying how many (`num.partitions`).
+const DEFAULT_PARTITIONS: i32 = 1;
+
+/// The right to change the set of topics, and the set as it is.
+struct Change<'a> {
+    engine: &'a Engine,
+    topics: Topics,
+}
+
+impl Engine {
+    /// The topic of that name, made with the defaults if there is none
+    /// (`auto.create.topics.enable`).
+    pub fn topic_or_create(&self, name: &str) -> Result<Arc<Topic>> {
+        if let Some(topic) = self.topic(name)? {
+            return Ok(topic);
+        }
+        let made = match name {
+            topics::OFFSETS_TOPIC => offsets::create_offsets_topic(self),
+            _ => self.create_topic(name, None, &[]),
+        };
+        match made {
+            Err(Error::TopicAlreadyExists(_)) => self.topic(name)?.ok_or_else(|| unknown(name)),
+            made => made,
+        }
+    }
+
+    /// Makes a topic. After `Ok` every process has it, and it survives a crash.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        partitions: Option<i32>,
+        settings: &[(String, String)],
+    ) -> Result<Arc<Topic>> {
+        if !valid_topic_name(name) {
+            return Err(Error::InvalidTopic(name.to_owned()));
+        }
+        let partitions = partitions.unwrap_or(DEFAULT_PARTITIONS);
+        if partitions < 1 {
+            let text = format!("a topic has at least 1 partition, not {partitions}");
+            return Err(Error::InvalidPartitions(text));
+        }
+        let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let config = Arc::new(TopicConfig::parse(given)?);
+        self.change(|change| {
+            if change.topics.get(name).is_some() {
+                return Err(Error::TopicAlreadyExists(name.to_owned()));
+            }
+            let control = &self.shared.control;
+            let topic = change.topics.put(name, Id::random(), partitions, config, control);
+            change.write()?;
+            self.make_folders(&topic, 0).inspect_err(|_| change.take_back(name, None))?;
+            Ok(topic)
+        })
+    }
+
+    /// Gives a topic more partitions, `total` in all.
+    pub fn create_partitions(&self, name: &str, total: i32) -> Result<Arc<Topic>> {
+        self.change(|change| {
+            let topic = change.topics.get(name).cloned().ok_or_else(|| unknown(name))?;
+            let now = topic.partition_count();
+            if total <= now {
+                let text = format!("topic {name:?} has {now} partitions; {total} is not more");
+                return Err(Error::InvalidPartitions(text));
+            }
+            let (config, control) = (topic.config.clone(), &self.shared.control);
+            let more = change.topics.put(name, topic.id, total, config, control);
+            change.write()?;
+            self.make_folders(&more, now).inspect_err(|_| change.take_back(name, Some(&topic)))?;
+            Ok(more)
+        })
+    }
+
+    /// Removes a topic, all its records and what groups have committed for it, for every process.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        self.change(|change| {
+            change.topics.mark_deleted(name).ok_or_else(|| unknown(name))?;
+            change.write()?;
+            point("delete.listed");
+            change.bury()
+        })?;
+        remove_buried(&*self.env().storage, self.dir())
+    }
+
+    /// Ends the deletions that others have begun and did not live to end.
+    pub(super) fn end_deletions(&self) {
+        let ended = match self.topics() {
+            Ok(topics) if topics.deleted().is_empty() => Ok(()),
+            _ => self.change(|_| Ok(())),
+        };
+        let removed = ended.and_then(|()| remove_buried(&*self.env().storage, self.dir()));
+        if let Err(error) = removed {
+            // Nobody sees these topics; the next one tries again.
+            log::warn!("a deleted topic still takes room: {error}");
+        }
+    }
+
+    /// Changes the set of topics, alone among all processes.
+    fn change<T>(&self, change: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+        self.shared.check_fork()?;
+        self.root()?.check_place()?;
+        let lock = self.lock_topics()?;
+        let changed = self.shared.check_open().and_then(|()| self.change_locked(change));
+        self.shared.control.end_change_of_topics();
+        point("topics.told");
+        let held = lock.as_ref().expect("the lock was made when it was taken");
+        held.release().at("unlock", self.dir())?;
+        changed
+    }
+
+    fn change_locked<T>(&self, change: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+        let storage = &*self.env().storage;
+        let topics = Topics::read(storage, self.dir(), self.shared.control.topics_generation())?;
+        point("topics.read");
+        let mut begun = Change { engine: self, topics };
+        begun.bury()?;
+        change(&mut begun)
+    }
+
+    fn root(&self) -> Result<&Root> {
+        self.shared.root.as_ref().ok_or_else(|| Error::ReadOnly(self.dir().to_owned()))
+    }
+
+    fn lock_topics(&self) -> Result<MutexGuard<'_, Option<Box<dyn Lock>>>> {
+        let mut lock = self.topics_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.made(&mut lock)?.acquire(Mode::Exclusive).at("lock", self.dir())?;
+        point("topics.locked");
+        self.shared.control.end_change_of_topics();
+        Ok(lock)
+    }
+
+    /// The handle of the directory's lock, made when first needed.
+    fn made<'a>(&self, lock: &'a mut Option<Box<dyn Lock>>) -> Result<&'a dyn Lock> {
+        let made = match lock.take() {
+            Some(made) => made,
+            None => self.env().storage.lock(self.dir()).at("open", self.dir())?,
+        };
+        Ok(&**lock.insert(made))
+    }
+
+    /// Who changed the topics may have died before it could say that it was done.
+    pub(super) fn end_change_of_the_dead(&self) -> Result<()> {
+        let Ok(mut lock) = self.topics_lock.try_lock() else { return Ok(()) };
+        let lock = self.made(&mut lock)?;
+        if !self.is_read_only() && lock.try_acquire(Mode::Exclusive).at("lock", self.dir())? {
+            self.shared.control.end_change_of_topics();
+            lock.release().at("unlock", self.dir())?;
+        }
+        Ok(())
+    }
+
+    /// Makes the folders of a topic's partitions from number `from` on.
+    fn make_folders(&self, topic: &Topic, from: i32) -> Result<()> {
+        let storage = &*self.env().storage;
+        for partition in from..topic.partition_count() {
+            let id = TopicPartition::new(topic.name.clone(), partition);
+            let folder = topics::folder(self.dir(), &id);
+            storage.create_dir(&folder).at("create", &folder)?;
+            point("topics.folder");
+        }
+        storage.sync_dir(self.dir()).at("sync", self.dir())
+    }
+}
+
+impl Change<'_> {
+    /// Makes the set as it is now the one of every process.
+    fn write(&self) -> Result<()> {
+        let control = &self.engine.shared.control;
+        control.begin_change_of_topics();
+        point("topics.begun");
+        self.topics.write(&*self.engine.env().storage, self.engine.dir())?;
+        point("topics.written");
+        Ok(())
+    }
+
+    /// Lists a topic as it was before, after its folders could not be made.
+    fn take_back(&mut self, name: &str, before: Option<&Arc<Topic>>) {
+        self.topics.restore(name, before);
+        if let Err(error) = self.write() {
+            // The folders are made when the partitions are first used.
+            log::warn!("topic {name} stays in the list: {error}");
+        }
+    }
+
+    /// Ends every deletion that was begun.
+    fn bury(&mut self) -> Result<()> {
+        let deleted = self.topics.deleted().to_vec();
+        for topic in &deleted {
+            self.engine.bury_partitions(topic)?;
+            self.engine.forget_offsets(&topic.name)?;
+            point("delete.forgotten");
+        }
+        if deleted.is_empty() {
+            return Ok(());
+        }
+        self.engine.root()?.keep(|id| self.topics.get(&id.topic).is_some())?;
+        self.topics.forget_deleted();
+        self.write()
+    }
+}
+
+impl Engine {
+    fn bury_partitions(&self, topic: &Topic) -> Result<()> {
+        for number in 0..topic.partition_count() {
+            let partition = self.partition_of(topic, number)?;
+            partition.delete(&topics::buried(self.dir(), partition.id(), topic.id))?;
+            point("delete.renamed");
+        }
+        self.env().storage.sync_dir(self.dir()).at("sync", self.dir())
+    }
+}
+
+/// Removes the folders of deleted partitions. Who has files of them open reads on.
+pub(super) fn remove_buried(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    for entry in storage.list(dir).at("list", dir)? {
+        if entry.is_dir && topics::is_buried(&entry.name) {
+            remove_folder(storage, &dir.join(entry.name))?;
+            point("delete.removed");
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder with its files; somebody else may be at the same.
+fn remove_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    let entries = match storage.list(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.at("list", folder)?,
+    };
+    for entry in entries {
+        files::remove(storage, &folder.join(entry.name))?;
+        point("delete.removing");
+    }
+    match storage.remove_dir(folder) {
+        // Compaction made a file: the first process into the directory removes it.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) =>
+        {
+            Ok(())
+        }
+        removed => removed.at("remove", folder),
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::UnknownTopicOrPartition(TopicPartition::new(name, 0))
+}
