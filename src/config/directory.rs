@@ -32,6 +32,15 @@ pub struct DirectoryConfig {
     /// segments are compacted, and what is not compacted is read by every process that wants to
     /// know a committed offset, not once by a broker.
     pub offsets_topic_segment_bytes: u32,
+    /// `log.preallocate`: `preallocate` of a topic that does not say.
+    pub log_preallocate: bool,
+    /// `log.flush.interval.messages`: `flush.messages` of a topic that does not say.
+    pub log_flush_interval_messages: i64,
+    /// `log.flush.interval.ms`: `flush.ms` of a topic that does not say.
+    pub log_flush_interval_ms: i64,
+    /// `log.flush.offset.checkpoint.interval.ms`: how often is noted, while something is synced, how
+    /// far each log is on the disk.
+    pub log_flush_offset_checkpoint_interval_ms: i64,
 }
 
 impl Default for DirectoryConfig {
@@ -42,6 +51,10 @@ impl Default for DirectoryConfig {
             group_initial_rebalance_delay: Duration::ZERO,
             offsets_topic_num_partitions: 50,
             offsets_topic_segment_bytes: 4 << 20,
+            log_preallocate: false,
+            log_flush_interval_messages: i64::MAX,
+            log_flush_interval_ms: i64::MAX,
+            log_flush_offset_checkpoint_interval_ms: 60_000,
         }
     }
 }
@@ -50,9 +63,25 @@ impl Default for DirectoryConfig {
 type Set = fn(&mut DirectoryConfig, &str) -> Result<(), String>;
 
 /// Every setting there is, and what it does.
-const SETTINGS: [(&str, Set); 5] = [
+const SETTINGS: [(&str, Set); 9] = [
     ("group.initial.rebalance.delay.ms", |config, value| {
         config.group_initial_rebalance_delay = milliseconds(int(value, 0)?);
+        Ok(())
+    }),
+    ("log.flush.interval.messages", |config, value| {
+        config.log_flush_interval_messages = number(value, 1, i64::MAX)?;
+        Ok(())
+    }),
+    ("log.flush.interval.ms", |config, value| {
+        config.log_flush_interval_ms = number(value, 0, i64::MAX)?;
+        Ok(())
+    }),
+    ("log.flush.offset.checkpoint.interval.ms", |config, value| {
+        config.log_flush_offset_checkpoint_interval_ms = int(value, 0)?;
+        Ok(())
+    }),
+    ("log.preallocate", |config, value| {
+        config.log_preallocate = boolean(value)?;
         Ok(())
     }),
     ("offsets.retention.check.interval.ms", |config, value| {
@@ -113,6 +142,11 @@ fn number<T: TryFrom<i64>>(value: &str, min: i64, max: i64) -> Result<T, String>
     number.ok_or_else(|| format!("a whole number from {min} to {max} is due"))
 }
 
+/// As Kafka's type `BOOLEAN` has it.
+fn boolean(value: &str) -> Result<bool, String> {
+    value.to_ascii_lowercase().parse().map_err(|_| "true or false is due".to_owned())
+}
+
 fn minutes(minutes: u32) -> Duration {
     Duration::from_secs(u64::from(minutes) * 60)
 }
@@ -138,7 +172,9 @@ mod tests {
     fn every_setting_is_read() {
         let text = "offsets.retention.minutes=1\noffsets.retention.check.interval.ms = 2\n\
                     group.initial.rebalance.delay.ms:3\noffsets.topic.num.partitions 4\n\
-                    offsets.topic.segment.bytes=5000\n";
+                    offsets.topic.segment.bytes=5000\nlog.preallocate=TRUE\n\
+                    log.flush.interval.messages=6\nlog.flush.interval.ms=7\n\
+                    log.flush.offset.checkpoint.interval.ms=8\n";
 
         let expected = DirectoryConfig {
             offsets_retention: minutes(1),
@@ -146,6 +182,10 @@ mod tests {
             group_initial_rebalance_delay: Duration::from_millis(3),
             offsets_topic_num_partitions: 4,
             offsets_topic_segment_bytes: 5000,
+            log_preallocate: true,
+            log_flush_interval_messages: 6,
+            log_flush_interval_ms: 7,
+            log_flush_offset_checkpoint_interval_ms: 8,
         };
         assert_eq!(parse(text).unwrap(), expected);
     }
@@ -164,6 +204,7 @@ mod tests {
             ),
             ("offsets.topic.segment.bytes=4MB", "line 1: offsets.topic.segment.bytes=4MB: a whole"),
             ("log.dirs=/x", "no setting of a directory is called \"log.dirs\"; there are group."),
+            ("log.preallocate=1", "line 1: log.preallocate=1: true or false is due"),
             ("a=\\u1", "line 1: \\u needs four hexadecimal digits"),
         ];
         for (text, expected) in cases {

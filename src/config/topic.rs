@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use crate::config::DirectoryConfig;
 use crate::config::names::nearest;
 use crate::error::{Error, Result};
 use crate::types::{Compression, TimestampType};
@@ -38,6 +39,13 @@ pub struct TopicConfig {
     pub min_compaction_lag_ms: i64,
     /// `max.compaction.lag.ms`: compaction is due when a record has waited this long.
     pub max_compaction_lag_ms: i64,
+    /// `preallocate`: the file of a new segment is made as long as it may become, and written with
+    /// zeros ahead of the log's end, which makes a sync cheaper.
+    pub preallocate: bool,
+    /// `flush.messages`: an append that leaves this many records unsynced syncs.
+    pub flush_messages: i64,
+    /// `flush.ms`: what was appended is synced when the last sync is this long ago.
+    pub flush_ms: i64,
     /// Every setting that was given, under Kafka's name.
     pub given: BTreeMap<String, String>,
 }
@@ -57,6 +65,9 @@ impl Default for TopicConfig {
             min_cleanable_dirty_ratio: 0.5,
             min_compaction_lag_ms: 0,
             max_compaction_lag_ms: i64::MAX,
+            preallocate: false,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
             given: BTreeMap::new(),
         }
     }
@@ -70,6 +81,23 @@ impl TopicConfig {
             config.set(name, value)?;
         }
         Ok(config)
+    }
+
+    /// The same, with the directory's settings where the topic has none of its own.
+    #[must_use]
+    pub fn within(&self, directory: &DirectoryConfig) -> Self {
+        let mut config = self.clone();
+        let is_given = |name| self.given.contains_key(name);
+        if !is_given("preallocate") {
+            config.preallocate = directory.log_preallocate;
+        }
+        if !is_given("flush.messages") {
+            config.flush_messages = directory.log_flush_interval_messages;
+        }
+        if !is_given("flush.ms") {
+            config.flush_ms = directory.log_flush_interval_ms;
+        }
+        config
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
@@ -98,6 +126,9 @@ impl TopicConfig {
             "max.compaction.lag.ms" => {
                 self.max_compaction_lag_ms = number(name, value, 1, i64::MAX)?;
             }
+            "preallocate" => self.preallocate = boolean(name, value)?,
+            "flush.messages" => self.flush_messages = number(name, value, 1, i64::MAX)?,
+            "flush.ms" => self.flush_ms = number(name, value, 0, i64::MAX)?,
             _ if NUMBERS.contains(&name) => drop(number::<i64>(name, value, -1, i64::MAX)?),
             _ if OTHERS.contains(&name) => {}
             _ => return Err(unknown(name, value)),
@@ -108,13 +139,11 @@ impl TopicConfig {
 }
 
 /// Settings that are whole numbers and do not yet change what the log does.
-const NUMBERS: [&str; 12] = [
+const NUMBERS: [&str; 10] = [
     "compression.gzip.level",
     "compression.lz4.level",
     "compression.zstd.level",
     "file.delete.delay.ms",
-    "flush.messages",
-    "flush.ms",
     "message.timestamp.after.max.ms",
     "message.timestamp.before.max.ms",
     "min.insync.replicas",
@@ -124,27 +153,29 @@ const NUMBERS: [&str; 12] = [
 ];
 
 /// Settings of other kinds that do not yet change what the log does.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 7] = [
     "follower.replication.throttled.replicas",
     "leader.replication.throttled.replicas",
     "local.retention.bytes",
     "local.retention.ms",
     "message.downconversion.enable",
-    "preallocate",
     "remote.storage.enable",
     "unclean.leader.election.enable",
 ];
 
-const READ_HERE: [&str; 12] = [
+const READ_HERE: [&str; 15] = [
     "cleanup.policy",
     "compression.type",
     "delete.retention.ms",
+    "flush.messages",
+    "flush.ms",
     "index.interval.bytes",
     "max.compaction.lag.ms",
     "max.message.bytes",
     "message.timestamp.type",
     "min.cleanable.dirty.ratio",
     "min.compaction.lag.ms",
+    "preallocate",
     "segment.bytes",
     "segment.index.bytes",
     "segment.ms",
@@ -156,6 +187,15 @@ fn number<T: TryFrom<i64>>(name: &str, value: &str, min: i64, max: i64) -> Resul
         .filter(|n| (min..=max).contains(n))
         .and_then(|n| T::try_from(n).ok())
         .ok_or_else(|| invalid(name, value, format!("a whole number from {min} to {max} is due")))
+}
+
+/// As Kafka's type `BOOLEAN` has it.
+fn boolean(name: &str, value: &str) -> Result<bool> {
+    match value.trim() {
+        value if value.eq_ignore_ascii_case("true") => Ok(true),
+        value if value.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(invalid(name, value, "true or false is due")),
+    }
 }
 
 fn timestamp_type(name: &str, value: &str) -> Result<TimestampType> {
@@ -222,6 +262,22 @@ mod tests {
     }
 
     #[test]
+    fn a_directorys_settings_stand_where_the_topic_has_none() {
+        let directory = DirectoryConfig {
+            log_preallocate: true,
+            log_flush_interval_messages: 5,
+            log_flush_interval_ms: 6,
+            ..DirectoryConfig::default()
+        };
+        let topic = TopicConfig::parse([("flush.messages", "7"), ("preallocate", "False")]);
+
+        let config = topic.unwrap().within(&directory);
+
+        assert_eq!((config.preallocate, config.flush_messages, config.flush_ms), (false, 7, 6));
+        assert!(TopicConfig::default().within(&directory).preallocate);
+    }
+
+    #[test]
     fn a_misspelt_name_is_refused_with_the_nearest_one() {
         let error = TopicConfig::parse([("segment.byte", "1")]).unwrap_err();
 
@@ -240,6 +296,9 @@ mod tests {
             ("min.cleanable.dirty.ratio", "1.5"),
             ("delete.retention.ms", "-1"),
             ("retention.ms", "-2"),
+            ("preallocate", "yes"),
+            ("flush.messages", "0"),
+            ("flush.ms", "-1"),
         ];
         for (name, value) in cases {
             assert!(TopicConfig::parse([(name, value)]).is_err(), "{name}={value}");

@@ -92,10 +92,11 @@ impl Partition {
         let timestamp = self.stamp(batch, &tail);
         let info = BatchInfo::parse(batch).at_position(&self.dir, 0)?;
         let mut active = self.segments.active(tail.segment_base)?;
-        check_file(&active, &tail)?;
+        self.check_file(&active, &tail)?;
         if self.roll_is_due(&active, &tail, &info)? {
             (active, tail) = self.roll(&active, tail)?;
         }
+        self.make_room(&active, &tail, batch.len());
         self.write(&active, &tail, &info, batch)?;
         Ok(Appended {
             base_offset: info.base_offset,
@@ -124,7 +125,7 @@ impl Partition {
             Ok(next) => next,
             Err(error) => {
                 // If this fails too, the intent stays and the next holder of the lock tries.
-                if undo(active, tail).is_ok() {
+                if self.undo(active, tail).is_ok() {
                     self.page.set_intent(false);
                 }
                 return Err(error);
@@ -172,6 +173,9 @@ impl Partition {
         point("roll.intent");
         active.note_time(&mut tail)?;
         point("roll.timed");
+        if active.len()? > tail.end_position {
+            self.cut_behind(active, &tail)?;
+        }
         self.sync_segment(active)?;
         point("roll.synced");
         self.page.set_synced(tail.end_offset);
@@ -192,17 +196,42 @@ impl Partition {
         Ok((self.segments.active(next.segment_base)?, next))
     }
 
-    /// Notes the youngest timestamp, as a broker does when it shuts down: one that starts on the
-    /// directory looks no further than the last entry of the time index.
+    /// Notes the youngest timestamp and gives room back, as a broker does when it shuts down: one
+    /// that starts on the directory looks no further than the last entry of the time index.
     pub(crate) fn seal_times(&self) -> Result<()> {
         let _turn = self.turn()?;
         let mut tail = self.page.tail();
         self.page.set_intent(true);
-        self.segments.active(tail.segment_base)?.note_time(&mut tail)?;
+        let active = self.segments.active(tail.segment_base)?;
+        active.note_time(&mut tail)?;
         point("seal.timed");
         self.page.publish(&tail);
         self.page.set_intent(false);
+        self.trim(&active, &tail)
+    }
+
+    /// The file must be exactly what was published, or have room behind it. A longer one has bytes
+    /// of somebody who does not follow the protocol; a shorter or nameless one was changed from
+    /// outside.
+    fn check_file(&self, active: &Segment, tail: &Tail) -> Result<()> {
+        let status = active.log.status().at("stat", &active.path)?;
+        let replaced = |what| Error::Replaced { path: active.path.to_path_buf(), what };
+        if !status.linked {
+            return Err(replaced("the file was removed"));
+        }
+        if status.len < tail.end_position {
+            return Err(replaced("the file is shorter than it was"));
+        }
+        if status.len > self.longest(tail) {
+            self.cut_behind(active, tail)?;
+        }
         Ok(())
+    }
+
+    fn undo(&self, active: &Segment, tail: &Tail) -> Result<()> {
+        self.cut_behind(active, tail)?;
+        active.index.truncate(tail.index_entries)?;
+        active.times.truncate(tail.time_entries)
     }
 
     /// What the log up to its end says of producers.
@@ -227,29 +256,6 @@ impl Partition {
         }
         Ok(producers)
     }
-}
-
-/// The file must be exactly what was published. A longer one has bytes of somebody who does
-/// not follow the protocol; a shorter or nameless one was changed from outside.
-fn check_file(active: &Segment, tail: &Tail) -> Result<()> {
-    let status = active.log.status().at("stat", &active.path)?;
-    let replaced = |what| Error::Replaced { path: active.path.to_path_buf(), what };
-    if !status.linked {
-        return Err(replaced("the file was removed"));
-    }
-    if status.len < tail.end_position {
-        return Err(replaced("the file is shorter than it was"));
-    }
-    if status.len > tail.end_position {
-        active.log.set_len(tail.end_position).at("truncate", &active.path)?;
-    }
-    Ok(())
-}
-
-fn undo(active: &Segment, tail: &Tail) -> Result<()> {
-    active.log.set_len(tail.end_position).at("truncate", &active.path)?;
-    active.index.truncate(tail.index_entries)?;
-    active.times.truncate(tail.time_entries)
 }
 
 /// The same records with another codec, for a topic that says which (`compression.type`).

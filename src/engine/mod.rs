@@ -15,6 +15,7 @@ mod page;
 mod partition;
 mod patience;
 mod read;
+mod room;
 mod root;
 mod sync;
 mod tend;

@@ -40,6 +40,10 @@ const FOUND: usize = 38;
 /// Two for each time that segments were replaced; odd while that is done. Beside the words that
 /// readers look at.
 const SWAPS: usize = 40;
+/// The base offset of a segment plus one, and up to where it has room. Only for the holder of the
+/// lock.
+const ROOM_OF: usize = 48;
+const ROOM: usize = 49;
 
 /// One partition's page in a map.
 #[derive(Clone, Debug)]
@@ -78,6 +82,7 @@ impl Page {
         store(PRODUCERS, i64::from(found.has_producers));
         store(SYNCED, found.synced_offset);
         store(UNNAMED, i64::from(!found.names_synced));
+        store(ROOM_OF, 0);
         self.publish(&found.tail);
         store(VALID, 1);
     }
@@ -199,6 +204,16 @@ impl Page {
     pub(crate) fn set_first_timestamp(&self, base: i64, timestamp: Timestamp) {
         self.word(FIRST_TIMESTAMP).store(timestamp as u64, Ordering::Release);
         self.word(FIRST_OF).store((base + 1) as u64, Ordering::Release);
+    }
+
+    /// Up to which position the segment at `base` was written with zeros, or with batches.
+    pub(crate) fn room(&self, base: i64) -> u64 {
+        if self.signed(ROOM_OF) == base + 1 { self.word(ROOM).load(Ordering::Acquire) } else { 0 }
+    }
+
+    pub(crate) fn set_room(&self, base: i64, to: u64) {
+        self.word(ROOM).store(to, Ordering::Release);
+        self.word(ROOM_OF).store((base + 1) as u64, Ordering::Release);
     }
 
     /// Whether a crash may still take the names of the log's files.

@@ -129,7 +129,7 @@ impl Partition {
             page,
             slot,
             segments: Segments::new(shared.env.storage.clone(), dir.clone(), !shared.read_only),
-            config: topic.config.clone(),
+            config: Arc::new(topic.config.within(&shared.config)),
             topic_id: topic.id,
             id,
             shared,
@@ -147,7 +147,7 @@ impl Partition {
         &self.id
     }
 
-    /// The settings of its topic.
+    /// The settings of its topic, and the directory's where it has none of its own.
     pub fn config(&self) -> &TopicConfig {
         &self.config
     }

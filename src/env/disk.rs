@@ -143,8 +143,18 @@ impl File for DiskFile {
         self.0.set_len(len)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let now = self.len()?;
+        if now >= len || reserve(&self.0, now, len - now)? { Ok(()) } else { self.set_len(len) }
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn forget_cached(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed)?)
     }
 
     fn status(&self) -> io::Result<Status> {

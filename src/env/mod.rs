@@ -128,9 +128,21 @@ pub trait File: Debug + Send + Sync {
     /// Cuts the file, or lengthens it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
+    /// Lengthens the file to `len` with zeros that have their place on the disk, where the file
+    /// system can give them one; never cuts it.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        if self.len()? < len { self.set_len(len) } else { Ok(()) }
+    }
+
     /// Makes completed writes, and the length, survive a crash. After one error nothing is known
     /// of what is on the disk, and trying again proves nothing.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// Lets what is read from now on come from the disk, as far as no write waits for it: after a
+    /// failed sync, memory shows bytes that the disk does not have.
+    fn forget_cached(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// The file's length, and whether the file still has a name.
     fn status(&self) -> io::Result<Status>;

@@ -150,13 +150,13 @@ fn first_suspect(site: &Site<'_>, bases: &[i64], trust: Trust) -> Result<usize> 
         return Ok(below.saturating_sub(1));
     }
     let active = Segment::open(site.storage, site.dir, bases[last], false)?;
-    Ok(if active.len()? == 0 { last.saturating_sub(1) } else { last })
+    Ok(if active.is_empty()? { last.saturating_sub(1) } else { last })
 }
 
 /// Where the next segment begins that is not empty.
 fn next_with_batches(site: &Site<'_>, bases: &[i64]) -> Result<Option<i64>> {
     for base in bases {
-        if Segment::open(site.storage, site.dir, *base, false)?.len()? > 0 {
+        if !Segment::open(site.storage, site.dir, *base, false)?.is_empty()? {
             return Ok(Some(*base));
         }
     }
@@ -269,7 +269,6 @@ impl<'a> Walk<'a> {
     fn run(mut self) -> Result<(Tail, bool)> {
         if self.site.writable {
             self.segment.index.truncate(self.tail.index_entries)?;
-            self.segment.times.truncate(self.tail.time_entries)?;
         }
         let len = self.segment.len()?;
         let log = self.segment.log.clone();
@@ -284,13 +283,51 @@ impl<'a> Walk<'a> {
                 Found::Batch(info) => {
                     Corruption::Offset { expected: self.due, found: info.base_offset }
                 }
-                Found::End => return Ok((self.tail, false)),
+                Found::End => return self.ended(false),
+                Found::Bad(_) if self.is_room()? => {
+                    self.give_room_back()?;
+                    return self.ended(false);
+                }
                 Found::Bad(what) => what,
             };
             self.cut(bad)?;
             point("recovery.cut");
-            return Ok((self.tail, true));
+            return self.ended(true);
         }
+    }
+
+    /// Whether the log may end here and zeros follow: nothing can be missing that was synced, or
+    /// that the next segment says was here.
+    fn is_room(&self) -> Result<bool> {
+        let Tail { end_offset, end_position, .. } = self.tail;
+        let whole = self.bound.is_none_or(|bound| bound == end_offset);
+        Ok(whole && end_offset >= self.site.synced && self.segment.has_zeros_at(end_position)?)
+    }
+
+    fn give_room_back(&self) -> Result<()> {
+        if !self.site.writable {
+            return Ok(());
+        }
+        log::debug!("{} ends in zeros", self.segment.path.display());
+        self.segment.cut(self.tail.end_position)?;
+        point("recovery.trimmed");
+        Ok(())
+    }
+
+    fn ended(mut self, cut: bool) -> Result<(Tail, bool)> {
+        if self.site.writable {
+            self.tail.time_entries += u32::from(self.has_last_moment()?);
+            self.segment.times.truncate(self.tail.time_entries)?;
+        }
+        Ok((self.tail, cut))
+    }
+
+    /// Whether the next entry of the time index is there: who closed the log has noted its youngest
+    /// timestamp.
+    fn has_last_moment(&self) -> Result<bool> {
+        let (times, number) = (&self.segment.times, self.tail.time_entries);
+        let is_there = times.entries()? > number;
+        Ok(is_there && times.moment(number)? == self.segment.moment_of(&self.tail))
     }
 
     /// Whether a batch may stand here; its checksum does not cover its offset. Compaction takes
@@ -327,7 +364,7 @@ impl<'a> Walk<'a> {
         if !self.site.writable {
             return Ok(());
         }
-        self.segment.log.set_len(end_position).at("truncate", &self.segment.path)
+        self.segment.cut(end_position)
     }
 }
 

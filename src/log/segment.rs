@@ -37,6 +37,9 @@ pub struct TimedOffset {
     pub leader_epoch: i32,
 }
 
+/// Bytes that cannot all be zero where a batch begins: its offset and its length.
+const ZEROS: usize = 12;
+
 /// Decompressed bytes of one batch that a search by time may take.
 const SEARCH_LIMIT: usize = 1 << 30;
 
@@ -116,6 +119,45 @@ impl Segment {
         self.log.len().at("stat", &self.path)
     }
 
+    /// Whether it begins with neither a batch nor bytes that could have been one.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        let mut start = [0; ZEROS];
+        self.log.read_at(0, &mut start).at("read", &self.path)?;
+        Ok(start == [0; ZEROS])
+    }
+
+    /// Whether zeros begin at `position`, as they do behind the last batch of a file that was made
+    /// longer than what is in it.
+    pub(crate) fn has_zeros_at(&self, position: u64) -> Result<bool> {
+        let mut bytes = [0; ZEROS];
+        let read = self.log.read_at(position, &mut bytes).at("read", &self.path)?;
+        Ok(read > 0 && bytes == [0; ZEROS])
+    }
+
+    /// Makes the file `len` bytes long, with zeros.
+    pub(crate) fn allocate(&self, len: u64) -> Result<()> {
+        self.log.allocate(len).at("allocate", &self.path)
+    }
+
+    /// Writes zeros from one position to another.
+    pub(crate) fn write_zeros(&self, from: u64, to: u64) -> Result<()> {
+        const CHUNK: u64 = 64 << 10;
+        static ZEROS: [u8; CHUNK as usize] = [0; CHUNK as usize];
+
+        let mut at = from;
+        while at < to {
+            let size = (to - at).min(CHUNK);
+            self.log.write_at(at, &ZEROS[..size as usize]).at("write", &self.path)?;
+            at += size;
+        }
+        Ok(())
+    }
+
+    /// Cuts the log file.
+    pub(crate) fn cut(&self, end: u64) -> Result<()> {
+        self.log.set_len(end).at("truncate", &self.path)
+    }
+
     fn scan(&self, position: u64, end: u64) -> Scan<'_> {
         Scan::new(&*self.log, &self.path, position, end, Check::Headers)
     }
@@ -163,12 +205,16 @@ impl Segment {
             entries => self.times.moment(entries - 1)?.timestamp,
         };
         if tail.max_timestamp > last.max(-1) {
-            let relative_offset = (tail.offset_of_max_timestamp - self.base_offset) as u32;
-            let moment = Moment { timestamp: tail.max_timestamp, relative_offset };
-            self.times.put(tail.time_entries, moment)?;
+            self.times.put(tail.time_entries, self.moment_of(tail))?;
             tail.time_entries += 1;
         }
         Ok(())
+    }
+
+    /// The youngest timestamp so far, as an entry of the time index.
+    pub(crate) fn moment_of(&self, tail: &Tail) -> Moment {
+        let relative_offset = (tail.offset_of_max_timestamp - self.base_offset) as u32;
+        Moment { timestamp: tail.max_timestamp, relative_offset }
     }
 
     /// Where the first batch begins that ends at or after `offset`; `end` if there is none before.

@@ -12,6 +12,7 @@ mod logs;
 mod members;
 mod offsets;
 mod recovery;
+mod room;
 mod settings;
 mod tend;
 mod topics;

@@ -128,6 +128,17 @@ impl Content {
         }
     }
 
+    /// Readers see the disk's bytes, and what was done since. The length stays: it is the file
+    /// system's own.
+    pub(super) fn forget_cached(&mut self) {
+        let len = self.live.len();
+        self.live.clone_from(&self.durable);
+        for change in &self.unsynced {
+            apply(&mut self.live, &change.what, Fate::Whole);
+        }
+        self.live.resize(len, 0);
+    }
+
     pub(super) fn lose_power(&mut self, loss: Loss) {
         for change in std::mem::take(&mut self.unsynced) {
             apply(&mut self.durable, &change.what, loss.fate(change.step));
@@ -261,6 +272,29 @@ mod tests {
         }
 
         assert_eq!(seen, (true, true));
+    }
+
+    #[test]
+    fn what_a_failed_sync_lost_is_seen_when_the_cache_is_forgotten() {
+        let (mut lost, mut kept) = (0, 0);
+        for seed in 2..100 {
+            let mut content = Content::default();
+            content.write(0, &[1; 512], 1).unwrap();
+            content.sync();
+            content.write(0, &[2; 512], 2).unwrap();
+            content.fail_sync(seed);
+            content.write(512, &[3; 512], 3).unwrap();
+            assert_eq!(content.live[..512], [2; 512], "seed {seed}");
+
+            content.forget_cached();
+
+            assert_eq!(content.live[..512], content.durable[..512], "seed {seed}");
+            assert_eq!(content.live[512..], [3; 512], "seed {seed}");
+            lost += u32::from(content.live[0] == 1);
+            kept += u32::from(content.live[0] == 2);
+        }
+
+        assert!(lost > 0 && kept > 0);
     }
 
     #[test]

@@ -96,6 +96,12 @@ impl File for MemFile {
         Err(failed)
     }
 
+    fn forget_cached(&self) -> io::Result<()> {
+        let mut world = self.begin(Call::Read)?;
+        world.content(self.node)?.forget_cached();
+        Ok(())
+    }
+
     fn status(&self) -> io::Result<Status> {
         let mut world = self.begin(Call::Status)?;
         let linked = world.is_linked(self.node);
