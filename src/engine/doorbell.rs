@@ -1,11 +1,12 @@
 //! How a waiting reader hears of an append in any process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::engine::control::Control;
 use crate::engine::partition::Partition;
+use crate::engine::subscribers;
 use crate::env::Clock;
 use crate::env::wake::{self, Woken};
 
@@ -41,12 +42,7 @@ impl Doorbell {
 
     /// Asks for a ring at the next append to `partition`; good for one ring.
     pub fn watch(&self, partition: &Partition) {
-        let subscribers = partition.subscribers();
-        let bit = 1 << self.bell;
-        if subscribers.load(Ordering::Relaxed) & bit == 0 {
-            subscribers.fetch_or(bit, Ordering::SeqCst);
-        }
-        fence(Ordering::SeqCst);
+        subscribers::watch(partition.subscribers(), self.bell);
     }
 
     /// Sleeps until the bell is rung after `seen` was taken, a signal comes, or the time is over:
@@ -63,13 +59,7 @@ impl Doorbell {
 
 /// Rings for all who watch. It costs no system call when nobody does.
 pub(crate) fn ring_all(control: &Control, subscribers: &AtomicU64) {
-    // The append must be visible before the subscribers are read: a reader subscribes first and
-    // looks at the end after that.
-    fence(Ordering::SeqCst);
-    if subscribers.load(Ordering::Relaxed) == 0 {
-        return;
-    }
-    let mut bells = subscribers.swap(0, Ordering::SeqCst);
+    let mut bells = subscribers::take(subscribers);
     while bells != 0 {
         ring(control, u64::from(bells.trailing_zeros()));
         bells &= bells - 1;

@@ -5,10 +5,10 @@
 //! excepted. Words that are hot for different users lie on different cache lines.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use crate::engine::published::Published;
 use crate::env::Map;
-use crate::env::point::point;
 use crate::log::recovery::Recovered;
 use crate::log::tail::Tail;
 use crate::types::Timestamp;
@@ -89,30 +89,18 @@ impl Page {
 
     /// The end of the log, as last published.
     pub(crate) fn tail(&self) -> Tail {
-        loop {
-            let sequence = self.word(SEQUENCE).load(Ordering::Acquire);
-            let slot = SLOTS[(sequence & 1) as usize];
-            let words: [u64; 8] =
-                std::array::from_fn(|index| self.word(slot + index).load(Ordering::Relaxed));
-            fence(Ordering::Acquire);
-            // The slot is written again only after the sequence has moved on.
-            if self.word(SEQUENCE).load(Ordering::Relaxed) == sequence {
-                return unpack(words);
-            }
-        }
+        unpack(self.end().get())
+    }
+
+    fn end(&self) -> Published<'_> {
+        let words = self.map.words();
+        let slot = |index: usize| &words[self.first + index..][..8];
+        Published { sequence: self.word(SEQUENCE), slots: SLOTS.map(slot) }
     }
 
     /// Makes `tail` the end of the log for everybody, in one step. For the holder of the lock.
     pub(crate) fn publish(&self, tail: &Tail) {
-        let sequence = self.word(SEQUENCE).load(Ordering::Relaxed).wrapping_add(1);
-        let slot = SLOTS[(sequence & 1) as usize];
-        // A reader that sees one of the words below must see that the sequence moved on before.
-        fence(Ordering::Release);
-        for (index, word) in pack(tail).into_iter().enumerate() {
-            self.word(slot + index).store(word, Ordering::Relaxed);
-        }
-        point("page.stored");
-        self.word(SEQUENCE).store(sequence, Ordering::Release);
+        self.end().set(pack(tail));
     }
 
     /// Whether the partition was there before the first process came.

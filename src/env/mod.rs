@@ -4,6 +4,7 @@
 //! code: `disk` is the operating system, `mem` a disk in memory that loses power, tears
 //! writes and fails calls. `contract` is one suite of tests for both.
 
+pub(crate) mod atomic;
 pub mod clock;
 #[cfg(test)]
 mod contract;
