@@ -51,16 +51,16 @@ fn check(switches: usize, model: impl Fn() + Sync + Send + 'static) {
 fn a_reader_never_sees_parts_of_two_values_nor_an_older_one_than_before() {
     check(3, || {
         let page = Arc::new(Page::new());
-        let writer = page.clone();
+        let theirs = page.clone();
 
-        let writes = thread::spawn(move || (1..=2).for_each(|n| writer.published().set([n; 2])));
+        let appends = thread::spawn(move || (1..=2).for_each(|n| theirs.published().set([n; 2])));
 
         let first: [u64; 2] = page.published().get();
         let second: [u64; 2] = page.published().get();
         assert!(first.iter().all(|word| *word == first[0]), "{first:?}");
         assert!(second.iter().all(|word| *word == second[0]), "{second:?}");
         assert!(first[0] <= second[0]);
-        writes.join().unwrap();
+        appends.join().unwrap();
     });
 }
 
@@ -69,10 +69,10 @@ fn a_reader_that_found_nothing_new_is_rung() {
     check(4, || {
         // The end of the log, who watches it, and the bell of the reader.
         let shared = Arc::new([0, 0, 0].map(AtomicU64::new));
-        let writer = shared.clone();
+        let theirs = shared.clone();
 
-        let writes = thread::spawn(move || {
-            let [end, watching, bell] = &*writer;
+        let appends = thread::spawn(move || {
+            let [end, watching, bell] = &*theirs;
             for n in 1..=2 {
                 end.store(n, Ordering::Release);
                 if subscribers::take(watching) != 0 {
@@ -85,7 +85,7 @@ fn a_reader_that_found_nothing_new_is_rung() {
         let seen = bell.load(Ordering::Acquire);
         subscribers::watch(watching, 5);
         let found = end.load(Ordering::Acquire);
-        writes.join().unwrap();
+        appends.join().unwrap();
         let is_rung = bell.load(Ordering::Acquire) != seen;
         assert!(found == 2 || is_rung, "it sleeps though the end has moved on from {found}");
     });
