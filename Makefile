@@ -70,6 +70,7 @@ torture: ## the long versions of the tests of docs/reliability.md, each for SECO
 
 # Faults that src/planted.rs can plant.
 FAULTS := no-owner-test no-fence no-free-test no-generation-step
+HISTORY_FAULTS := no-epoch-step no-validation no-sync-before-commit
 
 mutants: export RUSTFLAGS = --cfg brokerless_mutation
 mutants: export PROPTEST_DISABLE_FAILURE_PERSISTENCE = 1
@@ -82,6 +83,10 @@ mutants: ## faults in the rules of groups, planted: the tests must notice each
 	    if BROKERLESS_FAULT=$$fault cargo test --locked --target-dir target/mutants $$test; \
 	    then echo "$$fault was not noticed"; exit 1; fi; \
 	done; done
+	for fault in $(HISTORY_FAULTS); do \
+	    if BROKERLESS_FAULT=$$fault cargo test --locked --target-dir target/mutants --test client history; \
+	    then echo "$$fault was not noticed"; exit 1; fi; \
+	done
 
 fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
 	targets=$$(cargo fuzz list); for target in $$targets; do \

@@ -150,6 +150,25 @@ pub enum Error {
         "{0} has no committed offset and auto_offset_reset is 'none': seek, commit an offset, or set 'earliest' or 'latest'"
     )]
     NoOffsetForPartition(TopicPartition),
+    /// A position behind the end of what a crash left of the log that was read, and
+    /// `auto.offset.reset` is `none`.
+    #[error(
+        "{partition} was read up to offset {offset} (leader epoch {leader_epoch}), but a crash \
+         left of that only what is below offset {end}; what follows there is new. Seek to {end}, \
+         or set auto_offset_reset to 'earliest' or 'latest' to go there unasked"
+    )]
+    LogTruncation {
+        /// The partition.
+        partition: TopicPartition,
+        /// The position.
+        offset: i64,
+        /// The leader epoch of the record before it.
+        leader_epoch: i32,
+        /// Where the log begins to differ from what was read.
+        end: i64,
+        /// The leader epoch of the record before that.
+        end_epoch: i32,
+    },
     /// A setting with a value it cannot have.
     #[error("{name}={value}: {why}")]
     InvalidConfig {

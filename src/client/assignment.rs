@@ -19,6 +19,12 @@ pub(super) struct Position {
     pub(super) leader_epoch: i32,
 }
 
+impl From<Position> for OffsetAndMetadata {
+    fn from(Position { offset, leader_epoch }: Position) -> Self {
+        Self { offset, metadata: String::new(), leader_epoch }
+    }
+}
+
 /// Where a position is to come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seek {
@@ -36,6 +42,8 @@ pub(super) struct Assigned {
     pub(super) partition: Option<Arc<Partition>>,
     /// Where it is, or how to find out.
     pub(super) position: std::result::Result<Position, Seek>,
+    /// The leader epoch of the log in whose history the position was found to be.
+    pub(super) validated: Option<i32>,
     /// The offset committed last by this consumer.
     pub(super) committed: Option<i64>,
     pub(super) paused: bool,
@@ -50,6 +58,7 @@ impl Assigned {
             id,
             partition: None,
             position: Err(Seek::Committed),
+            validated: None,
             committed: None,
             paused: false,
             highwater: None,
@@ -60,7 +69,15 @@ impl Assigned {
     /// Goes elsewhere; what was read is dropped.
     pub(super) fn seek(&mut self, position: std::result::Result<Position, Seek>) {
         self.position = position;
+        self.validated = None;
         self.fetch = None;
+    }
+
+    /// Whether the log may have lost what the position says was read.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let Some(partition) = &self.partition else { return false };
+        let has_epoch = self.position.is_ok_and(|position| position.leader_epoch >= 0);
+        has_epoch && self.validated != Some(partition.published_epoch())
     }
 
     /// Follows the topic: its partition was made, or made anew.
@@ -152,16 +169,15 @@ impl Assignment {
             .ok_or(Error::IllegalState("the partition is not assigned to this consumer"))
     }
 
-    /// The positions, as offsets to commit; with `changed`, only those not committed already.
+    /// The positions, as offsets to commit, but for those in doubt; with `changed`, only those not
+    /// committed already.
     pub(super) fn to_commit(&self, changed: bool) -> Vec<(TopicPartition, OffsetAndMetadata)> {
         let due = |assigned: &&Assigned| {
-            assigned.position.is_ok_and(|at| !changed || assigned.committed != Some(at.offset))
+            let changed = |at: Position| !changed || assigned.committed != Some(at.offset);
+            !assigned.is_doubtful() && assigned.position.is_ok_and(changed)
         };
-        let commit = |assigned: &Assigned| {
-            let Position { offset, leader_epoch } = assigned.position.ok()?;
-            let metadata = String::new();
-            Some((assigned.id.clone(), OffsetAndMetadata { offset, metadata, leader_epoch }))
-        };
+        let commit =
+            |assigned: &Assigned| Some((assigned.id.clone(), assigned.position.ok()?.into()));
         self.all.iter().filter(due).filter_map(commit).collect()
     }
 
@@ -276,7 +292,13 @@ impl Assigned {
         position.offset = offset;
         if let Some(epoch) = last.and_then(Polled::leader_epoch) {
             position.leader_epoch = epoch;
+            self.was_read();
         }
+    }
+
+    /// What leads to the position is in the log as it is now: it was just read there.
+    pub(super) fn was_read(&mut self) {
+        self.validated = self.partition.as_ref().map(|partition| partition.published_epoch());
     }
 
     /// The position is not in the log any more: finds a new one by the rule, if there is a rule.

@@ -215,12 +215,23 @@ impl Consumer {
         paused.map(|assigned| assigned.id.clone()).collect()
     }
 
-    /// Makes `offset` the next one that a poll gives.
+    /// Makes `offset` the next one that a poll gives, whatever the log holds there.
     pub fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {
+        self.seek_to(partition, offset, -1)
+    }
+
+    /// The same with the leader epoch of the record before it, or -1: if a crash took what was
+    /// read, the poll goes on where the rest of that ends.
+    pub fn seek_to(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+        leader_epoch: i32,
+    ) -> Result<()> {
         if offset < 0 {
             return Err(Error::InvalidArgument(format!("offset {offset}: it is never negative")));
         }
-        let position = Position { offset, leader_epoch: -1 };
+        let position = Position { offset, leader_epoch };
         self.state()?.assignment.need(partition)?.seek(Ok(position));
         Ok(())
     }
@@ -260,6 +271,7 @@ impl Consumer {
         if assigned.fetch.as_ref().is_some_and(|fetch| fetch.stamp() == polled.stamp) {
             let leader_epoch = polled.leader_epoch().unwrap_or(-1);
             assigned.position = Ok(Position { offset, leader_epoch });
+            assigned.was_read();
         }
     }
 

@@ -11,6 +11,7 @@ pub mod directory;
 mod fetcher;
 mod flush;
 pub mod fork;
+mod history;
 mod membership;
 mod memory;
 mod offsets;

@@ -30,6 +30,11 @@ impl Consumer {
 
     /// Finds the positions that are not known: by the group's committed offset, or by the rule.
     pub(super) fn find_positions(&self) -> Result<()> {
+        self.find_unknown_positions()?;
+        self.validate_positions()
+    }
+
+    fn find_unknown_positions(&self) -> Result<()> {
         let unknown = self.unknown_positions()?;
         if unknown.is_empty() {
             return Ok(());
@@ -44,7 +49,8 @@ impl Consumer {
             let (position, committed) = match (seek, committed.get(&id)) {
                 (Seek::Committed, Some(OffsetAndMetadata { offset, leader_epoch, .. })) => {
                     let (offset, leader_epoch) = (*offset, *leader_epoch);
-                    (Position { offset, leader_epoch }, Some(offset))
+                    let position = Position { offset, leader_epoch };
+                    (self.committed_within(&partition, position)?, Some(offset))
                 }
                 (Seek::Committed, None) => {
                     (self.by_rule(&partition, self.config.auto_offset_reset)?, None)
@@ -110,10 +116,15 @@ impl Consumer {
 
     /// The next offset that a poll gives of an assigned partition.
     pub fn position(&self, partition: &TopicPartition) -> Result<i64> {
+        Ok(self.position_to_commit(partition)?.offset)
+    }
+
+    /// The same as it would be committed, with the leader epoch of the record before it.
+    pub fn position_to_commit(&self, partition: &TopicPartition) -> Result<OffsetAndMetadata> {
         self.follow_assigned(partition)?;
         self.find_positions()?;
         match self.state()?.assignment.need(partition)?.position {
-            Ok(position) => Ok(position.offset),
+            Ok(position) => Ok(position.into()),
             Err(_) => Err(Error::UnknownTopicOrPartition(partition.clone())),
         }
     }
@@ -141,9 +152,11 @@ impl Consumer {
         offsets: Option<&[(TopicPartition, OffsetAndMetadata)]>,
     ) -> Result<Offsets> {
         let group = self.need_group()?;
-        let offsets = match offsets {
-            Some(offsets) => offsets.to_vec(),
-            None => self.state()?.assignment.to_commit(false),
+        let offsets = if let Some(offsets) = offsets {
+            offsets.to_vec()
+        } else {
+            self.validate_positions()?;
+            self.state()?.assignment.to_commit(false)
         };
         drop(self.state()?);
         self.commit_for(group, &offsets)?;

@@ -13,6 +13,7 @@ use crate::engine::topics::OFFSETS_TOPIC;
 use crate::engine::{AbortedTransaction, Engine, Topic, group, patience};
 use crate::env::point::point;
 use crate::error::{AtPosition, Error, Result};
+use crate::planted::planted;
 use crate::record::{Batch, BatchBuilder, BatchInfo};
 use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
 
@@ -155,6 +156,9 @@ impl Engine {
         }
         let partition = self.partition(id)?;
         let end = partition.ends()?.log_end_offset;
+        if planted("no-sync-before-commit") {
+            return Ok(());
+        }
         partition.sync(commit.offset.min(end))
     }
 

@@ -163,12 +163,6 @@ impl Partition {
         })
     }
 
-    /// The newest leader epoch.
-    pub fn leader_epoch(&self) -> Result<i32> {
-        self.ready()?;
-        Ok(self.page.leader_epoch())
-    }
-
     /// The aborted transactions that touch offsets from `from` to before `to`.
     pub fn aborted(&self, from: i64, to: i64) -> Result<Vec<AbortedTransaction>> {
         self.ready()?;
@@ -263,6 +257,7 @@ impl Partition {
             dir: &self.dir,
             config: &self.config,
             writable: !shared.read_only,
+            found: self.page.was_found(),
             log_start_offset: known(&shared.log_starts),
             synced,
             recovery_point: if trust == Trust::Clean && !shared.read_only {

@@ -43,6 +43,14 @@ impl LeaderEpochs {
         self.0.last().map(|(epoch, _)| *epoch)
     }
 
+    /// The newest epoch that is not newer than `epoch`, and where its records end; `None` if none
+    /// is newer than `epoch`: then it has not ended.
+    pub(crate) fn end_of(&self, epoch: i32) -> Option<(i32, i64)> {
+        let newer = self.0.iter().position(|(known, _)| *known > epoch)?;
+        let floor = newer.checked_sub(1).map_or(epoch, |floor| self.0[floor].0);
+        Some((floor, self.0[newer].1))
+    }
+
     /// Begins an epoch at `offset`. Epochs that began there or later held no record and go.
     pub(crate) fn begin(&mut self, epoch: i32, offset: i64) {
         self.0.retain(|(_, start)| *start < offset);
@@ -104,5 +112,17 @@ mod tests {
 
         assert_eq!(epochs, LeaderEpochs(vec![(0, 0), (2, 7)]));
         assert_eq!(epochs.latest(), Some(2));
+    }
+
+    #[test]
+    fn an_epoch_ends_where_the_next_that_is_known_begins() {
+        let epochs = LeaderEpochs(vec![(2, 10), (3, 20), (6, 30)]);
+
+        let ends: Vec<_> = (0..7).map(|epoch| epochs.end_of(epoch)).collect();
+
+        let known = [(0, 10), (1, 10), (2, 20), (3, 30), (3, 30), (3, 30)];
+        assert_eq!(ends[..6], known.map(Some));
+        assert_eq!(ends[6], None);
+        assert_eq!(LeaderEpochs::default().end_of(0), None);
     }
 }

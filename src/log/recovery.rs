@@ -20,6 +20,7 @@ use crate::log::scan::{Check, Found, Scan};
 use crate::log::segment::Segment;
 use crate::log::swap;
 use crate::log::tail::Tail;
+use crate::planted::planted;
 use crate::record::control::{ControlType, EndTransactionMarker};
 use crate::record::{Batch, BatchInfo};
 
@@ -46,6 +47,8 @@ pub(crate) struct Site<'a> {
     pub(crate) config: &'a TopicConfig,
     /// Whether files may be changed. If not, the log is taken to end where it is bad.
     pub(crate) writable: bool,
+    /// Whether the log was there before the directory was opened.
+    pub(crate) found: bool,
     /// From `log-start-offset-checkpoint`.
     pub(crate) log_start_offset: i64,
     /// Everything below it was synced once.
@@ -81,7 +84,7 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
     let mut bases = files::offsets(&**site.storage, site.dir, files::LOG)?;
     if bases.is_empty() {
         check_end(site, site.log_start_offset)?;
-        return create(site);
+        return create(site, trust);
     }
     let suspect = first_suspect(site, &bases, trust)?;
     let mut tail = Tail::empty(bases[suspect]);
@@ -120,25 +123,38 @@ fn check_end(site: &Site<'_>, end: i64) -> Result<()> {
 }
 
 /// A log without files begins where its start says, with one empty segment.
-fn create(site: &Site<'_>) -> Result<Recovered> {
+fn create(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
     let base = site.log_start_offset;
-    let mut epochs = LeaderEpochs::default();
-    epochs.begin(0, base);
+    // A crash may have taken all of a log that somebody has read.
+    let crashed = trust == Trust::Machine && site.found;
+    let leader_epoch = if crashed { next_epoch(site)? } else { 0 };
     if site.writable {
-        epochs.write_first(&**site.storage, site.dir)?;
+        let mut epochs = LeaderEpochs::default();
+        epochs.begin(leader_epoch, base);
+        if crashed {
+            epochs.write(&**site.storage, site.dir)?;
+        } else {
+            epochs.write_first(&**site.storage, site.dir)?;
+        }
         point("recovery.begun");
         Segment::create(site.storage, site.dir, base)?;
     }
     Ok(Recovered {
         tail: Tail::empty(base),
         log_start_offset: base,
-        leader_epoch: 0,
+        leader_epoch,
         synced_offset: base,
         names_synced: false,
         first_unstable_offset: None,
         has_producers: false,
         aborted: Vec::new(),
     })
+}
+
+/// The leader epoch after a crash.
+fn next_epoch(site: &Site<'_>) -> Result<i32> {
+    let latest = LeaderEpochs::read(&**site.storage, site.dir)?.latest();
+    Ok(latest.unwrap_or(0) + 1)
 }
 
 /// The first segment that must be walked: the active one, or after a crash of the machine the one
@@ -201,7 +217,7 @@ fn finish(
             epochs.begin(0, bases[0]);
             epochs.write(&**site.storage, site.dir)?;
         }
-        if trust == Trust::Machine && tail.end_offset > bases[0] {
+        if trust == Trust::Machine && !planted("no-epoch-step") {
             leader_epoch += 1;
             epochs.begin(leader_epoch, tail.end_offset);
             epochs.write(&**site.storage, site.dir)?;

@@ -17,7 +17,7 @@ use super::settings::Settings;
 use super::{arguments, errors, structs, wait};
 use crate::client;
 use crate::error::{Error, Result};
-use crate::types::{OffsetAndMetadata, TopicPartition};
+use crate::types::TopicPartition;
 
 /// Reads records; one thread uses it at a time.
 #[pyclass(subclass, frozen, module = "brokerless._brokerless")]
@@ -209,16 +209,17 @@ impl Consumer {
 
     /// Make `offset`, an int from 0, the next one that `poll` gives of a partition.
     ///
-    /// Raises `IllegalArgumentError` for a partition that is not assigned, or another offset.
+    /// Also an `OffsetAndMetadata`: if a crash took records that were read up to there, as its
+    /// `leader_epoch` tells, `poll` goes on where the rest ends. Raises `IllegalArgumentError` for
+    /// a partition that is not assigned, or another offset.
     fn seek(&self, partition: &Bound<'_, PyAny>, offset: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = partition.py();
         let open = self.touch(py)?;
         let partition = structs::to_partition(partition)?;
-        let offset =
-            offset.extract::<i64>().ok().filter(|&offset| offset >= 0).ok_or_else(|| {
-                errors::argument_value(py, format!("an offset is an int from 0, not {offset:?}"))
-            })?;
-        sought(py, || open.client.seek(&partition, offset))
+        let to = structs::to_offset(offset).ok().filter(|to| to.offset >= 0).ok_or_else(|| {
+            errors::argument_value(py, format!("an offset is an int from 0, not {offset:?}"))
+        })?;
+        sought(py, || open.client.seek_to(&partition, to.offset, to.leader_epoch))
     }
 
     /// Go to the first record of these partitions; of all that are assigned if none is named.
@@ -325,9 +326,7 @@ impl Consumer {
         let open = self.settled(py)?;
         let offsets = PyDict::new(py);
         for partition in open.client.assignment() {
-            let position = wait::call(py, || open.client.position(&partition))?;
-            let offset =
-                OffsetAndMetadata { offset: position, metadata: String::new(), leader_epoch: -1 };
+            let offset = wait::call(py, || open.client.position_to_commit(&partition))?;
             offsets.set_item(open.pair(py, &partition)?, structs::from_offset(py, &offset)?)?;
         }
         Ok(offsets)

@@ -3,8 +3,11 @@
 use pyo3::exceptions::{PyInterruptedError, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
 
+use super::structs;
 use crate::error::Error;
+use crate::types::{OffsetAndMetadata, TopicPartition};
 
 /// The exception of `brokerless.errors` that stands for an error.
 fn class_name(error: &Error) -> &'static str {
@@ -26,6 +29,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::InvalidPartitions(_) => "InvalidPartitionsError",
         Error::OffsetOutOfRange { .. } => "OffsetOutOfRangeError",
         Error::OffsetMetadataTooLarge { .. } => "OffsetMetadataTooLargeError",
+        Error::LogTruncation { .. } => "LogTruncationError",
         Error::NoOffsetForPartition(_) => "NoOffsetForPartitionError",
         Error::InvalidConfig { .. } | Error::InvalidProperty { .. } => "KafkaConfigurationError",
         Error::KeyRequired(_) => "InvalidRecordError",
@@ -51,6 +55,9 @@ pub(super) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     if matches!(error, Error::Interrupted) {
         return PyInterruptedError::new_err(error.to_string());
     }
+    if let Error::LogTruncation { partition, end, end_epoch, .. } = error {
+        return truncation(py, error, partition, *end, *end_epoch).unwrap_or_else(|failed| failed);
+    }
     let raised = named(py, class_name(error), error.to_string());
     if let Error::Io { source, path, .. } = error {
         let cause = match source.raw_os_error() {
@@ -62,6 +69,21 @@ pub(super) fn exception(py: Python<'_>, error: &Error) -> PyErr {
         raised.set_cause(py, Some(cause));
     }
     raised
+}
+
+/// The class that tells by partition where to go on.
+fn truncation(
+    py: Python<'_>,
+    error: &Error,
+    partition: &TopicPartition,
+    offset: i64,
+    leader_epoch: i32,
+) -> PyResult<PyErr> {
+    let end = OffsetAndMetadata { offset, metadata: String::new(), leader_epoch };
+    let divergent = PyDict::new(py);
+    divergent.set_item(structs::from_partition(py, partition)?, structs::from_offset(py, &end)?)?;
+    let class = py.import("brokerless.errors")?.getattr(class_name(error))?;
+    Ok(PyErr::from_value(class.call1((divergent, error.to_string()))?))
 }
 
 /// What the system says, without Rust's "(os error 28)".

@@ -7,6 +7,7 @@ mod consumer;
 mod faults;
 mod golden;
 mod groups;
+mod history;
 mod offsets;
 mod producer;
 mod shared;
