@@ -86,6 +86,8 @@ impl Engine {
     /// Opens the directory, made if there is none (unless read-only).
     pub fn open(dir: &Path, options: OpenOptions, env: Env) -> Result<Arc<Self>> {
         if options.read_only {
+            // From here on no link is followed.
+            let dir = &env.storage.resolve(dir).at("resolve", dir)?;
             check_network(dir, options, &env)?;
             return Self::inspect(dir, env);
         }
@@ -93,6 +95,7 @@ impl Engine {
     }
 
     fn open_to_write(dir: &Path, options: OpenOptions, env: Env) -> Result<Arc<Self>> {
+        let dir = &env.storage.resolve(dir).at("resolve", dir)?;
         create_dir(&*env.storage, dir)?;
         check_network(dir, options, &env)?;
         let Attached { root, control, first } = Root::attach(dir, &env)?;

@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -265,12 +266,25 @@ fn parse(line: &str) -> Option<Topic> {
 fn folders(storage: &dyn Storage, dir: &Path) -> Result<BTreeMap<String, BTreeSet<i32>>> {
     let mut topics = BTreeMap::new();
     for entry in storage.list(dir).at("list", dir)? {
-        if let Some((name, partition)) = partition_of(&entry.name).filter(|_| entry.is_dir) {
+        if let Some((name, partition)) = partition_of(&entry.name) {
+            if !entry.is_dir {
+                check_stray(storage, &dir.join(&entry.name))?;
+                continue;
+            }
             let numbers: &mut BTreeSet<i32> = topics.entry(name.to_owned()).or_default();
             numbers.insert(partition);
         }
     }
     Ok(topics)
+}
+
+/// A file in the place of a partition's folder is passed over, as a broker does. A link is not: what
+/// it leads to may be the partition, and to go on without it would be to begin it anew.
+fn check_stray(storage: &dyn Storage, path: &Path) -> Result<()> {
+    match storage.list(path) {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Err(error).at("open", path),
+        _ => Ok(()),
+    }
 }
 
 /// How many partitions a topic has: those that were listed, and those a broker has added behind

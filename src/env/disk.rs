@@ -1,23 +1,24 @@
 //! The operating system's file systems.
 //!
-//! Nothing but regular files and folders is opened, and no link is followed at the end of a path:
-//! what lies in a shared directory is not to be trusted. New files and folders are the user's
-//! alone.
+//! Nothing but regular files and folders is opened, by paths on which no link is followed; see
+//! `path`.
 
-use std::fs::{self, DirBuilder};
+mod network;
+mod path;
+
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Mode as Permissions, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, OFlags};
+
+use self::path::{open, regular, regular_with_one_name};
 
 use super::lock::{Flock, OfdLock};
 use super::syscall::Range;
 use super::{Access, Entry, File, Lock, Map, RecordLock, Status, Storage, map};
-
-const FILE: Permissions = Permissions::RUSR.union(Permissions::WUSR);
-const FOLDER: u32 = 0o700;
 
 /// Where a map may begin: a multiple of every page size there is.
 const MAP_UNIT: u64 = 64 * 1024;
@@ -35,44 +36,53 @@ impl Disk {
 
 impl Storage for Disk {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {
-        let flags = match access {
-            Access::Read => OFlags::RDONLY,
-            Access::Update => OFlags::RDWR,
-            Access::Write => OFlags::RDWR | OFlags::CREATE,
+        let file = match access {
+            Access::Read => regular(open(path, OFlags::RDONLY)?)?,
+            Access::Update => regular_with_one_name(open(path, OFlags::RDWR)?)?,
+            Access::Write => regular_with_one_name(open(path, OFlags::RDWR | OFlags::CREATE)?)?,
         };
-        let file = regular(open(path, flags)?)?;
         Ok(Arc::new(DiskFile(file)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        path::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        path::remove(path)
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
+        path::remove_folder(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            if let Ok(name) = entry.file_name().into_string() {
-                entries.push(Entry { name, is_dir: entry.file_type()?.is_dir() });
+        let mut folder = Dir::new(path::open_folder(path)?)?;
+        while let Some(found) = folder.next() {
+            let found = found?;
+            let Ok(name) = found.file_name().to_str() else { continue };
+            if name != "." && name != ".." {
+                let is_dir = match found.file_type() {
+                    FileType::Unknown => is_folder(&folder, name)?,
+                    known => known == FileType::Directory,
+                };
+                entries.push(Entry { name: name.to_owned(), is_dir });
             }
         }
         Ok(entries)
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(FOLDER).create(path)
+        path::create_folder(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        fs::File::open(path)?.sync_all()
+        fs::File::from(path::open_folder(path)?).sync_all()
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        path::resolve(path)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
@@ -92,21 +102,13 @@ impl Storage for Disk {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let bytes = (words as u64).checked_mul(8).ok_or(io::ErrorKind::InvalidInput)?;
-        let file = regular(open(path, OFlags::RDWR | OFlags::CREATE)?)?;
+        let file = regular_with_one_name(open(path, OFlags::RDWR | OFlags::CREATE)?)?;
         allocate(&file, position, bytes)?;
         map::file(&file, position, words)
     }
 
     fn network_file_system(&self, path: &Path) -> io::Result<Option<&'static str>> {
-        // What does not exist yet will be made on the file system of the nearest folder above.
-        for folder in path.ancestors() {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            match rustix::fs::statfs(folder) {
-                Err(rustix::io::Errno::NOENT) => {}
-                other => return Ok(network_kind(&other?)),
-            }
-        }
-        Ok(None)
+        network::holding(path)
     }
 
     fn boot_id(&self) -> String {
@@ -168,50 +170,10 @@ impl File for DiskFile {
     }
 }
 
-/// `NONBLOCK`: the opening of a FIFO must not wait for its other end. It means nothing for the
-/// files that are kept.
-fn open(path: &Path, flags: OFlags) -> io::Result<fs::File> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    loop {
-        match rustix::fs::open(path, flags, FILE) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::MFILE) if raise_limit_of_open_files() => {}
-            Err(rustix::io::Errno::LOOP) => return Err(not_regular("a symbolic link")),
-            // A socket, or a FIFO or device without its other end.
-            Err(rustix::io::Errno::NXIO) => return Err(not_regular("a socket or device")),
-            other => return Ok(other?.into()),
-        }
-    }
-}
-
-/// Lets the process have as many open files as it may ask for: the usual limit of 1,024 is less
-/// than a topic of many partitions needs. Tells whether that is more than before.
-fn raise_limit_of_open_files() -> bool {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current == maximum {
-        return false;
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok()
-}
-
-/// Refuses everything but a regular file.
-fn regular(file: fs::File) -> io::Result<fs::File> {
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() {
-        Ok(file)
-    } else if kind.is_dir() {
-        Err(io::ErrorKind::IsADirectory.into())
-    } else if kind.is_fifo() {
-        Err(not_regular("a FIFO"))
-    } else {
-        Err(not_regular("a device"))
-    }
-}
-
-fn not_regular(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a regular file"))
+/// Of a file system that does not tell with the name.
+fn is_folder(folder: &Dir, name: &str) -> io::Result<bool> {
+    let found = rustix::fs::statat(folder.fd()?, name, AtFlags::SYMLINK_NOFOLLOW);
+    Ok(found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory))
 }
 
 /// A file, or a folder, that is there; or a new file. Reading is enough for a `flock`, and works in
@@ -285,38 +247,6 @@ fn append_zeros(file: &fs::File, end: u64) -> io::Result<()> {
         let chunk = usize::try_from(end - len).map_or(CHUNK, |missing| missing.min(CHUNK));
         io::Write::write_all(&mut &*file, &[0; CHUNK][..chunk])?;
     }
-}
-
-/// FUSE is not among them: most of what it serves is local.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn network_kind(stat: &rustix::fs::StatFs) -> Option<&'static str> {
-    network_magic(stat.f_type as u32)
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn network_magic(magic: u32) -> Option<&'static str> {
-    Some(match magic {
-        0x0000_6969 => "nfs",
-        0x0000_517b => "smb",
-        0xff53_4d42 => "cifs",
-        0xfe53_4d42 => "smb2",
-        0x0102_1997 => "9p",
-        0x5346_414f | 0x6b41_4653 => "afs",
-        0x00c3_6400 => "ceph",
-        0x7375_7245 => "coda",
-        0x0116_1970 => "gfs2",
-        0x7461_636f => "ocfs2",
-        0x0bd0_0bd0 => "lustre",
-        0x4750_4653 => "gpfs",
-        _ => return None,
-    })
-}
-
-#[cfg(target_vendor = "apple")]
-fn network_kind(stat: &rustix::fs::StatFs) -> Option<&'static str> {
-    let name: Vec<u8> =
-        stat.f_fstypename.iter().map(|c| *c as u8).take_while(|c| *c != 0).collect();
-    ["nfs", "smbfs", "afpfs", "webdav", "ftp"].into_iter().find(|kind| kind.as_bytes() == name)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -21,7 +21,7 @@ pub mod watch;
 
 use std::fmt::Debug;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
@@ -82,6 +82,12 @@ pub trait Storage: Debug + Send + Sync {
 
     /// Makes the folder's names survive a crash.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// The same place by a path without symbolic links, as far as it exists. The other calls
+    /// refuse a path with a link in it.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
 
     /// A lock on a file (made if there is none) or an existing folder, not yet taken. It excludes
     /// every other handle, in this process too.

@@ -59,7 +59,10 @@ fn a_link_is_not_followed() {
         for opened in openings(&link) {
             let error = opened.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-            assert_eq!(error.to_string(), "it is a symbolic link, not a regular file");
+            assert_eq!(
+                error.to_string(),
+                "it is a symbolic link, not a regular file; move it away, or put the file itself in its place"
+            );
         }
         assert_eq!(target.exists(), exists);
     }
@@ -87,7 +90,7 @@ fn what_is_not_a_regular_file_is_refused_without_waiting() {
         for opened in openings(&path) {
             let error = opened.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}", path.display());
-            assert!(error.to_string().ends_with("not a regular file"), "{error}");
+            assert!(error.to_string().contains("not a regular file"), "{error}");
         }
     }
 }
@@ -163,27 +166,4 @@ fn locks_work_where_nothing_may_be_written() {
 
     assert!(flock.try_acquire(Mode::Exclusive).unwrap());
     assert!(record.try_acquire(Mode::Shared).unwrap());
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn network_file_systems_are_known_by_their_number() {
-    let known = [
-        (0x6969, "nfs"),
-        (0x517b, "smb"),
-        (0xff53_4d42, "cifs"),
-        (0xfe53_4d42, "smb2"),
-        (0x0102_1997, "9p"),
-        (0x00c3_6400, "ceph"),
-        (0x0116_1970, "gfs2"),
-        (0x7461_636f, "ocfs2"),
-    ];
-    let (ext4, tmpfs, fuse, overlay) = (0xef53, 0x0102_1994, 0x6573_5546, 0x794c_7630);
-
-    for (magic, name) in known {
-        assert_eq!(network_magic(magic), Some(name));
-    }
-    for local in [ext4, tmpfs, fuse, overlay] {
-        assert_eq!(network_magic(local), None);
-    }
 }
