@@ -109,8 +109,8 @@ fn make_folder(path: &Path) -> io::Result<()> {
     };
     let mode = Modes::within(mode_of(&folder)?).folder;
     rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(mode as _))?;
-    let made = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if made.st_mode & 0o7777 != mode as _ {
+    let found = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if Mode::from_raw_mode(found.st_mode) != Mode::from_raw_mode(mode as _) {
         rustix::fs::chmodat(&folder, name, Mode::from_raw_mode(mode as _), AtFlags::empty())?;
     }
     Ok(())
