@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import durable
 import latency
 import reading
 import sending
@@ -36,6 +37,7 @@ GROUPS = {
     "latency": latency.contests,
     "startup": startup.contests,
     "together": together.contests,
+    "durable": durable.contests,
     "takeover": takeover.contests,
 }
 

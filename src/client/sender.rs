@@ -3,7 +3,7 @@
 //! One thread at a time is at work, whoever holds `worker`: the sender's own thread, or one that
 //! waits for a delivery and finds nobody at work. So the batches of a partition go out in order.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(super) struct Sender {
     /// Held by whoever is at work.
     worker: Mutex<Worker>,
     alarm: AtomicU32,
+    /// When the thread, if it sleeps, wakes for what falls due by time alone; on the wall clock.
+    next_chore: AtomicI64,
     /// How many wait in `flush`.
     flushing: AtomicU32,
     closing: AtomicBool,
@@ -71,6 +73,7 @@ impl Sender {
             config,
             worker: Mutex::default(),
             alarm: AtomicU32::new(AWAKE),
+            next_chore: AtomicI64::new(i64::MAX),
             flushing: AtomicU32::new(0),
             closing: AtomicBool::new(false),
             helped: AtomicU32::new(0),
@@ -122,6 +125,10 @@ impl Sender {
         };
         if round.worked {
             self.helped.fetch_add(1, Ordering::Relaxed);
+        }
+        let chore = self.engine.next_chore();
+        if chore.is_some_and(|due| due < self.next_chore.load(Ordering::SeqCst)) {
+            self.wake();
         }
         // What came meanwhile may have counted on this thread.
         if round.left || (!linger && !self.accumulator.is_empty()) {
@@ -201,6 +208,7 @@ impl Sender {
             // Looks again: whoever came before the store did not wake.
             let round = self.turn();
             if self.is_finished() {
+                self.leave_nothing_to_flush();
                 return;
             }
             if !round.worked && (self.accumulator.is_empty() || round.next.is_some()) {
@@ -224,7 +232,15 @@ impl Sender {
         const LONG: Duration = Duration::from_secs(3_600);
 
         let rest = next.map_or(LONG, |next| next.saturating_sub(self.now()));
+        let rest = self.until_chore().map_or(rest, |chore| rest.min(chore));
         if napping { rest.min(NAP) } else { rest }
+    }
+
+    /// Nobody may be there when `flush.ms` is over.
+    fn leave_nothing_to_flush(&self) {
+        if let Err(error) = self.engine.flush_early() {
+            log::warn!("{}: {error}", self.engine.dir().display());
+        }
     }
 
     fn is_finished(&self) -> bool {
@@ -232,7 +248,20 @@ impl Sender {
     }
 
     fn turn(&self) -> Round {
-        self.round(&mut self.worker.lock().unwrap_or_else(PoisonError::into_inner), true)
+        let round =
+            self.round(&mut self.worker.lock().unwrap_or_else(PoisonError::into_inner), true);
+        if let Err(error) = self.engine.do_chores(self.engine.env().clock.now()) {
+            log::warn!("{}: {error}", self.engine.dir().display());
+        }
+        round
+    }
+
+    /// Until something falls due by time alone.
+    fn until_chore(&self) -> Option<Duration> {
+        let due = self.engine.next_chore();
+        self.next_chore.store(due.unwrap_or(i64::MAX), Ordering::SeqCst);
+        let left = due?.saturating_sub(self.engine.env().clock.now()).max(1);
+        Some(Duration::from_millis(u64::try_from(left).unwrap_or(1)))
     }
 }
 

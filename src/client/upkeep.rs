@@ -202,8 +202,12 @@ struct Tending(Arc<Upkeep>);
 impl Tending {
     fn run(self) {
         let Some(engine) = self.0.engine.upgrade() else { return };
-        if let Err(error) = engine.tend_offsets(engine.env().clock.now()) {
+        let now = engine.env().clock.now();
+        if let Err(error) = engine.tend_offsets(now) {
             log::warn!("tending committed offsets: {error}");
+        }
+        if let Err(error) = engine.do_chores(now) {
+            log::warn!("{}: {error}", engine.dir().display());
         }
     }
 }

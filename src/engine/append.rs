@@ -42,7 +42,9 @@ impl Partition {
     /// Appends a finished batch of format v2; its base offset and leader epoch are set.
     ///
     /// After `Ok` every process can read it, and it survives the death of this one; for what
-    /// survives a crash of the machine see [`sync`](Self::sync). After `Err` the log is as before.
+    /// survives a crash of the machine see [`sync`](Self::sync), which this calls where
+    /// `flush.messages` or `flush.ms` is due. After `Err` the log is as before, unless that sync
+    /// failed ([`Error::Poisoned`]).
     pub fn append(&self, batch: &mut [u8]) -> Result<Appended> {
         if self.shared.read_only {
             return Err(Error::ReadOnly(self.shared.dir.clone()));
@@ -69,7 +71,9 @@ impl Partition {
         point("append.unlocked");
         doorbell::ring_all(&self.shared.control, self.page.subscribers());
         point("append.rung");
-        appended
+        let appended = appended?;
+        self.flush_if_due(appended.end_offset)?;
+        Ok(appended)
     }
 
     fn check_size(&self, size: usize) -> Result<()> {
@@ -176,9 +180,13 @@ impl Partition {
         if active.len()? > tail.end_position {
             self.cut_behind(active, &tail)?;
         }
+        if self.page.is_unnamed() {
+            self.sync_names()?;
+        }
         self.sync_segment(active)?;
         point("roll.synced");
-        self.page.set_synced(tail.end_offset);
+        self.note_synced(tail.end_offset);
+        self.announce();
         point("roll.announced");
         let storage = &self.shared.env.storage;
         self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;

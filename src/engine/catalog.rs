@@ -21,6 +21,9 @@ use crate::types::{TopicPartition, valid_topic_name};
 /// Partitions of a topic that is made without saying how many (`num.partitions`).
 const DEFAULT_PARTITIONS: i32 = 1;
 
+/// The directory's lock, which is there once it was taken, and must be given back.
+pub(super) type Held<'a> = MutexGuard<'a, Option<Box<dyn Lock>>>;
+
 /// The right to change the set of topics, and the set as it is.
 struct Change<'a> {
     engine: &'a Engine,
@@ -140,12 +143,19 @@ impl Engine {
         self.shared.root.as_ref().ok_or_else(|| Error::ReadOnly(self.dir().to_owned()))
     }
 
-    fn lock_topics(&self) -> Result<MutexGuard<'_, Option<Box<dyn Lock>>>> {
+    fn lock_topics(&self) -> Result<Held<'_>> {
         let mut lock = self.topics_lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.made(&mut lock)?.acquire(Mode::Exclusive).at("lock", self.dir())?;
         point("topics.locked");
         self.shared.control.end_change_of_topics();
         Ok(lock)
+    }
+
+    /// The same without waiting; `None` while another changes the set.
+    pub(super) fn try_lock_topics(&self) -> Result<Option<Held<'_>>> {
+        let Ok(mut lock) = self.topics_lock.try_lock() else { return Ok(None) };
+        let taken = self.made(&mut lock)?.try_acquire(Mode::Exclusive).at("lock", self.dir())?;
+        Ok(taken.then_some(lock))
     }
 
     /// The handle of the directory's lock, made when first needed.

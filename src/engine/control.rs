@@ -19,6 +19,7 @@ use crate::env::{Map, Storage};
 use crate::error::{At, Result};
 use crate::log::files;
 use crate::log::recovery::Trust;
+use crate::types::Timestamp;
 
 /// The control file's name.
 pub(crate) const FILE: &str = ".brokerless-control";
@@ -42,6 +43,8 @@ const AT_POISON: usize = 5;
 const AT_PAGES: usize = 6;
 /// Tells the file from those before and after it.
 const AT_ID: usize = 7;
+/// When recovery points were last noted, on the wall clock.
+const AT_CHECKPOINT: usize = 8;
 
 /// The control file of an open directory; memory of our own for one that is open read-only.
 #[derive(Debug)]
@@ -55,7 +58,12 @@ pub(crate) struct Control {
 
 impl Control {
     /// Makes the file anew. Only for who has the directory alone.
-    pub(crate) fn create(storage: &Arc<dyn Storage>, dir: &Path, clean: bool) -> Result<Self> {
+    pub(crate) fn create(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        clean: bool,
+        now: Timestamp,
+    ) -> Result<Self> {
         let path = dir.join(FILE);
         let left_behind = LeftBehind::read(&**storage, &path)?;
         files::remove(&**storage, &path)?;
@@ -65,6 +73,7 @@ impl Control {
         control.begin(if clean { Trust::Clean } else { left_behind.trust(boot(&**storage)) });
         control.left_behind = left_behind;
         control.header(AT_BOOT).store(boot(&**storage), Ordering::Release);
+        control.set_last_checkpoint(now);
         control.header(AT_ID).store(random::u128() as u64, Ordering::Release);
         control.header(AT_MAGIC).store(MAGIC, Ordering::Release);
         point("control.ready");
@@ -161,6 +170,15 @@ impl Control {
     /// Remembers that a sync failed: after all are gone, the logs are read as after a crash.
     pub(crate) fn poison(&self) {
         self.header(AT_POISON).store(1, Ordering::Release);
+    }
+
+    /// When recovery points were last noted.
+    pub(crate) fn last_checkpoint(&self) -> Timestamp {
+        self.header(AT_CHECKPOINT).load(Ordering::Acquire) as Timestamp
+    }
+
+    pub(crate) fn set_last_checkpoint(&self, now: Timestamp) {
+        self.header(AT_CHECKPOINT).store(now as u64, Ordering::Release);
     }
 
     /// The number of a doorbell for a process; more than 64 processes share them.

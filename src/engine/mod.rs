@@ -4,6 +4,8 @@
 
 mod append;
 mod catalog;
+mod chores;
+mod committers;
 mod compact;
 mod control;
 mod doorbell;
@@ -51,6 +53,7 @@ pub use partition::{Ends, Partition};
 pub use read::{Chunk, Cursor};
 pub use topics::{Topic, Topics, is_internal};
 
+use chores::Chores;
 use holders::Holders;
 use offsets::CommittedOffsets;
 use partition::Shared;
@@ -146,6 +149,7 @@ impl Engine {
             born: fork_generation(),
             closed: AtomicBool::new(false),
             holders: Holders::default(),
+            chores: Chores::default(),
             env,
         });
         Ok(Arc::new(Self {

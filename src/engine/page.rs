@@ -1,8 +1,8 @@
 //! A partition's page: 64 words of shared memory that say where its log ends.
 //!
 //! The page is a cache. Whoever finds it void fills it from the log, under the partition's lock;
-//! only the holder of that lock writes it, the words of [`sync`](super::sync) and the subscribers
-//! excepted. Words that are hot for different users lie on different cache lines.
+//! only the holder of that lock writes it, the words of [`sync`](super::sync) and
+//! [`committers`](super::committers) and the subscribers excepted. Words that are hot for different users lie on different cache lines.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -44,6 +44,8 @@ const SWAPS: usize = 40;
 /// lock.
 const ROOM_OF: usize = 48;
 const ROOM: usize = 49;
+/// Number 50 is in [`committers`](super::committers), as are those behind `SYNC_SEQUENCE`.
+const LAST_SYNC: usize = 51;
 
 /// One partition's page in a map.
 #[derive(Clone, Debug)]
@@ -58,8 +60,12 @@ impl Page {
         Self { map, first }
     }
 
-    fn word(&self, index: usize) -> &AtomicU64 {
+    pub(super) fn word(&self, index: usize) -> &AtomicU64 {
         &self.map.words()[self.first + index]
+    }
+
+    pub(super) fn half(&self, index: usize) -> &AtomicU32 {
+        &self.map.halves()[2 * self.first + index]
     }
 
     fn signed(&self, index: usize) -> i64 {
@@ -218,15 +224,24 @@ impl Page {
         self.signed(SYNCED)
     }
 
-    /// Tells everybody that what is below `offset` is on the disk.
-    pub(crate) fn set_synced(&self, offset: i64) {
+    /// Notes that what is below `offset` is on the disk, since `now`.
+    pub(crate) fn set_synced(&self, offset: i64, now: Timestamp) {
         self.word(SYNCED).fetch_max(offset as u64, Ordering::AcqRel);
-        self.sync_sequence().fetch_add(1, Ordering::AcqRel);
+        self.set_last_sync(now);
+    }
+
+    /// When something was last synced; who begins to use a log counts from then.
+    pub(crate) fn last_sync(&self) -> Timestamp {
+        self.signed(LAST_SYNC)
+    }
+
+    pub(crate) fn set_last_sync(&self, now: Timestamp) {
+        self.word(LAST_SYNC).store(now as u64, Ordering::Release);
     }
 
     /// Grows when a sync ends; who waits for one waits for this word.
     pub(crate) fn sync_sequence(&self) -> &AtomicU32 {
-        &self.map.halves()[2 * self.first + SYNC_SEQUENCE]
+        self.half(SYNC_SEQUENCE)
     }
 
     /// A bit for each doorbell that wants to hear of an append.

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::config::{DirectoryConfig, TopicConfig};
+use crate::engine::chores::Chores;
+use crate::engine::committers::Committers;
 use crate::engine::control::Control;
 use crate::engine::holders::Holders;
 use crate::engine::id::Id;
@@ -46,6 +48,7 @@ pub(crate) struct Shared {
     /// takes each turn after it was set: no append comes after the mark of a clean shutdown.
     pub(crate) closed: AtomicBool,
     pub(crate) holders: Holders,
+    pub(crate) chores: Chores,
 }
 
 impl Shared {
@@ -93,6 +96,7 @@ pub struct Partition {
     writer: Mutex<Option<Box<dyn Lock>>>,
     /// The same for the lock of who syncs, which is on `partition.metadata`.
     pub(crate) syncer: Mutex<Option<Box<dyn Lock>>>,
+    pub(crate) committers: Committers,
     aborted: OnceLock<Vec<AbortedTransaction>>,
     /// Whether it is among the holders of open files.
     holding: AtomicBool,
@@ -136,6 +140,7 @@ impl Partition {
             dir,
             writer: Mutex::default(),
             syncer: Mutex::default(),
+            committers: Committers::default(),
             aborted: OnceLock::new(),
             holding: AtomicBool::new(false),
             me: me.clone(),
@@ -233,6 +238,7 @@ impl Partition {
         point("recovery.done");
         self.segments.clear();
         self.page.fill(&found);
+        self.page.set_last_sync(self.shared.env.clock.now());
         point("recovery.filled");
         let _ = self.aborted.set(found.aborted);
         Ok(())

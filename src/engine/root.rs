@@ -103,7 +103,7 @@ impl Root {
         point("open.unmarked");
         self.write_identity()?;
         point("open.identified");
-        Control::create(storage, &self.dir, clean)
+        Control::create(storage, &self.dir, clean, self.env.clock.now())
     }
 
     /// Removes the marker of a clean shutdown, before the first change.
@@ -210,9 +210,18 @@ fn check_format(storage: &dyn Storage, dir: &Path) -> Result<()> {
     }
 }
 
-/// How far each partition was synced when the directory was last closed.
+/// How far each partition was synced when that was last noted: up to there nothing is missing.
 pub(crate) fn recovery_points(storage: &dyn Storage, dir: &Path) -> Result<Offsets> {
     checkpoint::read_offsets(storage, &dir.join(RECOVERY_POINTS))
+}
+
+/// Replaces the note of how far each partition is synced.
+pub(crate) fn write_recovery_points(
+    storage: &dyn Storage,
+    dir: &Path,
+    offsets: &Offsets,
+) -> Result<()> {
+    checkpoint::write_offsets(storage, &dir.join(RECOVERY_POINTS), offsets)
 }
 
 /// Where each partition's log starts, if that is not the first of its segments.

@@ -4,6 +4,11 @@
 //! changes when it is done, at most 20 ms: it may have died. An error is for everybody and for
 //! good: the kernel may have dropped the unwritten pages, and a second `fdatasync` would say
 //! that all is well.
+//!
+//! Each committer has a bit. Who is about to sync and sees that others did so just now waits a
+//! little for those of the last round who are not here again (`commit_siblings` of `PostgreSQL`): they
+//! would come while it syncs, and wait for that and for another. It waits half of a sync at most,
+//! and not at all when it was alone the last time.
 
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
@@ -31,6 +36,7 @@ impl Partition {
     pub fn sync(&self, end_offset: i64) -> Result<()> {
         self.ready()?;
         let mut waits = 0;
+        let mut place = None;
         loop {
             let seen = self.page.sync_sequence().load(Ordering::Acquire);
             if self.page.is_poisoned() {
@@ -39,11 +45,15 @@ impl Partition {
             if self.page.synced_offset() >= end_offset {
                 return Ok(());
             }
-            if self.sync_if_nobody_does()? {
+            place.get_or_insert_with(|| self.committers.enter(&self.page));
+            // Who syncs may have died at it.
+            let is_free = waits > 0 || !self.page.is_syncing();
+            if is_free && self.sync_if_nobody_does()? {
                 continue;
             }
             if waits == WAITS {
                 self.sync_published()?;
+                self.announce();
                 continue;
             }
             let clock = &self.shared.env.clock;
@@ -70,10 +80,45 @@ impl Partition {
             return Ok(false);
         }
         point("sync.locked");
-        let synced = self.sync_published();
-        point("sync.woken");
+        let synced = self.sync_together();
         lock.release().at("unlock", &path)?;
+        point("sync.unlocked");
+        // Not before: who wakes up and finds the lock taken sleeps on.
+        self.announce();
+        point("sync.woken");
         synced.map(|()| true)
+    }
+
+    /// One sync for all who came in time. For the holder of the lock.
+    fn sync_together(&self) -> Result<()> {
+        self.page.set_syncing(true);
+        self.gather();
+        let clock = &self.shared.env.clock;
+        let began = clock.monotonic();
+        let group = self.page.take_committers();
+        let synced = self.sync_published();
+        self.page.note_sync(group, began, clock.monotonic());
+        self.page.set_syncing(false);
+        synced
+    }
+
+    /// Waits for the committers of the last round, if that was just now.
+    fn gather(&self) {
+        let clock = &self.shared.env.clock;
+        let now = clock.monotonic();
+        let Some(until) = self.page.gather_until(now) else { return };
+        loop {
+            let seen = self.page.arrivals().load(Ordering::SeqCst);
+            let left = until.saturating_sub(clock.monotonic());
+            if self.page.are_all_here() || left.is_zero() {
+                break;
+            }
+            if clock.wait(self.page.arrivals(), seen, left) != Woken::Changed {
+                break;
+            }
+        }
+        self.page.expect(0);
+        point("sync.gathered");
     }
 
     /// The end is read after the lock was taken, so that it covers all who wait by then. Segments
@@ -92,10 +137,21 @@ impl Partition {
             }
         }
         point("sync.synced");
-        self.page.set_synced(tail.end_offset);
+        self.note_synced(tail.end_offset);
         point("sync.announced");
-        wake::wake_all(self.page.sync_sequence());
         Ok(())
+    }
+
+    /// Everything below `offset` is on the disk.
+    pub(crate) fn note_synced(&self, offset: i64) {
+        self.page.set_synced(offset, self.shared.env.clock.now());
+        self.shared.chores.synced();
+    }
+
+    /// Wakes all who wait for a sync.
+    pub(crate) fn announce(&self) {
+        self.page.sync_sequence().fetch_add(1, Ordering::AcqRel);
+        wake::wake_all(self.page.sync_sequence());
     }
 
     /// Makes the names of the partition's files survive a crash.
@@ -111,8 +167,7 @@ impl Partition {
         let Err(error) = segment.log.sync_data() else { return Ok(()) };
         self.page.poison();
         self.shared.control.poison();
-        self.page.sync_sequence().fetch_add(1, Ordering::AcqRel);
-        wake::wake_all(self.page.sync_sequence());
+        self.announce();
         log::error!(
             "fdatasync of {}: {error}; nothing more is written to it",
             segment.path.display()

@@ -273,6 +273,10 @@ impl<'a> Walk<'a> {
         bound: Option<i64>,
     ) -> Result<Self> {
         let segment = Segment::open(site.storage, site.dir, base, site.writable)?;
+        if trust == Trust::Machine && site.writable {
+            // If it is for a failed sync that nothing is trusted, memory shows what was to be there.
+            segment.log.forget_cached().at("read", &segment.path)?;
+        }
         let tail = match trust {
             Trust::Machine => Tail::empty(base),
             Trust::Clean | Trust::Process => last_indexed(&segment)?,

@@ -14,5 +14,6 @@ mod offsets;
 mod recovery;
 mod room;
 mod settings;
+mod sync;
 mod tend;
 mod topics;
