@@ -72,6 +72,10 @@ impl Storage for Doomed {
         self.disk.lock(path)
     }
 
+    fn lock_dir(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        self.disk.lock_dir(path)
+    }
+
     fn lock_record(&self, path: &Path) -> io::Result<Box<dyn RecordLock>> {
         self.disk.lock_record(path)
     }

@@ -162,7 +162,7 @@ impl Engine {
     fn made<'a>(&self, lock: &'a mut Option<Box<dyn Lock>>) -> Result<&'a dyn Lock> {
         let made = match lock.take() {
             Some(made) => made,
-            None => self.env().storage.lock(self.dir()).at("open", self.dir())?,
+            None => self.env().storage.lock_dir(self.dir()).at("open", self.dir())?,
         };
         Ok(&**lock.insert(made))
     }

@@ -338,6 +338,7 @@ impl Engine {
                 log_end_offset,
             }));
         }
+        partition.ready()?;
         partition.seal_times()?;
         let ends = partition.ends()?;
         partition.sync(ends.log_end_offset)?;

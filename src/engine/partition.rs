@@ -340,7 +340,12 @@ impl Partition {
     fn made<'a>(&self, lock: &'a mut Option<Box<dyn Lock>>) -> Result<&'a dyn Lock> {
         let made = match lock.take() {
             Some(made) => made,
-            None => self.shared.env.storage.lock(&self.dir).at("open", &self.dir)?,
+            None => match self.shared.env.storage.lock_dir(&self.dir) {
+                Err(error) if error.kind() == ErrorKind::NotFound && self.page.is_deleted() => {
+                    return Err(Error::UnknownTopicOrPartition(self.id.clone()));
+                }
+                made => made.at("open", &self.dir)?,
+            },
         };
         Ok(&**lock.insert(made))
     }

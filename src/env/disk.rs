@@ -89,6 +89,10 @@ impl Storage for Disk {
         Ok(Box::new(Flock::new(path, open_to_lock)?))
     }
 
+    fn lock_dir(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        Ok(Box::new(Flock::new(path, |path| open(path, OFlags::RDONLY | OFlags::DIRECTORY))?))
+    }
+
     fn lock_record(&self, path: &Path) -> io::Result<Box<dyn RecordLock>> {
         Ok(Box::new(OfdLock::new(path, Range::Whole, open_to_lock_record)?))
     }
@@ -176,8 +180,8 @@ fn is_folder(folder: &Dir, name: &str) -> io::Result<bool> {
     Ok(found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory))
 }
 
-/// A file, or a folder, that is there; or a new file. Reading is enough for a `flock`, and works in
-/// a directory that cannot be written.
+/// A file that is there, or a new one. Reading is enough for a `flock`, and works in a directory
+/// that cannot be written.
 fn open_to_lock(path: &Path) -> io::Result<fs::File> {
     let file = match open(path, OFlags::RDONLY) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -185,7 +189,7 @@ fn open_to_lock(path: &Path) -> io::Result<fs::File> {
         }
         other => other?,
     };
-    if file.metadata()?.is_dir() { Ok(file) } else { regular(file) }
+    regular(file)
 }
 
 /// Writing is needed for the exclusive mode; where it is not allowed, the shared one remains.

@@ -89,9 +89,12 @@ pub trait Storage: Debug + Send + Sync {
         Ok(path.to_owned())
     }
 
-    /// A lock on a file (made if there is none) or an existing folder, not yet taken. It excludes
-    /// every other handle, in this process too.
+    /// A lock on a file (made if there is none), not yet taken. It excludes every other handle, in
+    /// this process too.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+
+    /// The same for a folder, which exists.
+    fn lock_dir(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 
     /// Kafka's way of locking: a record lock on a whole file (made if there is none), not yet
     /// taken. It excludes Java's `FileChannel.tryLock`. It excludes every other handle, in this

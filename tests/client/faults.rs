@@ -126,7 +126,7 @@ struct Stuck(Box<dyn brokerless::env::Lock>);
 
 impl Stuck {
     fn new(disk: &MemDisk) -> Self {
-        let lock = disk.process().lock(&Path::new(DIR).join("t-0")).unwrap();
+        let lock = disk.process().lock_dir(&Path::new(DIR).join("t-0")).unwrap();
         lock.acquire(Mode::Exclusive).unwrap();
         Self(lock)
     }

@@ -4,14 +4,15 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use brokerless::engine::{Engine, OpenOptions};
-use brokerless::env::mem::MemDisk;
+use brokerless::env::mem::{Call, MemDisk};
 use brokerless::env::{Env, point};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, TopicPartition};
 
-use crate::support::{ORDERS, append, numbered, open, partition, read};
+use crate::support::{ORDERS, append, batch_at, numbered, open, partition, read};
 
 #[test]
 fn a_topic_made_by_one_handle_is_there_for_the_other() {
@@ -129,6 +130,45 @@ fn a_deleted_topic_is_gone_for_every_handle_and_can_be_made_again() {
     assert!(!dir.path().join("orders-0").exists());
     assert_eq!(append(&partition(&two), &["b"]), 0);
     assert_eq!(read(&partition(&one)), numbered(&["b"]));
+}
+
+#[test]
+fn who_appends_while_a_topic_is_deleted_leaves_nothing_in_its_place() {
+    let disk = MemDisk::new();
+    let deleter = open_mem(&disk.process());
+    deleter.create_topic(ORDERS, None, &[]).unwrap();
+    let armed = Arc::new(AtomicBool::new(false));
+    let hook = {
+        let (deleter, armed) = (deleter.clone(), armed.clone());
+        Arc::new(move |call| {
+            if call == Call::Lock && armed.swap(false, Ordering::Relaxed) {
+                deleter.delete_topic(ORDERS).unwrap();
+            }
+        })
+    };
+    let engine = open_mem(&disk.with_hook(hook));
+    let old = partition(&engine);
+    old.ends().unwrap();
+
+    armed.store(true, Ordering::Relaxed);
+    let refused = old.append(&mut batch_at(0, &["a"]));
+
+    assert!(matches!(refused, Err(Error::UnknownTopicOrPartition(_))), "{refused:?}");
+    assert_eq!(append(&partition(&engine), &["b"]), 0);
+}
+
+#[test]
+fn a_listed_partition_without_a_folder_does_not_keep_the_directory_from_closing() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).create_topic(ORDERS, Some(2), &[]).unwrap();
+    // As after the death of who made the topic.
+    std::fs::remove_dir(dir.path().join("orders-1")).unwrap();
+    std::fs::remove_file(dir.path().join(".kafka_cleanshutdown")).unwrap();
+
+    drop(open(dir.path()));
+
+    assert!(dir.path().join(".kafka_cleanshutdown").exists());
+    assert!(dir.path().join("orders-1").is_dir());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Locks of both kinds.
 
+use std::io::ErrorKind;
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ contract! {
     a_lock_ends_with_its_guard
     a_waiting_lock_is_taken_when_it_is_free
     a_folder_can_be_locked
+    a_folder_that_is_not_there_is_not_made_to_be_locked
     a_lock_knows_whether_its_path_leads_to_it
     a_record_lock_excludes_every_other_handle
     a_record_lock_changes_its_mode_or_keeps_it
@@ -73,12 +75,23 @@ fn a_waiting_lock_is_taken_when_it_is_free(world: &World) {
 }
 
 fn a_folder_can_be_locked(world: &World) {
-    let ours = world.storage.lock(&world.root).unwrap();
-    let theirs = world.other.lock(&world.root).unwrap();
+    let ours = world.storage.lock_dir(&world.root).unwrap();
+    let theirs = world.other.lock_dir(&world.root).unwrap();
 
     assert!(ours.try_acquire(Mode::Exclusive).unwrap());
     assert!(!theirs.try_acquire(Mode::Exclusive).unwrap());
     assert!(ours.is_current().unwrap());
+}
+
+fn a_folder_that_is_not_there_is_not_made_to_be_locked(world: &World) {
+    world.write("file", b"");
+
+    let missing = world.storage.lock_dir(&world.path("none")).map(drop);
+    let file = world.storage.lock_dir(&world.path("file")).map(drop);
+
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(file.unwrap_err().kind(), ErrorKind::NotADirectory);
+    assert!(world.storage.list(&world.root).unwrap().iter().all(|entry| entry.name != "none"));
 }
 
 fn a_lock_knows_whether_its_path_leads_to_it(world: &World) {

@@ -242,10 +242,16 @@ impl Storage for MemDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         let mut world = self.begin(Call::Lock)?;
-        let node = match world.find(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => world.create_file(path)?,
-            other => other?,
-        };
+        let node = world.create_file(path)?;
+        Ok(Box::new(MemLock::new(self.clone(), &mut world, Kind::Flock, node, path)))
+    }
+
+    fn lock_dir(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        let mut world = self.begin(Call::Lock)?;
+        let node = world.find(path)?;
+        if let Node::File(_) = world.node(node) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         Ok(Box::new(MemLock::new(self.clone(), &mut world, Kind::Flock, node, path)))
     }
 
