@@ -95,12 +95,16 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
             break;
         }
         let bound = next_with_batches(site, &bases[at + 1..])?;
-        let walk = Walk::new(site, bases[at], trust, tail.end_offset, bound)?;
-        let (end, cut) = walk.run()?;
+        let mut walk = Walk::new(site, bases[at], trust, tail.end_offset, bound)?;
+        let bad = walk.run()?;
         point("recovery.walked");
-        tail = end;
-        if cut {
+        tail = walk.tail;
+        if let Some(what) = bad {
+            walk.check_cut(what)?;
+            // The bad bytes go last: who dies before that leaves the reason to the next.
             quarantine(site, &bases[at + 1..])?;
+            walk.cut()?;
+            point("recovery.cut");
             bases.truncate(at + 1);
             break;
         }
@@ -285,8 +289,8 @@ impl<'a> Walk<'a> {
         Ok(Self { site, segment, tail, due, bound, check: Check::Checksums })
     }
 
-    /// Walks to the end. The flag says whether the log was cut before the end of the file.
-    fn run(mut self) -> Result<(Tail, bool)> {
+    /// Walks to the end; gives what is bad there, if that is not the end of the file.
+    fn run(&mut self) -> Result<Option<Corruption>> {
         if self.site.writable {
             self.segment.index.truncate(self.tail.index_entries)?;
         }
@@ -303,16 +307,14 @@ impl<'a> Walk<'a> {
                 Found::Batch(info) => {
                     Corruption::Offset { expected: self.due, found: info.base_offset }
                 }
-                Found::End => return self.ended(false),
+                Found::End => return self.ended(None),
                 Found::Bad(_) if self.is_room()? => {
                     self.give_room_back()?;
-                    return self.ended(false);
+                    return self.ended(None);
                 }
                 Found::Bad(what) => what,
             };
-            self.cut(bad)?;
-            point("recovery.cut");
-            return self.ended(true);
+            return self.ended(Some(bad));
         }
     }
 
@@ -334,12 +336,12 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn ended(mut self, cut: bool) -> Result<(Tail, bool)> {
+    fn ended(&mut self, bad: Option<Corruption>) -> Result<Option<Corruption>> {
         if self.site.writable {
             self.tail.time_entries += u32::from(self.has_last_moment()?);
             self.segment.times.truncate(self.tail.time_entries)?;
         }
-        Ok((self.tail, cut))
+        Ok(bad)
     }
 
     /// Whether the next entry of the time index is there: who closed the log has noted its youngest
@@ -372,7 +374,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn cut(&self, what: Corruption) -> Result<()> {
+    /// Whether the log may end where the walk did.
+    fn check_cut(&self, what: Corruption) -> Result<()> {
         let Tail { end_offset, end_position, .. } = self.tail;
         if end_offset < self.site.recovery_point {
             return Err(what).at_position(&self.segment.path, end_position);
@@ -381,10 +384,14 @@ impl<'a> Walk<'a> {
             "{} ends at position {end_position}, offset {end_offset}: {what}",
             self.segment.path.display()
         );
+        Ok(())
+    }
+
+    fn cut(&self) -> Result<()> {
         if !self.site.writable {
             return Ok(());
         }
-        self.segment.cut(end_position)
+        self.segment.cut(self.tail.end_position)
     }
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 mod compaction;
 mod damage;
+mod deaths;
 mod faults;
 mod kafka;
 mod logs;

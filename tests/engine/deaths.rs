@@ -1,0 +1,88 @@
+//! Processes that die at a named point of recovery: who comes next finds what would have been
+//! found without them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use brokerless::engine::{Engine, OpenOptions};
+use brokerless::env::mem::MemDisk;
+use brokerless::env::{Access, Env, point};
+
+use crate::support::{ORDERS, batch_at, partition, read};
+
+const FOLDER: &str = "/data/orders-0";
+
+fn open(env: Env) -> Arc<Engine> {
+    Engine::open(Path::new("/data"), OpenOptions::default(), env).unwrap()
+}
+
+/// A machine after a crash: a log of several segments whose last batches are torn, with an empty
+/// segment behind them.
+fn torn() -> MemDisk {
+    let disk = MemDisk::new();
+    let storage = disk.env().storage;
+    let engine = open(disk.env());
+    let settings = [("segment.bytes".to_owned(), "300".to_owned())];
+    engine.create_topic(ORDERS, None, &settings).unwrap();
+    let orders = partition(&engine);
+    for n in 0..8 {
+        orders.append(&mut batch_at(n, &[&n.to_string()])).unwrap();
+    }
+    let files = storage.list(Path::new(FOLDER)).unwrap();
+    let logs = files.iter().filter(|entry| entry.name.strip_suffix(".log").is_some());
+    let newest = logs.map(|entry| Path::new(FOLDER).join(&entry.name)).max().unwrap();
+    let log = storage.open(&newest, Access::Update).unwrap();
+    log.write_at(log.len().unwrap(), &[7; 30]).unwrap();
+    storage.open(&Path::new(FOLDER).join(format!("{:020}.log", 10)), Access::Write).unwrap();
+    disk.after_crash(1)
+}
+
+/// The records, and the names of the logs.
+fn found(disk: &MemDisk) -> (Vec<(i64, String)>, Vec<String>) {
+    let engine = open(disk.process().env());
+    let records = read(&partition(&engine));
+    let folder = disk.env().storage.list(Path::new(FOLDER)).unwrap();
+    let mut names: Vec<_> = folder.into_iter().map(|entry| entry.name).collect();
+    names.retain(|name| name.contains(".log"));
+    names.sort_unstable();
+    (records, names)
+}
+
+/// Lets a process die at that point of recovery.
+fn die_at(name: &'static str, disk: &MemDisk) {
+    let dying = disk.process();
+    let env = dying.env();
+    let die = move |point| {
+        if point == name {
+            dying.kill();
+            panic!("killed at {name}");
+        }
+    };
+    let recover = AssertUnwindSafe(|| point::with_hook(die, || partition(&open(env)).ends()));
+    catch_unwind(recover).map(drop).expect_err("it has died");
+}
+
+#[test]
+fn whoever_dies_in_a_recovery_changes_nothing_for_the_next() {
+    let undisturbed = found(&torn());
+    assert_eq!(undisturbed.0.len(), 8);
+    for name in [
+        "recovery.metadata",
+        "recovery.settled",
+        "recovery.walked",
+        "recovery.quarantined",
+        "recovery.cut",
+        "recovery.replayed",
+        "recovery.synced",
+        "recovery.epochs",
+        "recovery.done",
+        "recovery.filled",
+    ] {
+        let disk = torn();
+
+        die_at(name, &disk);
+
+        assert_eq!(found(&disk), undisturbed, "at {name}");
+    }
+}
