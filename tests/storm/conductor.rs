@@ -11,10 +11,10 @@ use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::Env;
 use tempfile::TempDir;
 
-use crate::dice::Dice;
 use crate::history::partitions;
 use crate::member::GROUP;
 use crate::plan::Plan;
+use crate::support::Dice;
 use crate::support::{Deadline, Process};
 
 /// What was done to the members.

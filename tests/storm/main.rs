@@ -11,7 +11,6 @@ mod client;
 mod commits;
 mod conductor;
 mod consumer;
-mod dice;
 mod history;
 mod member;
 mod plan;

@@ -13,8 +13,8 @@ use brokerless::{Error, TopicPartition};
 use crate::bare::Bare;
 use crate::client::Client;
 use crate::consumer::{Consumer, Settings, Step};
-use crate::dice::Dice;
 use crate::history::{History, Offsets, What};
+use crate::support::Dice;
 use crate::support::{arg, say};
 
 pub(crate) const GROUP: &str = "storm";

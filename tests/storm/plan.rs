@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use brokerless::TopicPartition;
 
-use crate::dice::Dice;
+use crate::support::Dice;
 
 /// One storm on one directory.
 #[derive(Clone, Debug)]

@@ -21,9 +21,13 @@
 #![allow(dead_code, unused_imports)] // each test binary takes what it needs
 
 mod deadline;
+mod dice;
+mod loud;
 mod process;
 
 pub(crate) use deadline::{Deadline, eventually};
+pub(crate) use dice::Dice;
+pub(crate) use loud::loud;
 pub(crate) use process::{Process, arg, play, say};
 
 /// Declares the functions that a [`Process`] can be started as. Adds a test, in which the

@@ -27,11 +27,17 @@ impl Process {
     /// Starts this binary as `role`, one of those that `roles!` declared; there, [`arg`] gives the
     /// arguments.
     pub(crate) fn start(role: &str, args: &[(&str, &str)]) -> Self {
+        Self::start_with(role, args, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_with(role: &str, args: &[(&str, &str)], more: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env::current_exe().expect("a test binary has a path"));
         command
             .args(["--exact", "in_a_role", "--nocapture", "--quiet"])
             .env(ROLE, role)
             .envs(args.iter().map(|(name, value)| (format!("{ARG}{name}"), value)))
+            .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut child = command.spawn().expect("a process can be started");
