@@ -62,7 +62,8 @@ impl Stage {
         };
         fs::create_dir(stage.data()).unwrap();
         let settings = "offsets.topic.num.partitions=2\noffsets.topic.segment.bytes=6000\n\
-                        offsets.retention.check.interval.ms=1\n";
+                        offsets.retention.check.interval.ms=1\n\
+                        log.flush.offset.checkpoint.interval.ms=1\n";
         fs::write(stage.data().join("brokerless.properties"), settings).unwrap();
         make_topics(&open(&stage.data()));
         stage

@@ -101,7 +101,8 @@ impl Worker {
     fn do_something(&mut self, focus: &str) {
         const ALL: [&str; 6] = ["append", "commit", "group", "compact", "topics", "open"];
         let any = match self.dice.below(40) {
-            0..20 => "append",
+            0..17 => "append",
+            17..20 => "sync",
             20..28 => "commit",
             28..35 => "group",
             other => ALL[other - 34],
@@ -109,6 +110,7 @@ impl Worker {
         let deed = if focus != "all" && self.dice.chance(60) { focus } else { any };
         match deed {
             "append" => self.append(),
+            "sync" => self.sync(),
             "commit" => self.commit(),
             "group" => self.rebalance(),
             "compact" => self.compact(),
@@ -131,6 +133,16 @@ impl Worker {
         if self.dice.chance(20) {
             partition.sync(appended.end_offset).unwrap();
         }
+    }
+
+    /// So often that others sync the same log meanwhile; then the chores, which note that.
+    fn sync(&mut self) {
+        for _ in 0..5 {
+            self.append();
+            let partition = self.partition(ORDERS, 0);
+            partition.sync(partition.ends().unwrap().log_end_offset).unwrap();
+        }
+        self.engine().do_chores(self.engine().env().clock.now()).unwrap();
     }
 
     /// As a member, and for a group of its own.
