@@ -249,6 +249,9 @@ pub enum Error {
     /// A Kafka broker holds the directory.
     #[error("{} is open in a Kafka broker (it holds the lock on .lock); stop the broker, or open a copy read-only", .0.display())]
     HeldByBroker(PathBuf),
+    /// A directory that is wanted alone, and that others have open.
+    #[error("{} is open in another process; close every process that uses it", .0.display())]
+    InUse(PathBuf),
     /// The directory was written by a newer version.
     #[error("{} has format {found}, this version reads up to {known}; upgrade brokerless", path.display())]
     NewerFormat {

@@ -18,6 +18,8 @@ mod log;
 
 pub mod engine;
 
+pub mod verify;
+
 pub mod client;
 
 #[cfg(feature = "python")]

@@ -4,7 +4,7 @@ pub mod consumer;
 pub mod directory;
 mod names;
 pub mod producer;
-mod properties;
+pub(crate) mod properties;
 pub mod topic;
 
 pub use consumer::{Assignor, ConsumerConfig, OffsetReset};

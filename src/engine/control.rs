@@ -27,15 +27,15 @@ pub(crate) const FILE: &str = ".brokerless-control";
 /// Doorbells in the header.
 pub(crate) const BELLS: u64 = 64;
 
-const CHUNK_WORDS: usize = 8192;
+pub(crate) const CHUNK_WORDS: usize = 8192;
 const PAGES_IN_CHUNK: usize = CHUNK_WORDS / page::WORDS;
 const FIRST_BELL: usize = 4096 / 4;
 
 /// "brkless" and the layout's version.
-const MAGIC: u64 = 0x6272_6b6c_6573_7301;
+pub(crate) const MAGIC: u64 = 0x6272_6b6c_6573_7301;
 
-const AT_MAGIC: usize = 0;
-const AT_TRUST: usize = 1;
+pub(crate) const AT_MAGIC: usize = 0;
+pub(crate) const AT_TRUST: usize = 1;
 const AT_BOOT: usize = 2;
 const AT_TOPICS: usize = 3;
 const AT_BELLS: usize = 4;

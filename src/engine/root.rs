@@ -14,15 +14,15 @@ use crate::log::files;
 use crate::log::recovery::Trust;
 use crate::types::TopicPartition;
 
-const LOCK: &str = ".lock";
-const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
-const FORMAT: &str = ".brokerless-format";
-const META: &str = "meta.properties";
-const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-const LOG_STARTS: &str = "log-start-offset-checkpoint";
+pub(crate) const LOCK: &str = ".lock";
+pub(crate) const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+pub(crate) const FORMAT: &str = ".brokerless-format";
+pub(crate) const META: &str = "meta.properties";
+pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+pub(crate) const LOG_STARTS: &str = "log-start-offset-checkpoint";
 
 /// The newest format of a directory that this version reads and writes.
-const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// How long to wait for another process that has the directory alone for a moment.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -190,7 +190,7 @@ pub(crate) fn inspect(dir: &Path, env: &Env) -> Result<Control> {
 }
 
 /// Whether the last to have the directory closed it in good order. A new one has no folders yet.
-fn is_clean(storage: &dyn Storage, dir: &Path) -> Result<bool> {
+pub(crate) fn is_clean(storage: &dyn Storage, dir: &Path) -> Result<bool> {
     if files::read(storage, &dir.join(CLEAN_SHUTDOWN))?.is_some() {
         return Ok(true);
     }

@@ -26,8 +26,8 @@ use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::types::{TopicPartition, valid_topic_name};
 
-const FILE: &str = ".brokerless-topics";
-const HEADER: &str = "brokerless-topics 1";
+pub(crate) const FILE: &str = ".brokerless-topics";
+pub(crate) const HEADER: &str = "brokerless-topics 1";
 /// The end of the name of a deleted partition's folder, as a broker has it.
 const BURIED: &str = "-delete";
 /// The longest name that file systems take.
@@ -37,7 +37,7 @@ const MAX_NAME: usize = 255;
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 /// A broker's own log of its cluster, which is no topic.
-const CLUSTER_METADATA: &str = "__cluster_metadata";
+pub(crate) const CLUSTER_METADATA: &str = "__cluster_metadata";
 
 /// Whether a topic of that name is Kafka's own, which only Kafka writes to.
 pub fn is_internal(name: &str) -> bool {
@@ -246,7 +246,7 @@ fn line(topic: &Topic) -> String {
     line
 }
 
-fn parse(line: &str) -> Option<Topic> {
+pub(crate) fn parse(line: &str) -> Option<Topic> {
     let mut words = line.split(' ');
     let name = words.next().filter(|name| valid_topic_name(name))?;
     let id = Id::parse(words.next()?)?;
@@ -298,7 +298,7 @@ fn count(listed: Option<i32>, numbers: &BTreeSet<i32>) -> i32 {
     }
 }
 
-fn partition_of(folder: &str) -> Option<(&str, i32)> {
+pub(crate) fn partition_of(folder: &str) -> Option<(&str, i32)> {
     let (name, number) = folder.rsplit_once('-')?;
     let partition: i32 = number.parse().ok()?;
     let canonical = partition >= 0 && partition.to_string() == number && partition < 1 << 20;

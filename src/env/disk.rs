@@ -18,7 +18,7 @@ use self::path::{open, regular, regular_with_one_name};
 
 use super::lock::{Flock, OfdLock};
 use super::syscall::Range;
-use super::{Access, Entry, File, Lock, Map, RecordLock, Status, Storage, map};
+use super::{Access, Description, Entry, File, Kind, Lock, Map, RecordLock, Status, Storage, map};
 
 /// Where a map may begin: a multiple of every page size there is.
 const MAP_UNIT: u64 = 64 * 1024;
@@ -71,6 +71,19 @@ impl Storage for Disk {
             }
         }
         Ok(entries)
+    }
+
+    fn describe(&self, path: &Path) -> io::Result<Description> {
+        let metadata = fs::symlink_metadata(path)?;
+        let kind = metadata.file_type();
+        let kind = match () {
+            () if kind.is_file() => Kind::File,
+            () if kind.is_dir() => Kind::Folder,
+            () if kind.is_symlink() => Kind::Link,
+            () => Kind::Special,
+        };
+        let (mode, names) = (Some(metadata.mode() & 0o7777), Some(metadata.nlink()));
+        Ok(Description { kind, mode, names })
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -49,6 +49,30 @@ pub struct Entry {
     pub is_dir: bool,
 }
 
+/// What stands under a name; a link is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A FIFO, a socket or a device.
+    Special,
+}
+
+/// What [`Storage::describe`] tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// What it is.
+    pub kind: Kind,
+    /// Who may do what with it, as POSIX counts it, where that is known.
+    pub mode: Option<u32>,
+    /// Names that lead to it, where that is known.
+    pub names: Option<u64>,
+}
+
 /// How a lock excludes others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -76,6 +100,15 @@ pub trait Storage: Debug + Send + Sync {
 
     /// What is in a folder, in no order.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+
+    /// What stands under a name, which is neither opened nor followed.
+    fn describe(&self, path: &Path) -> io::Result<Description> {
+        let kind = match self.list(path) {
+            Ok(_) => Kind::Folder,
+            Err(_) => self.open(path, Access::Read).map(|_| Kind::File)?,
+        };
+        Ok(Description { kind, mode: None, names: None })
+    }
 
     /// Makes a folder and those above it; one that exists already is no error.
     fn create_dir(&self, path: &Path) -> io::Result<()>;

@@ -17,11 +17,17 @@ impl LeaderEpochs {
     /// Reads the file; one that is absent or unreadable counts as empty, as in Kafka.
     pub(crate) fn read(storage: &dyn Storage, dir: &Path) -> Result<Self> {
         let lines = lines(storage, &dir.join(files::LEADER_EPOCHS))?;
-        let entry = |line: &String| {
-            let (epoch, offset) = line.split_once(' ')?;
-            Some((epoch.parse().ok()?, offset.parse().ok()?))
-        };
-        Ok(Self(lines.iter().map_while(entry).collect()))
+        Ok(Self(lines.iter().map_while(|line| epoch(line)).collect()))
+    }
+
+    /// Reads the file's bytes; `None` if they are no such list.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        entries(bytes)?.iter().map(|line| epoch(line)).collect::<Option<_>>().map(Self)
+    }
+
+    /// Whether each epoch is newer than the one before, and begins behind it.
+    pub(crate) fn ascends(&self) -> bool {
+        self.0.is_sorted_by(|before, after| before.0 < after.0 && before.1 <= after.1)
     }
 
     /// Replaces the file.
@@ -63,31 +69,50 @@ pub(crate) type Offsets = BTreeMap<TopicPartition, i64>;
 
 /// Reads a file of offsets; one that is absent or unreadable counts as empty.
 pub(crate) fn read_offsets(storage: &dyn Storage, path: &Path) -> Result<Offsets> {
-    let entry = |line: &String| {
-        let mut words = line.split(' ');
-        let topic = words.next()?;
-        let partition = words.next()?.parse().ok()?;
-        Some((TopicPartition::new(topic, partition), words.next()?.parse().ok()?))
-    };
-    Ok(lines(storage, path)?.iter().map_while(entry).collect())
+    Ok(lines(storage, path)?.iter().map_while(|line| offset(line)).collect())
+}
+
+/// Reads the bytes of a file of offsets; `None` if they are no such list.
+pub(crate) fn parse_offsets(bytes: &[u8]) -> Option<Offsets> {
+    entries(bytes)?.iter().map(|line| offset(line)).collect()
+}
+
+/// The bytes of a file of offsets.
+pub(crate) fn encode_offsets(offsets: &Offsets) -> String {
+    let line =
+        |(id, offset): (&TopicPartition, &i64)| format!("{} {} {offset}", id.topic, id.partition);
+    text(offsets.iter().map(line))
 }
 
 /// Replaces a file of offsets.
 pub(crate) fn write_offsets(storage: &dyn Storage, path: &Path, offsets: &Offsets) -> Result<()> {
-    let line =
-        |(id, offset): (&TopicPartition, &i64)| format!("{} {} {offset}", id.topic, id.partition);
-    files::replace(storage, path, text(offsets.iter().map(line)).as_bytes())
+    files::replace(storage, path, encode_offsets(offsets).as_bytes())
+}
+
+fn epoch(line: &str) -> Option<(i32, i64)> {
+    let (epoch, offset) = line.split_once(' ')?;
+    Some((epoch.parse().ok()?, offset.parse().ok()?))
+}
+
+fn offset(line: &str) -> Option<(TopicPartition, i64)> {
+    let mut words = line.split(' ');
+    let topic = words.next()?;
+    let partition = words.next()?.parse().ok()?;
+    Some((TopicPartition::new(topic, partition), words.next()?.parse().ok()?))
 }
 
 fn lines(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
-    let Some(bytes) = files::read(storage, path)? else { return Ok(Vec::new()) };
-    let text = String::from_utf8(bytes).unwrap_or_default();
-    let mut lines = text.lines();
+    let bytes = files::read(storage, path)?.unwrap_or_default();
+    Ok(entries(&bytes).unwrap_or_default())
+}
+
+/// The lines of a file that is whole.
+fn entries(bytes: &[u8]) -> Option<Vec<String>> {
+    let mut lines = str::from_utf8(bytes).ok()?.lines();
     let known = lines.next() == Some("0");
     let count: Option<usize> = lines.next().and_then(|line| line.parse().ok());
     let entries: Vec<String> = lines.map(str::to_owned).collect();
-    let whole = known && count == Some(entries.len());
-    Ok(if whole { entries } else { Vec::new() })
+    (known && count == Some(entries.len())).then_some(entries)
 }
 
 fn text(lines: impl ExactSizeIterator<Item = String>) -> String {

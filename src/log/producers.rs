@@ -133,7 +133,8 @@ impl Producers {
         files::replace(storage, &files::path(dir, offset, files::SNAPSHOT), &self.encode())
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    /// Reads a snapshot; `None` if it is damaged.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first_chunk::<2>()?;
         let (crc, rest) = rest.split_first_chunk::<4>()?;
         if *version != VERSION || crc32c::crc32c(rest) != u32::from_be_bytes(*crc) {
@@ -146,7 +147,8 @@ impl Producers {
         whole.then(|| entries.iter().map(parse_entry).collect()).map(Self)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The bytes of a snapshot.
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let count = i32::try_from(self.0.len()).expect("fewer producers than 2^31");
         let mut entries = count.to_be_bytes().to_vec();
         for (id, producer) in &self.0 {

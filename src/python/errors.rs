@@ -16,6 +16,7 @@ fn class_name(error: &Error) -> &'static str {
         | Error::Poisoned(_)
         | Error::Replaced { .. }
         | Error::HeldByBroker(_)
+        | Error::InUse(_)
         | Error::NetworkFileSystem { .. }
         | Error::NotWritable { .. }
         | Error::NotADirectory(_)

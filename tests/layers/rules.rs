@@ -3,15 +3,16 @@
 use crate::source::{Name, Source};
 
 /// Each layer, and the layers it may name. `error`, `types`, `config` and `planted` may be named by all.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("", COMMON),
     ("env", &[]),
     ("record", &[]),
     ("coord", &[]),
     ("log", &["env", "record"]),
     ("engine", &["log", "coord", "env", "record"]),
+    ("verify", &["engine", "log", "coord", "env", "record"]),
     ("client", &["engine", "coord", "record", "env"]),
-    ("python", &["client"]),
+    ("python", &["client", "verify"]),
 ];
 
 const COMMON: &[&str] = &["error", "types", "config", "planted"];

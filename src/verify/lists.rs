@@ -1,0 +1,93 @@
+//! Kafka's lists of offsets in the data directory, against the logs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::engine::compact;
+use crate::engine::root::{LOG_STARTS, RECOVERY_POINTS};
+use crate::log::checkpoint::{self, Offsets};
+use crate::types::TopicPartition;
+use crate::verify::finding::{Finding, Findings};
+use crate::verify::fix::Fix;
+use crate::verify::standing::Survey;
+
+/// The files.
+pub(crate) const NAMES: [&str; 3] = [RECOVERY_POINTS, LOG_STARTS, compact::CHECKPOINT];
+
+/// A finding if the bytes are no list.
+pub(crate) fn unreadable(path: &Path, bytes: &[u8]) -> Option<Finding> {
+    if checkpoint::parse_offsets(bytes).is_some() {
+        return None;
+    }
+    let what = "it is no list of offsets, and counts as empty";
+    Some(Finding::warning("bad-checkpoint", path, what).fix(Fix::Shelve))
+}
+
+/// Compares the lists with where the logs end.
+pub(crate) fn compare(
+    survey: &Survey,
+    partitions: &[TopicPartition],
+    ends: &BTreeMap<TopicPartition, i64>,
+    findings: &mut Findings,
+) {
+    let there: BTreeSet<_> = partitions.iter().collect();
+    for (name, list) in [
+        (RECOVERY_POINTS, &survey.recovery_points),
+        (LOG_STARTS, &survey.log_starts),
+        (compact::CHECKPOINT, &survey.cleaned),
+    ] {
+        let mut found = Vec::new();
+        let mut right = list.clone();
+        for (id, offset) in list {
+            let end = if there.contains(id) { ends.get(id).copied() } else { Some(0) };
+            let Some(end) = end.filter(|end| end < offset) else { continue };
+            // Others may have appended and noted it since the log was read.
+            if survey.in_use() {
+                continue;
+            }
+            found.push(past_end(name, survey, id, *offset, end, there.contains(id)));
+            if there.contains(id) {
+                right.insert(id.clone(), end);
+            } else {
+                right.remove(id);
+            }
+        }
+        report(found, list, &right, findings);
+    }
+}
+
+fn report(found: Vec<Finding>, list: &Offsets, right: &Offsets, findings: &mut Findings) {
+    let mut fix = (list != right).then(|| Fix::Text(checkpoint::encode_offsets(right)));
+    for mut found in found {
+        found.fix = fix.take();
+        findings.add(found);
+    }
+}
+
+fn past_end(
+    name: &'static str,
+    survey: &Survey,
+    id: &TopicPartition,
+    offset: i64,
+    end: i64,
+    is_there: bool,
+) -> Finding {
+    let path = Path::new(name);
+    let known_topic = survey.topics.get(&id.topic).is_some();
+    if !is_there && (!known_topic || name != RECOVERY_POINTS) {
+        let what = format!("{id} is listed, and is not there");
+        return Finding::note("stale-line", path, what);
+    }
+    if name != RECOVERY_POINTS {
+        let what = format!("{id} is listed with offset {offset}, and ends at {end}");
+        return Finding::warning("checkpoint-past-end", path, what).of(offset);
+    }
+    let what = format!(
+        "{id} was on the disk up to offset {offset}, and ends at {end}: offsets {end} to {} are \
+         missing, and the partition cannot be opened",
+        offset - 1
+    );
+    Finding::error("records-missing", path, what).of(end).remedy(
+        "put its files back from a copy; or run verify with --repair to go on without the records",
+    )
+}

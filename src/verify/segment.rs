@@ -1,0 +1,387 @@
+//! The check of a partition's log: its segments one after the other, each beside its indexes.
+
+use crate::env::Access;
+use crate::error::{At, Corruption, Result};
+use crate::log::files;
+use crate::record::{Batch, BatchInfo};
+use crate::types::TimestampType;
+use crate::verify::Outcome;
+use crate::verify::directory::cannot_read;
+use crate::verify::finding::{Finding, Findings, Severity};
+use crate::verify::fix::Fix;
+use crate::verify::index::Indexes;
+use crate::verify::partition::{Site, pass_over};
+use crate::verify::standing::{Gaps, Published, User};
+use crate::verify::transactions::Transactions;
+use crate::verify::walk::{Damage, Seen, Step, Walk};
+
+/// The topic whose records are looked into.
+const OFFSETS_TOPIC: &str = crate::engine::topics::OFFSETS_TOPIC;
+
+/// The log of a partition, segment by segment.
+pub(crate) struct Log<'a> {
+    site: &'a Site<'a>,
+    transactions: Transactions,
+    /// The end of what was read so far; `None` before the first segment.
+    end: Option<i64>,
+    /// Leader epochs, and where each begins.
+    epochs: Vec<(i32, i64)>,
+    /// Whether part of it is damaged, so that what is said of transactions proves nothing.
+    damaged: bool,
+}
+
+impl<'a> Log<'a> {
+    pub(crate) fn new(site: &'a Site<'a>) -> Self {
+        let transactions = Transactions::default();
+        Self { site, transactions, end: None, epochs: Vec::new(), damaged: false }
+    }
+
+    /// Checks every segment; `outcome` then knows where the log ends.
+    pub(crate) fn check(mut self, outcome: &mut Outcome) -> Result<()> {
+        let site = self.site;
+        let storage = &*site.task.env.storage;
+        if let Some(first) = site.bases.first() {
+            self.transactions = Transactions::at(storage, &site.dir, *first)?;
+        }
+        for (at, base) in site.bases.iter().enumerate() {
+            let bound = self.next_with_batches(&site.bases[at + 1..]);
+            let last = at + 1 == site.bases.len();
+            if let Err(error) = self.segment(*base, bound, last, outcome) {
+                let error = pass_over(error, site.standing.in_use())?;
+                let path = site.name(&files::path(&site.dir, *base, files::LOG));
+                outcome.findings.add(cannot_read(&path, &error));
+                (outcome.known, self.damaged) = (false, true);
+            }
+        }
+        outcome.end = self.end.unwrap_or(site.standing.log_start.unwrap_or(0));
+        if !self.damaged {
+            site.check_epochs(&self.epochs, outcome.end, outcome)?;
+        }
+        Ok(())
+    }
+
+    fn next_with_batches(&self, bases: &[i64]) -> Option<i64> {
+        let storage = &*self.site.task.env.storage;
+        // One that cannot be read is reported when its turn comes.
+        let is_empty = |base: &i64| {
+            let path = files::path(&self.site.dir, *base, files::LOG);
+            matches!(storage.open(&path, Access::Read).and_then(|file| file.len()), Ok(0))
+        };
+        bases.iter().copied().find(|base| !is_empty(base))
+    }
+
+    fn segment(
+        &mut self,
+        base: i64,
+        bound: Option<i64>,
+        last: bool,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let site = self.site;
+        let storage = &*site.task.env.storage;
+        let path = files::path(&site.dir, base, files::LOG);
+        let file = storage.open(&path, Access::Read).at("open", &path)?;
+        let len = file.len().at("stat", &path)?;
+        let published = site.standing.published.filter(|it| it.segment_base == base);
+        let end = published.map_or(len, |it| len.min(it.end_position));
+        self.check_begin(base, len, outcome);
+        if published.is_some_and(|it| len < it.end_position) {
+            outcome.findings.add(shortened(&site.name(&path), len));
+        }
+        let walk = Walk {
+            file: &*file,
+            path: &path,
+            end,
+            base,
+            bound,
+            dense: last && (site.standing.ours || site.standing.gaps != Gaps::Right),
+            limit: site.task.options.limit,
+        };
+        let name = site.name(&path);
+        let mut indexes = Indexes::open(storage, &site.dir, base, published.map(|it| it.entries))?;
+        let seen = walk.run(|step| {
+            indexes.batch(step)?;
+            self.batch(step, &name, outcome)
+        })?;
+        site.task.count(|counts| {
+            counts.segments += 1;
+            counts.bytes += seen.damage.iter().map(|it| it.to - it.position).sum::<u64>();
+        })?;
+        self.report_damage(&seen, &name, end, bound, outcome);
+        self.report_skipped(&seen, base, outcome);
+        if seen.damage.is_empty() {
+            self.check_indexes(indexes, base, seen.end_offset, published, outcome)?;
+        }
+        self.transactions.end_segment();
+        self.end = Some(self.end.unwrap_or(base).max(seen.end_offset));
+        Ok(())
+    }
+
+    /// How the segment follows the one before.
+    fn check_begin(&mut self, base: i64, len: u64, outcome: &mut Outcome) {
+        let site = self.site;
+        let standing = &site.standing;
+        let path = site.name(&files::path(&site.dir, base, files::LOG));
+        let Some(end) = self.end else {
+            let start = standing.log_start.filter(|start| *start < base);
+            if let Some(start) = start.filter(|_| standing.clean && !standing.in_use()) {
+                let what = format!(
+                    "the log begins here, and log-start-offset-checkpoint says {start}: offsets \
+                     {start} to {} are missing",
+                    base - 1
+                );
+                let found = missing(site.has_quarantine, &path, what);
+                outcome.findings.add(found.of(start));
+            }
+            return;
+        };
+        if base < end && len == 0 {
+            let what = format!("an empty segment inside the one before, which ends at {end}");
+            let found = Finding::new(site.soft(base), "stray-segment", &path, what);
+            outcome.findings.add(found.of(base).fix(Fix::ShelveSegment));
+        }
+        if base > end && standing.gaps != Gaps::Right {
+            let what = format!(
+                "offsets {end} to {} are missing: the segment before ends at {end}",
+                base - 1
+            );
+            let found = missing(site.has_quarantine || standing.gaps == Gaps::Unknown, &path, what);
+            outcome.findings.add(found.of(end));
+        }
+    }
+
+    fn batch(
+        &mut self,
+        step: &Step<'_>,
+        path: &std::path::Path,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let Step { position, info, batch } = *step;
+        self.site.task.count(|counts| {
+            counts.batches += 1;
+            counts.records += batch.map_or(0, |batch| batch.count() as u64);
+            counts.bytes += info.size as u64;
+        })?;
+        self.check_epoch(info, position, path, &mut outcome.findings);
+        let Some(batch) = batch else {
+            let what = "the batch decompresses to more than this check allows: its records were \
+                        not looked at";
+            outcome.findings.add(located("too-large", path, position, info, what.to_owned()));
+            return Ok(());
+        };
+        if let Some(what) = wrong_records(info, batch) {
+            outcome.findings.add(located("wrong-records", path, position, info, what));
+        }
+        if let Err(what) = self.transactions.take(info, batch) {
+            let what = format!("a control batch that says nothing: {what}");
+            outcome.findings.add(located("bad-control-batch", path, position, info, what));
+        }
+        if *self.site.id.topic == *OFFSETS_TOPIC && !info.is_control {
+            outcome.commits.take(path, position, batch, &mut outcome.findings);
+        }
+        Ok(())
+    }
+
+    fn check_epoch(
+        &mut self,
+        info: &BatchInfo,
+        position: u64,
+        path: &std::path::Path,
+        findings: &mut Findings,
+    ) {
+        let newest = self.epochs.last().map_or(-1, |(epoch, _)| *epoch);
+        if info.leader_epoch > newest {
+            self.epochs.push((info.leader_epoch, info.base_offset));
+        } else if info.leader_epoch < newest && info.magic == 2 {
+            let what = format!(
+                "leader epoch {} follows {newest}; it is not covered by the checksum",
+                info.leader_epoch
+            );
+            findings.add(located("epoch-goes-back", path, position, info, what));
+        }
+    }
+
+    fn report_damage(
+        &mut self,
+        seen: &Seen,
+        path: &std::path::Path,
+        end: u64,
+        bound: Option<i64>,
+        outcome: &mut Outcome,
+    ) {
+        let Some(first) = seen.damage.first() else { return };
+        let fix = Fix::Split { position: first.position, runs: seen.behind_damage() };
+        let mut fix = Some(fix).filter(|_| !self.site.standing.in_use());
+        for damage in &seen.damage {
+            let is_end = damage.to == end;
+            let is_tail = is_end && bound.is_none();
+            let is_room = is_end && damage.zeros && bound.is_none_or(|bound| bound == damage.due);
+            let mut found = if is_room && damage.due >= self.site.standing.recovery_point {
+                room(damage, path)
+            } else {
+                self.damage(damage, path, is_tail, bound)
+            };
+            found.fix = fix.take();
+            self.damaged |= found.is_damage();
+            outcome.findings.add(found);
+        }
+    }
+
+    fn damage(
+        &self,
+        damage: &Damage,
+        path: &std::path::Path,
+        is_tail: bool,
+        bound: Option<i64>,
+    ) -> Finding {
+        let standing = &self.site.standing;
+        let Damage { position, to, what, due, .. } = *damage;
+        let bytes = to - position;
+        let what = if damage.zeros { "zeros".to_owned() } else { what.to_string() };
+        let found = |severity, code, message: String| {
+            Finding::new(severity, code, path, message).at(position).of(due)
+        };
+        if is_tail && standing.user == User::Broker {
+            let what = format!("the last {bytes} bytes are no whole batch yet: a broker writes");
+            return found(Severity::Note, "being-written", what);
+        }
+        if is_tail && standing.tolerates(due) {
+            let what = format!(
+                "the last {bytes} bytes are no whole batch ({what}): they were being written when \
+                 the processes or the machine died, and are cut when the directory is next opened"
+            );
+            return found(Severity::Note, "torn-tail", what);
+        }
+        let lost = lost(damage, bound);
+        let message = format!("{bytes} bytes are no batch of this place ({what}): {lost}");
+        if standing.tolerates(due) {
+            let message = format!(
+                "{message}; it was not closed, and opening it cuts the log at offset {due}"
+            );
+            return found(Severity::Warning, "damaged-batch", message)
+                .remedy("run verify with --repair before it is opened: that keeps what is behind");
+        }
+        let code = if is_tail { "damaged-tail" } else { "damaged-batch" };
+        found(Severity::Error, code, message).remedy(
+            "put the file back from a copy, or run verify with --repair: that keeps all other \
+             batches, and these bytes in a file beside",
+        )
+    }
+
+    /// Offsets that are left out between two batches, where no compaction explains it.
+    fn report_skipped(&self, seen: &Seen, base: i64, outcome: &mut Outcome) {
+        let standing = &self.site.standing;
+        if seen.skipped == 0 || standing.gaps == Gaps::Right {
+            return;
+        }
+        let path = self.site.name(&files::path(&self.site.dir, base, files::LOG));
+        let what = format!("{} offsets are skipped between its batches", seen.skipped);
+        let found =
+            missing(self.site.has_quarantine || standing.gaps == Gaps::Unknown, &path, what);
+        outcome.findings.add(found);
+    }
+
+    fn check_indexes(
+        &mut self,
+        indexes: Indexes,
+        base: i64,
+        end: i64,
+        published: Option<Published>,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let site = self.site;
+        let severity = site.soft(end);
+        let fix = Some(Fix::Indexes).filter(|_| !site.standing.in_use());
+        let folder = site.name(&site.dir);
+        for mut found in indexes.findings(&folder, base, severity) {
+            found.fix.clone_from(&fix);
+            if end > base {
+                outcome.findings.add(found.of(base));
+            }
+        }
+        if self.damaged
+            || (site.standing.in_use() && published.is_some())
+            || site.standing.gaps == Gaps::Right
+        {
+            return Ok(());
+        }
+        let storage = &*site.task.env.storage;
+        if let Some(what) = self.transactions.disagreement(storage, &site.dir, base, end)? {
+            let path = files::path(&folder, base, files::TXN_INDEX);
+            let mut found = Finding::new(
+                severity,
+                "txn-index-mismatch",
+                &path,
+                format!("the index of aborted transactions does not fit its log: {what}"),
+            );
+            found.fix = Some(Fix::Aborted).filter(|_| !site.standing.in_use());
+            outcome.findings.add(found);
+        }
+        Ok(())
+    }
+}
+
+fn located(
+    code: &'static str,
+    path: &std::path::Path,
+    position: u64,
+    info: &BatchInfo,
+    what: String,
+) -> Finding {
+    Finding::warning(code, path, what).at(position).of(info.base_offset)
+}
+
+/// Zeros behind the log, as `preallocate` puts them there.
+fn room(damage: &Damage, path: &std::path::Path) -> Finding {
+    let what = format!(
+        "{} zeros behind the last batch: room for what would have come next, which the next to \
+         open the directory gives back",
+        damage.to - damage.position
+    );
+    Finding::note("room", path, what).at(damage.position).of(damage.due)
+}
+
+/// Records that are missing: known, if something tells of them.
+fn missing(known: bool, path: &std::path::Path, what: String) -> Finding {
+    let severity = if known { Severity::Note } else { Severity::Error };
+    let found = Finding::new(severity, "missing-offsets", path, what);
+    if known { found } else { found.remedy("put the missing files back from a copy") }
+}
+
+fn shortened(path: &std::path::Path, len: u64) -> Finding {
+    let what = format!("the file ends at position {len}, before what was published");
+    Finding::error("shortened", path, what)
+        .at(len)
+        .remedy("close every process that uses the directory, and verify it again")
+}
+
+/// Which offsets are gone with it.
+fn lost(damage: &Damage, bound: Option<i64>) -> String {
+    match damage.next.or(bound) {
+        Some(next) if next > damage.due => {
+            format!("offsets {} to {} are lost", damage.due, next - 1)
+        }
+        Some(_) => "no offset is lost".to_owned(),
+        None => format!("what it held from offset {} on is lost", damage.due),
+    }
+}
+
+/// What is wrong with records of a batch whose checksum is right.
+fn wrong_records(info: &BatchInfo, batch: &Batch) -> Option<String> {
+    let mut due = info.base_offset;
+    for record in batch.records().map_while(Result::ok) {
+        if info.magic == 2 && (record.offset < due || record.offset > info.last_offset) {
+            let what = Corruption::Offset { expected: due, found: record.offset };
+            return Some(format!("a record is out of its batch: {what}"));
+        }
+        due = record.offset + 1;
+        let by_creation = info.magic == 2 && info.timestamp_type == TimestampType::CreateTime;
+        if by_creation && record.timestamp > info.max_timestamp {
+            return Some(format!(
+                "offset {} is of {}, and its batch says that none is younger than {}",
+                record.offset, record.timestamp, info.max_timestamp
+            ));
+        }
+    }
+    None
+}

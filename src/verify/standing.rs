@@ -1,0 +1,191 @@
+//! Who has the directory open, how it was closed, and what its lists say of each partition.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::TopicConfig;
+use crate::engine::compact;
+use crate::engine::observed::Observed;
+use crate::engine::root::{self, CLEAN_SHUTDOWN, FORMAT, LOCK};
+use crate::engine::topics::{Topics, is_internal};
+use crate::env::{Access, Env, Storage};
+use crate::error::{At, Result};
+use crate::log::checkpoint::{self, Offsets};
+use crate::log::files;
+use crate::types::TopicPartition;
+
+/// Who has the directory.
+#[derive(Debug)]
+pub(crate) enum Holder {
+    Nobody,
+    /// Processes of ours; what they share says how far each log is published.
+    Processes(Option<Observed>),
+    /// A broker.
+    Broker,
+}
+
+/// What is known of the directory before its logs are read.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) holder: Holder,
+    /// Whether it was closed in good order.
+    pub(crate) clean: bool,
+    /// Whether it was ever opened by us.
+    pub(crate) ours: bool,
+    pub(crate) topics: Topics,
+    pub(crate) recovery_points: Offsets,
+    pub(crate) log_starts: Offsets,
+    pub(crate) cleaned: Offsets,
+}
+
+/// How far a log is published, while processes have it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) segment_base: i64,
+    pub(crate) end_position: u64,
+    /// Entries of its two indexes.
+    pub(crate) entries: (u32, u32),
+    /// Grows when segments are replaced; odd while that is done.
+    pub(crate) swaps: u64,
+}
+
+/// Who has the directory open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum User {
+    Nobody,
+    Processes,
+    Broker,
+}
+
+/// Whether offsets may be left out in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gaps {
+    /// Nothing takes records out of it.
+    Wrong,
+    /// Nobody knows whether it is compacted.
+    Unknown,
+    /// It is compacted.
+    Right,
+}
+
+/// What is known of one partition before its log is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) config: Arc<TopicConfig>,
+    pub(crate) topic_id: Option<String>,
+    pub(crate) gaps: Gaps,
+    pub(crate) published: Option<Published>,
+    pub(crate) user: User,
+    /// Whether nothing was being written when it was last used.
+    pub(crate) clean: bool,
+    pub(crate) recovery_point: i64,
+    pub(crate) log_start: Option<i64>,
+    pub(crate) ours: bool,
+}
+
+impl Survey {
+    /// `alone` says that this process has the directory's lock, and nobody else does.
+    pub(crate) fn take(dir: &Path, env: &Env, alone: bool) -> Result<Self> {
+        let storage = &*env.storage;
+        let holder = if alone { Holder::Nobody } else { holder(dir, storage)? };
+        let clean = match &holder {
+            Holder::Processes(Some(observed)) => observed.was_clean()?,
+            _ => root::is_clean(storage, dir).unwrap_or(false),
+        };
+        let offsets = |name| checkpoint::read_offsets(storage, &dir.join(name)).unwrap_or_default();
+        Ok(Self {
+            holder,
+            clean,
+            ours: files::read(storage, &dir.join(FORMAT)).is_ok_and(|format| format.is_some()),
+            topics: Topics::read(storage, dir, 0).unwrap_or_default(),
+            recovery_points: offsets(root::RECOVERY_POINTS),
+            log_starts: offsets(root::LOG_STARTS),
+            cleaned: offsets(compact::CHECKPOINT),
+        })
+    }
+
+    pub(crate) fn in_use(&self) -> bool {
+        !matches!(self.holder, Holder::Nobody)
+    }
+
+    /// What is known of a partition now.
+    pub(crate) fn of(&self, id: &TopicPartition) -> Result<Standing> {
+        let topic = self.topics.get(&id.topic);
+        let mut standing = Standing {
+            config: topic.map(|topic| topic.config.clone()).unwrap_or_default(),
+            topic_id: topic.map(|topic| topic.id.to_string()),
+            gaps: self.gaps(id),
+            published: None,
+            user: match self.holder {
+                Holder::Nobody => User::Nobody,
+                Holder::Processes(_) => User::Processes,
+                Holder::Broker => User::Broker,
+            },
+            clean: self.clean,
+            recovery_point: self.recovery_points.get(id).copied().unwrap_or(0),
+            log_start: self.log_starts.get(id).copied(),
+            ours: self.ours,
+        };
+        let Holder::Processes(Some(observed)) = &self.holder else { return Ok(standing) };
+        let Some(slot) = topic.and_then(|topic| topic.slot(id.partition)) else {
+            return Ok(standing);
+        };
+        let Some(page) = observed.page(slot)? else { return Ok(standing) };
+        if page.is_valid() {
+            let tail = page.tail();
+            standing.published = Some(Published {
+                segment_base: tail.segment_base,
+                end_position: tail.end_position,
+                entries: (tail.index_entries, tail.time_entries),
+                swaps: page.swaps(),
+            });
+        }
+        Ok(standing)
+    }
+}
+
+impl Survey {
+    fn gaps(&self, id: &TopicPartition) -> Gaps {
+        let topic = self.topics.get(&id.topic);
+        let compacted = topic.is_some_and(|topic| topic.config.compacted)
+            || is_internal(&id.topic)
+            || self.cleaned.contains_key(id);
+        match topic {
+            _ if compacted => Gaps::Right,
+            None => Gaps::Unknown,
+            Some(_) => Gaps::Wrong,
+        }
+    }
+}
+
+impl Standing {
+    pub(crate) fn in_use(&self) -> bool {
+        self.user != User::Nobody
+    }
+
+    /// Whether what is bad from `offset` on was never known to be on the disk: recovery cuts it.
+    pub(crate) fn tolerates(&self, offset: i64) -> bool {
+        !self.clean && self.published.is_none() && offset >= self.recovery_point
+    }
+}
+
+/// Nothing is made and nothing is locked: the lock is only asked for.
+fn holder(dir: &Path, storage: &dyn Storage) -> Result<Holder> {
+    let path = dir.join(LOCK);
+    if storage.open(&path, Access::Read).is_err() {
+        return Ok(Holder::Nobody);
+    }
+    let lock = storage.lock_record(&path).at("open", &path)?;
+    if lock.is_free().at("stat", &path)? {
+        return Ok(Holder::Nobody);
+    }
+    if lock.holder().at("stat", &path)?.is_some() {
+        return Ok(Holder::Broker);
+    }
+    Ok(Holder::Processes(Observed::open(storage, dir)?))
+}
+
+/// Whether the directory says that it was closed in good order, though somebody may have it open.
+pub(crate) fn is_marked_clean(storage: &dyn Storage, dir: &Path) -> bool {
+    storage.open(&dir.join(CLEAN_SHUTDOWN), Access::Read).is_ok()
+}

@@ -1,0 +1,127 @@
+//! Each kind of damage has its finding, and what a repair leaves of it.
+
+use std::path::Path;
+
+use brokerless::env::Env;
+use brokerless::verify::{Finding, Severity};
+
+use crate::cases::{active, cases, damaged, flip, last_batch};
+use crate::support::{
+    ALL, batch, copy_folder, damage, killed_sample, line, open, orders, read, repair, sample,
+    snapshot, values, verify,
+};
+
+#[test]
+fn nothing_is_wrong_with_a_directory_of_ours() {
+    for dir in [sample(), killed_sample()] {
+        let report = verify(dir.path());
+
+        assert_eq!(report.findings, []);
+        assert_eq!(report.counts.records, 49);
+    }
+}
+
+#[test]
+fn each_kind_of_damage_has_its_finding_and_no_other_file_is_blamed() {
+    for case in cases() {
+        let dir = damaged(&case);
+
+        let report = verify(dir.path());
+
+        let (severity, code, path) = case.found;
+        let of_it = |finding: &&Finding| {
+            finding.code == code && (path.is_empty() || finding.path == Path::new(path))
+        };
+        let found: Vec<_> = report.findings.iter().filter(of_it).collect();
+        let all: Vec<String> = report.findings.iter().map(line).collect();
+        assert_eq!(found.len(), 1, "{}: {all:#?}", case.name);
+        assert_eq!(found[0].severity, severity, "{}: {all:#?}", case.name);
+        let others = report.findings.iter().filter(|finding| finding.is_damage());
+        let most = usize::from(severity > Severity::Note) + usize::from(code == "damaged-tail");
+        assert!(others.count() <= most, "{}: {all:#?}", case.name);
+    }
+}
+
+#[test]
+fn a_check_changes_nothing() {
+    for case in cases() {
+        let dir = damaged(&case);
+        let before = snapshot(dir.path());
+
+        verify(dir.path());
+
+        assert_eq!(snapshot(dir.path()), before, "{}", case.name);
+    }
+}
+
+#[test]
+fn a_repair_leaves_nothing_to_be_found_and_is_done_once() {
+    for case in cases().filter(|case| case.mended) {
+        let dir = damaged(&case);
+
+        let repaired = repair(dir.path());
+
+        assert_eq!(damage(&repaired.left), [""; 0], "{}: {:#?}", case.name, repaired.deeds);
+        let before = snapshot(dir.path());
+        let again = repair(dir.path());
+        assert_eq!(again.deeds, [], "{}", case.name);
+        assert_eq!(snapshot(dir.path()), before, "{}", case.name);
+    }
+}
+
+#[test]
+fn a_repair_keeps_every_record_but_those_that_are_damaged() {
+    for case in cases().filter(|case| case.mended && case.lost.0 >= 0) {
+        let dir = damaged(&case);
+        repair(dir.path());
+
+        let engine = open(dir.path(), Env::system());
+
+        let lost = case.lost.0..case.lost.1;
+        let expected = values(ALL.filter(|offset| !lost.contains(offset)));
+        let partition = engine.partition(&orders()).unwrap();
+        assert_eq!(read(&partition), expected, "{}", case.name);
+        let next = if lost.end == ALL.end { lost.start } else { ALL.end };
+        let appended = partition.append(&mut batch(99)).unwrap();
+        assert_eq!(appended.base_offset, next, "{}", case.name);
+        drop((partition, engine));
+        assert_eq!(damage(&verify(dir.path())), [""; 0], "{}", case.name);
+    }
+}
+
+#[test]
+fn a_repair_removes_no_byte_of_a_log() {
+    for case in cases() {
+        let dir = damaged(&case);
+        let before = snapshot(dir.path());
+
+        repair(dir.path());
+
+        let after: Vec<Vec<u8>> = snapshot(dir.path()).into_values().collect();
+        for (path, bytes) in
+            before.iter().filter(|(path, _)| !path.ends_with(".kafka_cleanshutdown"))
+        {
+            let is_there = after.iter().any(|file| file == bytes);
+            // Of a log that is cut the first part is in its place, and the rest beside.
+            let parts = after.iter().any(|front| {
+                bytes.starts_with(front)
+                    && after.iter().any(|rest| [&front[..], &rest[..]].concat() == *bytes)
+            });
+            assert!(is_there || parts, "{}: {}", case.name, path.display());
+        }
+    }
+}
+
+#[test]
+fn the_records_behind_a_lost_tail_are_of_a_new_epoch() {
+    let dir = sample();
+    flip(&active(dir.path()), last_batch(dir.path()) + 70);
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(dir.path(), copy.path());
+
+    repair(copy.path());
+
+    let engine = open(copy.path(), Env::system());
+    let epoch = engine.partition(&orders()).unwrap().leader_epoch().unwrap();
+    assert!(epoch >= 1, "{epoch}");
+}

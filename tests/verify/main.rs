@@ -1,0 +1,9 @@
+//! The check of a directory, and its repair.
+
+#![allow(clippy::unwrap_used)]
+
+mod cases;
+mod support;
+
+mod golden;
+mod kinds;
