@@ -47,6 +47,7 @@ __all__ = [
     "close_all",
     "flush_all",
     "murmur2",
+    "verify",
 ]
 
 __version__: str
@@ -72,6 +73,15 @@ def flush_all() -> None: ...
 
 # Closes every directory, for the end of the process; `atexit` calls it last.
 def close_all() -> None: ...
+
+# The check of a directory, and its repair: what `brokerless verify` prints. `progress` is called
+# now and then with the folder of a partition, its number, how many there are, and the bytes read.
+def verify(
+    directory: str,
+    *,
+    repair: bool = False,
+    progress: Callable[[str, int, int, int], object] | None = None,
+) -> dict[str, Any]: ...
 
 # For `os.register_at_fork`. A client made before a fork raises IllegalStateError in the child.
 def _before_fork() -> None: ...

@@ -1,4 +1,4 @@
-"""The command line: `brokerless run` and `brokerless where`."""
+"""The command line: `brokerless run`, `brokerless where` and `brokerless verify`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(args)
     if options.command is None:
         parser.print_help()
-    else:
+    elif options.command == "where":
         _where(options.standin)
+    else:
+        _verify(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +56,29 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print the folder that makes `import kafka` give brokerless (for PYTHONPATH)",
     )
+    _add_verify(commands)
     return parser
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="check every file of a data directory",
+        description="Check every file of a data directory, ours or a Kafka broker's. Without "
+        "--repair nothing is changed, and others may have the directory open.",
+        epilog="exits with 0 if nothing is wrong, with 1 if something is (also if it was "
+        "repaired), with 2 if the directory cannot be looked at",
+    )
+    verify.add_argument(
+        "directory", nargs="?", metavar="DIR", help="the directory, instead of the default one"
+    )
+    verify.add_argument(
+        "--repair",
+        action="store_true",
+        help="put right what can be: indexes are made anew, damage is cut out of the logs and "
+        "kept in files beside them; nobody else may have the directory open",
+    )
+    verify.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _where(standin: bool) -> None:
@@ -66,6 +90,18 @@ def _where(standin: bool) -> None:
         from brokerless.location import default_directory
 
         print(default_directory())
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from brokerless.location import default_directory, directory_of
+    from brokerless.verify import run_verify
+
+    given = options.directory
+    if given is None:
+        directory = default_directory()
+    else:
+        directory = directory_of(given if "://" in given else Path(given))
+    sys.exit(run_verify(directory, repair=options.repair, as_json=options.json))
 
 
 def _run(args: list[str]) -> None:

@@ -22,6 +22,7 @@ mod serde;
 mod session;
 mod settings;
 mod structs;
+mod verify;
 mod wait;
 
 use pyo3::prelude::*;
@@ -51,6 +52,8 @@ mod _brokerless {
     use super::producer::Producer;
     #[pymodule_export]
     use super::record::ConsumerRecord;
+    #[pymodule_export]
+    use super::verify::verify_directory;
     #[pymodule_export]
     use super::{
         after_fork_in_child, after_fork_in_parent, before_fork, close_all, flush_all, murmur2,

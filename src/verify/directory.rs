@@ -58,8 +58,10 @@ impl Described {
     /// Whether other names lead to the file, so that a change here would be one elsewhere.
     pub(crate) fn other_names(&self, path: &Path) -> Option<Finding> {
         let names = self.names.filter(|names| *names > 1 && self.kind == Kind::File)?;
-        let what = format!("{names} names lead to this file (hard links): it is read, and never \
-                            written");
+        let what = format!(
+            "{names} names lead to this file (hard links): it is read, and never \
+                            written"
+        );
         let remedy = "put a copy in its place that has no other name";
         Some(Finding::error("hard-link", path, what).remedy(remedy))
     }

@@ -21,11 +21,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use crate::env::Env;
 pub use finding::{Finding, Severity};
 pub use repair::{Deed, Repaired, repair};
 
 use crate::engine::root::{FORMAT, FORMAT_VERSION};
-use crate::env::{Env, Storage};
+use crate::env::Storage;
 use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::types::TopicPartition;

@@ -361,7 +361,11 @@ const OF_THE_DIRECTORY: [Case; 13] = [
     },
     Case {
         name: "a file that has another name elsewhere",
-        damage: |dir| fs::hard_link(dir.join(FIRST), dir.join("notes.txt")).unwrap(),
+        damage: |dir| {
+            let folder = dir.join("gone-0.ec7ac35a84f741f3857feb1d45c6875c-delete");
+            fs::create_dir(&folder).unwrap();
+            fs::hard_link(dir.join(FIRST), folder.join("copy")).unwrap();
+        },
         found: (Error, "hard-link", FIRST),
         mended: false,
         ..CLEAN
