@@ -90,7 +90,9 @@ mutants: ## faults in the rules of groups, planted: the tests must notice each
 
 fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
 	targets=$$(cargo fuzz list); for target in $$targets; do \
-	    cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(SECONDS); \
+	    mkdir -p fuzz/corpus/$$target; \
+	    cargo fuzz run --sanitizer none "$$target" fuzz/corpus/$$target tests/data/fuzz/$$target \
+	        -- -max_total_time=$(SECONDS) -timeout=20; \
 	done
 
 interop: venv $(PEERS)/made $(PEERS_2)/made ## Kafka's own tools and broker beside ours (needs Java)

@@ -22,6 +22,10 @@ pub mod verify;
 
 pub mod client;
 
+#[cfg(any(debug_assertions, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
+
 #[cfg(feature = "python")]
 mod python;
 

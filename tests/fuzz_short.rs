@@ -1,20 +1,17 @@
-//! A short run of what `fuzz/` does at length: golden batches, mutated at random, into every
-//! decoder. The same seeds each time; `BROKERLESS_FUZZ_SEED=N` runs one of them alone.
+//! A short run of what `fuzz/` does at length: the committed inputs of each target, and some
+//! thousand mutations of them. The same seeds each time; `SEED=N` runs one of them alone.
 
+#![cfg(debug_assertions)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod golden;
+#[path = "../fuzz/src/lib.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the fuzz targets use all of it")]
+mod targets;
 
 use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
 
-use brokerless::record::{Batch, BatchInfo, codec, verify};
-use brokerless::types::Compression;
-use bytes::Bytes;
-
-use crate::golden::{batches, folder, names};
-
-const LIMIT: usize = 1 << 18;
-const SEEDS: u64 = 12_000;
+use crate::targets::{TARGETS, Target};
 
 /// Numbers that lie on the edges of length fields.
 const EDGES: [i32; 10] = [0, 1, -1, -2, 6, 127, 128, 65_536, i32::MAX, i32::MIN];
@@ -36,14 +33,14 @@ impl Random {
 }
 
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
-    // Half of the changes go into the headers, where the lengths are.
+    // Half of the changes go to the front, where the lengths are.
     let within = if random.below(2) == 0 { bytes.len().min(100) } else { bytes.len() };
     let at = random.below(within);
     match random.below(6) {
         0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
         1 if !bytes.is_empty() => bytes[at] = random.below(256) as u8,
         2 => bytes.truncate(at),
-        3 => bytes.insert(at, random.below(256) as u8),
+        3 => bytes.insert(at.min(bytes.len()), random.below(256) as u8),
         4 if at + 4 <= bytes.len() => {
             let edge = EDGES[random.below(EDGES.len())];
             bytes[at..at + 4].copy_from_slice(&edge.to_be_bytes());
@@ -55,59 +52,77 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Makes size and checksum fit, so that what lies behind them is reached.
-fn repair(bytes: &mut [u8]) {
-    if bytes.len() < 61 {
-        return;
-    }
-    let length = (bytes.len() as i32 - 12).to_be_bytes();
-    bytes[8..12].copy_from_slice(&length);
-    if bytes[16] == 2 {
-        let crc = crc32c::crc32c(&bytes[21..]).to_be_bytes();
-        bytes[17..21].copy_from_slice(&crc);
-    }
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fuzz").join(target)
 }
 
-fn decode_everything(bytes: &[u8]) {
-    let _ = BatchInfo::parse(bytes);
-    let _ = verify(bytes);
-    if let Ok(batch) = Batch::decode(Bytes::copy_from_slice(bytes), LIMIT) {
-        assert!(batch.data().len() <= LIMIT.max(bytes.len()));
-        let read = batch.records().flatten().map(|record| record.headers.iter().count());
-        assert!(read.count() <= batch.count());
-    }
-    let payload = bytes.get(61..).unwrap_or_default();
-    for id in 0..5 {
-        let codec = Compression::from_id(id).unwrap();
-        for bytes in [bytes, payload] {
-            if let Ok(out) = codec::decompress(codec, bytes, LIMIT) {
-                assert!(out.len() <= LIMIT);
-            }
-        }
-    }
+/// The committed inputs of a target, by name.
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir(folder(target)).unwrap_or_else(|e| panic!("{target}: {e}"));
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-fn run(seed: u64, corpus: &[Bytes]) {
+fn mutant(seed: u64, corpus: &[Vec<u8>]) -> Vec<u8> {
     let mut random = Random::new(seed);
-    let mut bytes = corpus[random.below(corpus.len())].to_vec();
+    let mut bytes = corpus[random.below(corpus.len())].clone();
     for _ in 0..=random.below(4) {
         mutate(&mut bytes, &mut random);
     }
-    if random.below(4) > 0 {
-        repair(&mut bytes);
+    bytes
+}
+
+/// The inputs of the corpus and `count` mutations of them.
+fn run((name, target): Target, count: u64) {
+    let corpus = corpus(name);
+    assert!(!corpus.is_empty(), "{name} has no inputs");
+    for bytes in &corpus {
+        target(bytes);
     }
-    decode_everything(&bytes);
+    let one = std::env::var("SEED").ok().map(|seed| seed.parse().unwrap());
+    for seed in one.map_or(0..count, |seed: u64| seed..seed + 1) {
+        let bytes = mutant(seed, &corpus);
+        let result = catch_unwind(|| target(&bytes));
+        assert!(result.is_ok(), "target {name}, SEED={seed} fails");
+    }
+}
+
+fn is_slow(target: &Target) -> bool {
+    matches!(target.0, "directory" | "group_files" | "shared_memory" | "indexes")
 }
 
 #[test]
-fn no_mutation_of_a_batch_makes_a_decoder_panic_or_exceed_its_limit() {
-    let corpus: Vec<_> = names().iter().flat_map(|name| batches(name)).collect();
-    assert!(!corpus.is_empty(), "no batches in {}", folder().display());
-    let one = std::env::var("BROKERLESS_FUZZ_SEED").ok().map(|seed| seed.parse().unwrap());
-    let seeds = one.map_or(0..SEEDS, |seed| seed..seed + 1);
-    for seed in seeds {
-        let result = catch_unwind(|| run(seed, &corpus));
+fn no_input_makes_a_decoder_panic_or_exceed_its_limit() {
+    for target in TARGETS.iter().filter(|target| !is_slow(target)) {
+        run(*target, 1_500);
+    }
+}
 
-        assert!(result.is_ok(), "BROKERLESS_FUZZ_SEED={seed} fails");
+#[test]
+fn no_hostile_file_or_memory_makes_an_engine_panic() {
+    for target in TARGETS.iter().filter(|target| is_slow(target)) {
+        run(*target, 30);
+    }
+}
+
+#[test]
+fn every_target_has_a_file_and_inputs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    for (name, _) in TARGETS {
+        assert!(root.join(format!("fuzz_targets/{name}.rs")).is_file(), "{name}");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+        assert!(!corpus(name).is_empty(), "{name}");
+    }
+}
+
+#[test]
+#[ignore = "adds the first inputs of each target to tests/data/fuzz"]
+fn the_corpus_is_made() {
+    for (target, bytes) in targets::seeds::seeds() {
+        std::fs::create_dir_all(folder(target)).unwrap();
+        let name = format!("{:08x}", crc32c::crc32c(&bytes));
+        std::fs::write(folder(target).join(name), bytes).unwrap();
     }
 }

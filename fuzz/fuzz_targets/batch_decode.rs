@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::batch_decode(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::run("batch_decode", bytes));

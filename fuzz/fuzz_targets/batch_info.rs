@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::batch_info(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::run("batch_info", bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::control(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::run("control", bytes));

@@ -1,5 +1,3 @@
 #![no_main]
 
-use brokerless::Compression::Gzip;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::codec(Gzip, bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::run("gzip", bytes));

@@ -1,5 +1,3 @@
 #![no_main]
 
-use brokerless::Compression::Snappy;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::codec(Snappy, bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| brokerless_fuzz::run("snappy", bytes));

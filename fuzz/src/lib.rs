@@ -3,10 +3,51 @@
 //!
 //! `make fuzz` runs them all; `tests/fuzz_short.rs` runs a little of it with every test.
 
+pub mod directory;
+pub mod seeds;
+
 use brokerless::Compression;
+use brokerless::config::DirectoryConfig;
+use brokerless::fuzz;
 use brokerless::record::control::{ControlType, EndTransactionMarker};
 use brokerless::record::{Batch, BatchBuilder, BatchInfo, Record, codec, verify};
 use bytes::Bytes;
+
+/// A target's name, and what it does with its bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target there is, by name: each has a file in `fuzz_targets` and a folder in `tests/data/fuzz`.
+pub const TARGETS: [Target; 19] = [
+    ("aborted_transactions", fuzz::aborted_transactions),
+    ("batch_decode", batch_decode),
+    ("batch_info", batch_info),
+    ("checkpoint", fuzz::checkpoint),
+    ("consumer_protocol", fuzz::consumer_protocol),
+    ("control", control),
+    ("directory", directory::directory),
+    ("group_files", directory::group_files),
+    ("group_record", fuzz::group_record),
+    ("group_state", fuzz::group_state),
+    ("gzip", |bytes| codec(Compression::Gzip, bytes)),
+    ("indexes", fuzz::indexes),
+    ("lz4", |bytes| codec(Compression::Lz4, bytes)),
+    ("properties", properties),
+    ("shared_memory", directory::shared_memory),
+    ("snappy", |bytes| codec(Compression::Snappy, bytes)),
+    ("snapshot", fuzz::snapshot),
+    ("topics", fuzz::topics),
+    ("zstd", |bytes| codec(Compression::Zstd, bytes)),
+];
+
+/// Does with `bytes` what the target of that name does.
+///
+/// # Panics
+///
+/// If there is none, or if it finds a fault.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    target.expect("a target that is in the list").1(bytes);
+}
 
 /// More than any input stands for that is not a bomb.
 const LIMIT: usize = 1 << 20;
@@ -70,4 +111,9 @@ pub fn codec(codec: Compression, bytes: &[u8]) {
     codec::compress(codec, None, bytes, &mut packed).expect("any bytes");
     let out = codec::decompress(codec, &packed, bytes.len()).expect("it was just compressed");
     assert_eq!(out, bytes);
+}
+
+/// Reads the settings of a directory.
+pub fn properties(bytes: &[u8]) {
+    let _ = DirectoryConfig::parse(bytes, std::path::Path::new("brokerless.properties"));
 }

@@ -104,7 +104,7 @@ impl Partition {
         self.write(&active, &tail, &info, batch)?;
         Ok(Appended {
             base_offset: info.base_offset,
-            end_offset: info.last_offset + 1,
+            end_offset: info.next_offset(),
             timestamp,
             leader_epoch: info.leader_epoch,
         })
@@ -153,10 +153,11 @@ impl Partition {
             return Ok(false);
         }
         let config = &self.config;
-        let full = tail.end_position + info.size as u64 > u64::from(config.segment_bytes)
+        let full = tail.end_position.saturating_add(info.size as u64)
+            > u64::from(config.segment_bytes)
             || tail.index_entries >= config.segment_index_bytes / 8
             || tail.time_entries >= config.segment_index_bytes / 12
-            || info.last_offset - tail.segment_base > i64::from(i32::MAX);
+            || info.last_offset.saturating_sub(tail.segment_base) > i64::from(i32::MAX);
         Ok(full || self.is_old(active, tail, info)?)
     }
 

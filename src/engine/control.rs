@@ -7,6 +7,8 @@
 //!
 //! The first process in makes it anew, so it need not survive anything.
 
+use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,8 +17,8 @@ use crate::engine::page::{self, Page};
 use crate::env::map::heap;
 use crate::env::point::point;
 use crate::env::random;
-use crate::env::{Map, Storage};
-use crate::error::{At, Result};
+use crate::env::{Access, File, Map, Storage};
+use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::log::recovery::Trust;
 use crate::types::Timestamp;
@@ -29,6 +31,8 @@ pub(crate) const BELLS: u64 = 64;
 
 pub(crate) const CHUNK_WORDS: usize = 8192;
 const PAGES_IN_CHUNK: usize = CHUNK_WORDS / page::WORDS;
+/// Far more partitions than anybody has made in one directory between two reboots.
+const MAX_PAGES: u32 = 1 << 24;
 const FIRST_BELL: usize = 4096 / 4;
 
 /// "brkless" and the layout's version.
@@ -51,7 +55,7 @@ const AT_CHECKPOINT: usize = 8;
 pub(crate) struct Control {
     file: Option<(Arc<dyn Storage>, PathBuf)>,
     header: Arc<dyn Map>,
-    chunks: RwLock<Vec<Arc<dyn Map>>>,
+    chunks: RwLock<HashMap<usize, Arc<dyn Map>>>,
     /// What the processes before us left, where this one was the first in.
     left_behind: LeftBehind,
 }
@@ -136,8 +140,9 @@ impl Control {
 
     /// Numbers for pages that nobody has had since the first process came.
     pub(crate) fn take_pages(&self, count: u32) -> std::ops::Range<u32> {
-        let first = self.header(AT_PAGES).fetch_add(u64::from(count), Ordering::AcqRel) as u32;
-        first..first + count
+        let first = self.header(AT_PAGES).fetch_add(u64::from(count), Ordering::AcqRel);
+        let first = first.min(MAX_PAGES.into()) as u32;
+        first..first.saturating_add(count)
     }
 
     /// Lets page `new` inherit what page `old` of the processes before us proves: that its log was
@@ -188,26 +193,35 @@ impl Control {
 
     /// The word that the owner of doorbell `bell` waits on.
     pub(crate) fn bell(&self, bell: u64) -> &AtomicU32 {
-        &self.header.halves()[FIRST_BELL + 16 * bell as usize]
+        &self.header.halves()[FIRST_BELL + 16 * (bell % BELLS) as usize]
     }
 
     /// Page number `slot`; the file grows as far as needed.
     pub(crate) fn page(&self, slot: u32) -> Result<Page> {
+        if slot >= MAX_PAGES {
+            return Err(self.too_many());
+        }
         let slot = slot as usize;
         let chunk = self.chunk(slot / PAGES_IN_CHUNK)?;
         Ok(Page::new(chunk, slot % PAGES_IN_CHUNK * page::WORDS))
     }
 
+    fn too_many(&self) -> Error {
+        let path = self.file.as_ref().map_or_else(|| FILE.into(), |(_, path)| path.clone());
+        let remedy = "it counts more partitions than there can be; close every process that uses \
+                      the directory, and the next makes it anew";
+        Error::Damaged { path, remedy }
+    }
+
     fn chunk(&self, index: usize) -> Result<Arc<dyn Map>> {
-        if let Some(chunk) = self.chunks.read().unwrap_or_else(PoisonError::into_inner).get(index) {
+        let known = self.chunks.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(chunk) = known.get(&index) {
             return Ok(chunk.clone());
         }
+        drop(known);
+        let chunk = self.map_chunk(index)?;
         let mut chunks = self.chunks.write().unwrap_or_else(PoisonError::into_inner);
-        while chunks.len() <= index {
-            let next = self.map_chunk(chunks.len())?;
-            chunks.push(next);
-        }
-        Ok(chunks[index].clone())
+        Ok(chunks.entry(index).or_insert(chunk).clone())
     }
 
     fn map_chunk(&self, index: usize) -> Result<Arc<dyn Map>> {
@@ -217,19 +231,25 @@ impl Control {
     }
 }
 
-/// The words of a control file that nobody maps any more.
+/// The words of a control file that nobody maps any more. They are read one by one: the file may
+/// have any size.
 #[derive(Debug, Default)]
-struct LeftBehind(Vec<u64>);
+struct LeftBehind(Option<Arc<dyn File>>);
 
 impl LeftBehind {
     fn read(storage: &dyn Storage, path: &Path) -> Result<Self> {
-        let bytes = files::read(storage, path)?.unwrap_or_default();
-        let words = bytes.as_chunks::<8>().0;
-        Ok(Self(words.iter().map(|word| u64::from_ne_bytes(*word)).collect()))
+        match storage.open(path, Access::Read) {
+            Ok(file) => Ok(Self(Some(file))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self(None)),
+            Err(error) => Err(error).at("open", path),
+        }
     }
 
+    /// 0 where there is none: nothing follows from that.
     fn word(&self, index: usize) -> u64 {
-        self.0.get(index).copied().unwrap_or(0)
+        let mut word = [0; 8];
+        let read = self.0.as_ref().map(|file| file.read_at(8 * index as u64, &mut word));
+        if matches!(read, Some(Ok(8))) { u64::from_ne_bytes(word) } else { 0 }
     }
 
     fn same_boot(&self, boot: u64) -> bool {

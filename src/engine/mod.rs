@@ -54,6 +54,9 @@ pub use partition::{Ends, Partition};
 pub use read::{Chunk, Cursor};
 pub use topics::{Topic, Topics, is_internal};
 
+#[cfg(any(debug_assertions, fuzzing))]
+pub(crate) use topics::read_again as read_topics_again;
+
 use chores::Chores;
 use holders::Holders;
 use offsets::CommittedOffsets;

@@ -192,12 +192,12 @@ impl Page {
 
     /// The timestamp of the first batch of the segment at `base`, if it was noted.
     pub(crate) fn first_timestamp(&self, base: i64) -> Option<Timestamp> {
-        (self.signed(FIRST_OF) == base + 1).then(|| self.signed(FIRST_TIMESTAMP))
+        (self.signed(FIRST_OF) == base.wrapping_add(1)).then(|| self.signed(FIRST_TIMESTAMP))
     }
 
     pub(crate) fn set_first_timestamp(&self, base: i64, timestamp: Timestamp) {
         self.word(FIRST_TIMESTAMP).store(timestamp as u64, Ordering::Release);
-        self.word(FIRST_OF).store((base + 1) as u64, Ordering::Release);
+        self.word(FIRST_OF).store(base.wrapping_add(1) as u64, Ordering::Release);
     }
 
     /// Up to which position the segment at `base` was written with zeros, or with batches.
@@ -207,7 +207,7 @@ impl Page {
 
     pub(crate) fn set_room(&self, base: i64, to: u64) {
         self.word(ROOM).store(to, Ordering::Release);
-        self.word(ROOM_OF).store((base + 1) as u64, Ordering::Release);
+        self.word(ROOM_OF).store(base.wrapping_add(1) as u64, Ordering::Release);
     }
 
     /// Whether a crash may still take the names of the log's files.
@@ -226,7 +226,10 @@ impl Page {
 
     /// Notes that what is below `offset` is on the disk, since `now`.
     pub(crate) fn set_synced(&self, offset: i64, now: Timestamp) {
-        self.word(SYNCED).fetch_max(offset as u64, Ordering::AcqRel);
+        // As signed numbers: -1, which nobody wrote who keeps to the protocol, is not above all.
+        let _ = self.word(SYNCED).fetch_update(Ordering::AcqRel, Ordering::Acquire, |known| {
+            (offset > known as i64).then_some(offset as u64)
+        });
         self.set_last_sync(now);
     }
 

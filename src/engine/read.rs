@@ -11,7 +11,7 @@ use crate::log::segment::{Segment, TimedOffset};
 use crate::log::segments::Edition;
 use crate::log::tail::Tail;
 use crate::record::BatchInfo;
-use crate::types::{IsolationLevel, NO_TIMESTAMP, Timestamp};
+use crate::types::{IsolationLevel, Timestamp};
 
 /// The most bytes that one read takes, where the first batch is not larger: more would not be
 /// faster, and would not stay in the processor's cache.
@@ -114,6 +114,7 @@ impl Partition {
             IsolationLevel::ReadCommitted => tail.last_stable_offset,
         };
         while cursor.offset < upper {
+            let goes_on = cursor.place.is_some();
             let (segment, position) = self.place(cursor, &tail, edition)?;
             let end = Self::end_of(&segment, &tail)?;
             if position >= end {
@@ -123,7 +124,8 @@ impl Partition {
                 continue;
             }
             let bound = self.bound(&segment, &tail, edition)?;
-            let stretch = Stretch { segment: &segment, position, end, upper, bound };
+            let least = if goes_on { cursor.offset } else { segment.base_offset };
+            let stretch = Stretch { segment: &segment, position, end, upper, bound, least };
             if let Some(chunk) = stretch.read(cursor, max_bytes)? {
                 return Ok(chunk);
             }
@@ -182,10 +184,10 @@ impl Partition {
         let from = self.page.log_start_offset();
         for base in self.segments.bases(edition)? {
             let segment = self.segments.get(base, edition)?;
-            if Self::max_timestamp(&segment, &tail)? < timestamp {
+            let end = Self::end_of(&segment, &tail)?;
+            if Self::is_older_than(timestamp, &segment, &tail, end)? {
                 continue;
             }
-            let end = Self::end_of(&segment, &tail)?;
             let found = segment.find_time(timestamp, from, end)?;
             if found.is_some() {
                 return Ok(found);
@@ -194,13 +196,16 @@ impl Partition {
         Ok(None)
     }
 
-    fn max_timestamp(segment: &Segment, tail: &Tail) -> Result<Timestamp> {
+    fn is_older_than(
+        timestamp: Timestamp,
+        segment: &Segment,
+        tail: &Tail,
+        end: u64,
+    ) -> Result<bool> {
         if segment.base_offset == tail.segment_base {
-            return Ok(tail.max_timestamp);
+            return Ok(tail.max_timestamp < timestamp);
         }
-        // A segment without a time index may hold anything.
-        let indexed = segment.max_indexed_timestamp()?;
-        Ok(indexed.unwrap_or(if segment.len()? == 0 { NO_TIMESTAMP } else { Timestamp::MAX }))
+        segment.is_older_than(timestamp, end)
     }
 }
 
@@ -213,6 +218,8 @@ struct Stretch<'a> {
     upper: i64,
     /// No offset of the segment reaches this one.
     bound: i64,
+    /// No offset from the position on is below this one.
+    least: i64,
 }
 
 impl Stretch<'_> {
@@ -269,7 +276,7 @@ impl Stretch<'_> {
     /// Which of the bytes are whole batches for a reader at `offset`.
     fn frame(&self, bytes: &[u8], offset: i64) -> Result<Framed> {
         let left = self.end - self.position;
-        let (mut from, mut to, mut next) = (0, 0, offset);
+        let (mut from, mut to, mut next, mut least) = (0, 0, offset, self.least);
         while to < bytes.len() {
             let rest = &bytes[to..];
             let at_end = left == bytes.len() as u64;
@@ -283,9 +290,9 @@ impl Stretch<'_> {
                 return Err(what).at_position(&self.segment.path, self.position + to as u64);
             }
             // The checksum does not cover the offset.
-            let below = info.magic == 2 && info.base_offset < self.segment.base_offset;
-            if below || info.last_offset >= self.bound {
-                let what = Corruption::Offset { expected: next, found: info.base_offset };
+            let first = if info.magic == 2 { info.base_offset } else { info.last_offset };
+            if first < least || info.last_offset >= self.bound {
+                let what = Corruption::Offset { expected: least, found: info.base_offset };
                 return Err(what).at_position(&self.segment.path, self.position + to as u64);
             }
             if info.magic == 2 && info.base_offset >= self.upper {
@@ -296,10 +303,11 @@ impl Stretch<'_> {
                 break;
             }
             to += info.size;
+            least = info.next_offset();
             if info.last_offset < offset {
                 from = to;
             }
-            next = next.max(info.last_offset + 1);
+            next = next.max(info.next_offset());
         }
         Ok(self.framed(bytes, from, to, next))
     }

@@ -345,6 +345,15 @@ pub(crate) fn write_metadata(storage: &dyn Storage, dir: &Path, id: Id) -> Resul
     files::put(storage, &path, text.as_bytes())
 }
 
+/// Reads the file, and again what was written of that.
+#[cfg(any(debug_assertions, fuzzing))]
+pub(crate) fn read_again(storage: &dyn Storage, dir: &Path) {
+    let Ok(topics) = Topics::read(storage, dir, 0) else { return };
+    topics.write(storage, dir).expect("a disk in memory takes it");
+    let again = Topics::read(storage, dir, 0).expect("it was just written");
+    assert_eq!(again.by_name, topics.by_name);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

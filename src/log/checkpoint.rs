@@ -98,7 +98,9 @@ fn offset(line: &str) -> Option<(TopicPartition, i64)> {
     let mut words = line.split(' ');
     let topic = words.next()?;
     let partition = words.next()?.parse().ok()?;
-    Some((TopicPartition::new(topic, partition), words.next()?.parse().ok()?))
+    let offset = words.next()?.parse().ok()?;
+    let possible = (0..=files::MAX_BASE).contains(&offset);
+    possible.then(|| (TopicPartition::new(topic, partition), offset))
 }
 
 fn lines(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {

@@ -65,7 +65,7 @@ impl Round<'_> {
     /// to which the log is compacted now. After `Err` some segments may have been replaced.
     pub(crate) fn run(&self, mut put: impl FnMut(Cleaned) -> Result<()>) -> Result<i64> {
         let map = self.map()?;
-        let clean_to = map.latest() + 1;
+        let clean_to = map.latest().saturating_add(1);
         let below = self.bases.partition_point(|base| *base < clean_to);
         let last_batches = self.last_batches()?;
         let filter = Filter {

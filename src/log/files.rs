@@ -13,6 +13,8 @@ pub(crate) const INDEX: &str = "index";
 pub(crate) const TIME_INDEX: &str = "timeindex";
 pub(crate) const TXN_INDEX: &str = "txnindex";
 pub(crate) const SNAPSHOT: &str = "snapshot";
+/// No segment begins later: what an index can say of it is an offset too.
+pub(crate) const MAX_BASE: i64 = i64::MAX - (1 << 33);
 /// Put behind the name of a segment that recovery took out of the log; Kafka passes it over.
 pub(crate) const QUARANTINED: &str = "quarantined";
 pub(crate) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
@@ -36,7 +38,8 @@ pub(crate) fn offsets(storage: &dyn Storage, dir: &Path, suffix: &str) -> Result
 pub(crate) fn offset_of(name: &str, suffix: &str) -> Option<i64> {
     let stem = name.strip_suffix(suffix)?.strip_suffix('.')?;
     let digits = stem.len() == 20 && stem.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| stem.parse().ok()).flatten()
+    let offset: Option<i64> = digits.then(|| stem.parse().ok()).flatten();
+    offset.filter(|offset| *offset <= MAX_BASE)
 }
 
 /// All bytes of a small file, `None` if it does not exist.
@@ -50,7 +53,11 @@ pub(crate) fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>
 }
 
 fn whole(file: &dyn File) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
+    let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+    // A file that should be small may have any size.
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len)?;
+    bytes.resize(len, 0);
     let read = file.read_at(0, &mut bytes)?;
     bytes.truncate(read);
     Ok(bytes)
@@ -110,5 +117,6 @@ mod tests {
         assert_eq!(offset_of("42000.log", LOG), None);
         assert_eq!(offset_of("00000000000000042000.log.quarantined", LOG), None);
         assert_eq!(offset_of("99999999999999999999.log", LOG), None);
+        assert_eq!(offset_of("09223372036854775807.log", LOG), None);
     }
 }

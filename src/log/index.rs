@@ -151,11 +151,9 @@ pub(crate) struct Moment {
 }
 
 impl TimeIndex {
-    /// The last of the first `entries` whose timestamp is not above `timestamp`.
-    pub(crate) fn floor(&self, entries: u32, timestamp: Timestamp) -> Result<Option<Moment>> {
-        let above =
-            self.partition_point(entries, |entry| Moment::parse(*entry).timestamp <= timestamp)?;
-        above.checked_sub(1).map(|index| self.moment(index)).transpose()
+    /// How many of the first `entries` are below `timestamp`.
+    pub(crate) fn count_below(&self, entries: u32, timestamp: Timestamp) -> Result<u32> {
+        self.partition_point(entries, |entry| Moment::parse(*entry).timestamp < timestamp)
     }
 
     /// How many of the first `entries` are at or below `relative_offset`.

@@ -83,7 +83,7 @@ impl Producers {
             producer_id: info.producer_id,
             first_offset,
             last_offset: info.base_offset,
-            last_stable_offset: self.first_unstable_offset().unwrap_or(info.last_offset + 1),
+            last_stable_offset: self.first_unstable_offset().unwrap_or(info.next_offset()),
         })
     }
 

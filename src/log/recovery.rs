@@ -222,7 +222,7 @@ fn finish(
             epochs.write(&**site.storage, site.dir)?;
         }
         if trust == Trust::Machine && !planted("no-epoch-step") {
-            leader_epoch += 1;
+            leader_epoch = leader_epoch.saturating_add(1);
             epochs.begin(leader_epoch, tail.end_offset);
             epochs.write(&**site.storage, site.dir)?;
             point("recovery.epochs");
@@ -356,11 +356,14 @@ impl<'a> Walk<'a> {
     /// batches out of every segment but the active one, where each follows the one before.
     fn fits(&self, info: &BatchInfo) -> bool {
         let follows = match self.bound {
-            _ if info.magic < 2 => true,
+            _ if info.magic < 2 => info.last_offset >= self.due,
             None => info.base_offset == self.due,
             Some(_) => info.base_offset >= self.due,
         };
-        follows && self.bound.is_none_or(|bound| info.last_offset < bound)
+        let near = info.last_offset.saturating_sub(self.segment.base_offset);
+        follows
+            && near <= i64::from(i32::MAX)
+            && self.bound.is_none_or(|bound| info.last_offset < bound)
     }
 
     fn take(&mut self, info: &BatchInfo) -> Result<()> {
@@ -420,7 +423,11 @@ fn last_indexed(segment: &Segment) -> Result<Tail> {
         time_entries,
         ..start
     };
-    if let Some(last) = time_entries.checked_sub(1) {
+    // A bad batch in front of the entry is left to who reads it: what is behind it is good.
+    if let Ok(youngest) = segment.youngest(time_entries, position) {
+        tail.max_timestamp = youngest.timestamp;
+        tail.offset_of_max_timestamp = youngest.offset;
+    } else if let Some(last) = time_entries.checked_sub(1) {
         let moment = segment.times.moment(last)?;
         tail.max_timestamp = moment.timestamp;
         tail.offset_of_max_timestamp = segment.base_offset + i64::from(moment.relative_offset);

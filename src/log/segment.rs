@@ -40,6 +40,17 @@ pub struct TimedOffset {
 /// Bytes that cannot all be zero where a batch begins: its offset and its length.
 const ZEROS: usize = 12;
 
+/// The youngest batch of a part of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Youngest {
+    /// -1 if there is none.
+    pub(crate) timestamp: Timestamp,
+    /// An offset in it.
+    pub(crate) offset: i64,
+    /// Where it begins.
+    position: u64,
+}
+
 /// Decompressed bytes of one batch that a search by time may take.
 const SEARCH_LIMIT: usize = 1 << 30;
 
@@ -179,7 +190,7 @@ impl Segment {
     /// Makes the index entries that are due after the batch of `info` at the end of `tail`.
     pub(crate) fn note(&self, tail: &Tail, info: &BatchInfo, config: &TopicConfig) -> Result<Tail> {
         let mut next = tail.after(info);
-        let since = tail.end_position - tail.indexed_position;
+        let since = tail.end_position.saturating_sub(tail.indexed_position);
         if since > u64::from(config.index_interval_bytes) {
             self.note_offset(&mut next, info.last_offset, tail.end_position)?;
             self.note_time(&mut next)?;
@@ -190,11 +201,11 @@ impl Segment {
 
     fn note_offset(&self, tail: &mut Tail, offset: i64, position: u64) -> Result<()> {
         let place = Place {
-            relative_offset: (offset - self.base_offset) as u32,
+            relative_offset: offset.wrapping_sub(self.base_offset) as u32,
             position: position as u32,
         };
         self.index.put(tail.index_entries, place)?;
-        tail.index_entries += 1;
+        tail.index_entries = tail.index_entries.saturating_add(1);
         Ok(())
     }
 
@@ -206,14 +217,14 @@ impl Segment {
         };
         if tail.max_timestamp > last.max(-1) {
             self.times.put(tail.time_entries, self.moment_of(tail))?;
-            tail.time_entries += 1;
+            tail.time_entries = tail.time_entries.saturating_add(1);
         }
         Ok(())
     }
 
     /// The youngest timestamp so far, as an entry of the time index.
     pub(crate) fn moment_of(&self, tail: &Tail) -> Moment {
-        let relative_offset = (tail.offset_of_max_timestamp - self.base_offset) as u32;
+        let relative_offset = tail.offset_of_max_timestamp.wrapping_sub(self.base_offset) as u32;
         Moment { timestamp: tail.max_timestamp, relative_offset }
     }
 
@@ -242,7 +253,9 @@ impl Segment {
         if offset <= self.base_offset {
             return Ok(0);
         }
-        let Ok(relative) = u32::try_from(offset - self.base_offset) else { return Ok(0) };
+        let Ok(relative) = u32::try_from(offset.saturating_sub(self.base_offset)) else {
+            return Ok(0);
+        };
         let Some(place) = self.index.floor(self.index.entries()?, relative)? else { return Ok(0) };
         let position = u64::from(place.position);
         let proven = self.holds(position, end, place.relative_offset)?;
@@ -273,6 +286,74 @@ impl Segment {
         entries.checked_sub(1).map(|last| Ok(self.times.moment(last)?.timestamp)).transpose()
     }
 
+    /// Whether every record before `end` is older than `timestamp`.
+    pub(crate) fn is_older_than(&self, timestamp: Timestamp, end: u64) -> Result<bool> {
+        if self.max_indexed_timestamp()?.is_some_and(|youngest| youngest >= timestamp) {
+            return Ok(false);
+        }
+        let youngest = self.youngest(self.times.entries()?, end)?;
+        Ok(youngest.timestamp < timestamp)
+    }
+
+    /// The youngest batch before `end`: what the last of the first `entries` of the time index says,
+    /// if the log proves it, or a younger one behind that.
+    pub(crate) fn youngest(&self, entries: u32, end: u64) -> Result<Youngest> {
+        let proven = match entries.checked_sub(1) {
+            Some(last) => self.prove(last, entries, end)?,
+            None => None,
+        };
+        let mut youngest = proven.unwrap_or(Youngest { timestamp: -1, offset: -1, position: 0 });
+        let mut scan = self.scan(youngest.position, end);
+        loop {
+            let position = scan.position();
+            match scan.next()? {
+                Found::Batch(info) if info.max_timestamp > youngest.timestamp => {
+                    let (timestamp, offset) = (info.max_timestamp, info.last_offset);
+                    youngest = Youngest { timestamp, offset, position };
+                }
+                Found::Batch(_) => {}
+                Found::End => return Ok(youngest),
+                Found::Bad(what) => return Err(what).at_position(&self.path, position),
+            }
+        }
+    }
+
+    /// A place that no record as young as `timestamp` lies before.
+    fn time_hint(&self, timestamp: Timestamp, end: u64) -> Result<u64> {
+        let entries = self.times.entries()?;
+        let below = self.times.count_below(entries, timestamp)?;
+        let Some(last) = below.checked_sub(1) else { return Ok(0) };
+        // Records up to an entry's offset are not younger than its timestamp.
+        let proven = self.prove(last, entries, end)?.filter(|found| found.timestamp < timestamp);
+        Ok(proven.map_or(0, |found| found.position))
+    }
+
+    /// The batch that entry `index` of the time index is about, if there is one in the log that is
+    /// as the entry says, and the entries beside it are in order.
+    fn prove(&self, index: u32, entries: u32, end: u64) -> Result<Option<Youngest>> {
+        let Moment { timestamp, relative_offset } = self.times.moment(index)?;
+        for beside in [index.wrapping_sub(1), index + 1] {
+            if beside < entries {
+                let other = self.times.moment(beside)?;
+                let order = beside.cmp(&index);
+                if other.timestamp.cmp(&timestamp) != order
+                    || other.relative_offset.cmp(&relative_offset) != order
+                {
+                    return Ok(None);
+                }
+            }
+        }
+        let offset = self.base_offset + i64::from(relative_offset);
+        let position = self.find(offset, end)?;
+        let found = self.scan(position, end).next()?;
+        let is_it = |info: &BatchInfo| {
+            let first = if info.magic == 2 { info.base_offset } else { offset };
+            info.max_timestamp == timestamp && first <= offset
+        };
+        let proven = matches!(&found, Found::Batch(info) if is_it(info));
+        Ok(proven.then_some(Youngest { timestamp, offset, position }))
+    }
+
     /// The first record at `from` or later that is not older than `timestamp`.
     pub(crate) fn find_time(
         &self,
@@ -280,11 +361,7 @@ impl Segment {
         from: i64,
         end: u64,
     ) -> Result<Option<TimedOffset>> {
-        // Records up to the entry's offset are not younger than its timestamp, so all of them are
-        // too old if that is below the one asked for.
-        let entry = self.times.floor(self.times.entries()?, timestamp - 1)?;
-        let indexed = entry.map_or(0, |moment| i64::from(moment.relative_offset));
-        let start = self.find(from.max(self.base_offset + indexed), end)?;
+        let start = self.find(from, end)?.max(self.time_hint(timestamp, end)?);
         let mut scan = self.scan(start, end);
         loop {
             let position = scan.position();

@@ -45,8 +45,8 @@ impl Tail {
     /// The end after a batch of `info`, whose base offset is final, was appended at the end, its
     /// index entries not counted.
     pub(crate) fn after(mut self, info: &BatchInfo) -> Self {
-        self.end_offset = info.last_offset + 1;
-        self.end_position += info.size as u64;
+        self.end_offset = info.next_offset();
+        self.end_position = self.end_position.saturating_add(info.size as u64);
         if info.max_timestamp > self.max_timestamp {
             self.max_timestamp = info.max_timestamp;
             self.offset_of_max_timestamp = info.last_offset;

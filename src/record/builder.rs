@@ -88,7 +88,10 @@ impl BatchBuilder {
             attributes: info.compression as u8 | flags,
             base_offset,
             leader_epoch: info.leader_epoch,
-            last_offset_delta: i32::try_from(info.last_offset - base_offset).ok(),
+            last_offset_delta: info
+                .last_offset
+                .checked_sub(base_offset)
+                .and_then(|delta| i32::try_from(delta).ok()),
             ..Self::new(info.compression, None)
         }
     }
@@ -108,7 +111,7 @@ impl BatchBuilder {
     /// the records before.
     pub fn retain(&mut self, record: &Record<'_>) {
         let headers: Vec<_> = record.headers.iter().collect();
-        let delta = (record.offset - self.base_offset) as i32;
+        let delta = record.offset.wrapping_sub(self.base_offset) as i32;
         self.append_at(delta, record.timestamp, record.key, record.value, &headers);
     }
 

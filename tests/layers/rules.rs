@@ -3,7 +3,7 @@
 use crate::source::{Name, Source};
 
 /// Each layer, and the layers it may name. `error`, `types`, `config` and `planted` may be named by all.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("", COMMON),
     ("env", &[]),
     ("record", &[]),
@@ -12,6 +12,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("engine", &["log", "coord", "env", "record"]),
     ("verify", &["engine", "log", "coord", "env", "record"]),
     ("client", &["engine", "coord", "record", "env"]),
+    ("fuzz", &["engine", "log", "coord", "record", "env"]),
     ("python", &["client", "verify"]),
 ];
 

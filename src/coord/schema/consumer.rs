@@ -79,7 +79,10 @@ fn by_topic(partitions: &[TopicPartition]) -> Vec<(&str, Vec<i32>)> {
 }
 
 /// Reads a subscription of any version; `None` if it is damaged.
-#[cfg_attr(not(test), expect(dead_code, reason = "for groups that brokers wrote"))]
+#[cfg_attr(
+    not(any(test, debug_assertions, fuzzing)),
+    expect(dead_code, reason = "for groups that brokers wrote")
+)]
 pub(crate) fn parse_subscription(message: &[u8]) -> Option<Subscription> {
     let mut rest = Fields::new(message);
     let version = rest.i16()?;
@@ -96,7 +99,10 @@ pub(crate) fn parse_subscription(message: &[u8]) -> Option<Subscription> {
 }
 
 /// Reads an assignment of any version; `None` if it is damaged.
-#[cfg_attr(not(test), expect(dead_code, reason = "for groups that brokers wrote"))]
+#[cfg_attr(
+    not(any(test, debug_assertions, fuzzing)),
+    expect(dead_code, reason = "for groups that brokers wrote")
+)]
 pub(crate) fn parse_assignment(message: &[u8]) -> Option<Assignment> {
     let mut rest = Fields::new(message);
     if rest.i16()? < 0 {

@@ -15,6 +15,8 @@ mod group;
 mod offset;
 
 pub(crate) use self::consumer::{Assignment, Subscription, encode_assignment, encode_subscription};
+#[cfg(any(debug_assertions, fuzzing))]
+pub(crate) use self::consumer::{parse_assignment, parse_subscription};
 pub(crate) use self::group::{
     CONSUMER_PROTOCOL, GroupMetadata, MemberMetadata, encode_group_key, encode_group_value,
     parse_group_key, parse_group_value,
