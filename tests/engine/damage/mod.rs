@@ -75,7 +75,7 @@ impl Answers {
         self.aborted.insert(id.clone(), partition.aborted(0, i64::MAX)?);
         let read = self.read(partition, ends.log_start_offset);
         self.note(read);
-        for timestamp in (0..3100).step_by(50) {
+        for timestamp in (0..3100).step_by(130) {
             match partition.offset_for_time(timestamp) {
                 Ok(found) => drop(self.times.insert((id.clone(), timestamp), found)),
                 Err(error) => self.note(Err(error)),
@@ -231,7 +231,8 @@ fn own_sites() -> Vec<Site> {
 
 /// The files of one partition of a broker's directory.
 fn brokers_sites(directory: &str, partition: &str) -> Vec<Site> {
-    let inner = |file: &Path| file.parent() != Some(Path::new(DIR));
+    let folder = Path::new(DIR).join(partition);
+    let inner = |file: &Path| file.parent() == Some(&folder);
     let what = format!("{directory}/{partition}");
     let left = if directory == "killed" { Left::Killed(false) } else { Left::Closed };
     Site::all(&what, &sites::brokers(directory, partition), left, inner)

@@ -53,7 +53,7 @@ pub(super) fn own(left: Left) -> MemDisk {
     engine.commit_offsets("g", &[(TopicPartition::new("a", 0), commit)]).unwrap();
     if left.is_settled() {
         drop(engine);
-        return leave_again(disk, left);
+        return leave_again(&disk, left);
     }
     owner.kill();
     drop(engine);
@@ -61,7 +61,7 @@ pub(super) fn own(left: Left) -> MemDisk {
 }
 
 /// One that was closed in good order: opened, looked at, and left once more.
-fn leave_again(disk: MemDisk, left: Left) -> MemDisk {
+fn leave_again(disk: &MemDisk, left: Left) -> MemDisk {
     if left == Left::Closed {
         return disk.copy();
     }
@@ -87,12 +87,15 @@ fn batch(n: i64) -> Vec<u8> {
     builder.finish().unwrap()
 }
 
-/// A partition of a broker's directory, and the files beside it.
+/// The topic of a partition in a broker's directory, and the files beside it.
 pub(super) fn brokers(directory: &str, partition: &str) -> MemDisk {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kafka").join(directory);
     let disk = MemDisk::new();
-    disk.create_dir(&Path::new(DIR).join(partition)).unwrap();
-    for folder in ["", partition] {
+    let topic = partition.rsplit_once('-').unwrap().0;
+    let of_topic = |name: &String| name.rsplit_once('-').unwrap().0 == topic;
+    let folders: Vec<_> = partitions(directory).into_iter().filter(of_topic).collect();
+    for folder in folders.iter().map(String::as_str).chain([""]) {
+        disk.create_dir(&Path::new(DIR).join(folder)).unwrap();
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
