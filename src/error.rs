@@ -101,6 +101,25 @@ pub enum Error {
         /// What is wrong there.
         what: Corruption,
     },
+    /// A batch that would take more memory than the user allows.
+    #[error(
+        "the batch at position {position} of {} decompresses to more than {setting} allows \
+         ({limit} bytes); raise {setting}{}",
+        path.display(),
+        next_offset.map_or_else(String::new, |offset| format!(", or seek past it, to {offset}"))
+    )]
+    DecompressedTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        position: u64,
+        /// The limit, in bytes.
+        limit: usize,
+        /// The setting that limits.
+        setting: &'static str,
+        /// The offset behind the batch, for a reader.
+        next_offset: Option<i64>,
+    },
     /// A record or batch above a limit.
     #[error(
         "the record takes {size} bytes, more than {setting} allows ({max}); raise {setting} or send less"
@@ -246,6 +265,9 @@ pub enum Error {
         /// What was noticed.
         what: &'static str,
     },
+    /// A process of another machine holds the directory, and its locks are seen here.
+    #[error("{} is open on another machine, or in another virtual machine: memory is not shared between the two; close it there", .0.display())]
+    OtherMachine(PathBuf),
     /// A Kafka broker holds the directory.
     #[error("{} is open in a Kafka broker (it holds the lock on .lock); stop the broker, or open a copy read-only", .0.display())]
     HeldByBroker(PathBuf),
@@ -341,6 +363,16 @@ impl Error {
     /// Whether the same call may succeed later without anything being repaired.
     pub fn is_retriable(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::Interrupted | Self::UnknownTopicOrPartition(_))
+    }
+
+    /// Says which setting the limit is that a batch went beyond, if that is the error.
+    pub(crate) fn limited_by(self, setting: &'static str, next_offset: Option<i64>) -> Self {
+        match self {
+            Self::CorruptRecord { path, position, what: Corruption::TooLarge { limit } } => {
+                Self::DecompressedTooLarge { path, position, limit, setting, next_offset }
+            }
+            other => other,
+        }
     }
 
     /// Whether the client can do nothing more with the partition or directory.

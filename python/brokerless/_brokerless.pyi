@@ -340,7 +340,8 @@ class Consumer:
     #   auto_offset_reset (earliest, latest, none, smallest, largest,
     #   by_duration:PnDTnHnMn.nS), enable_auto_commit, auto_commit_interval_ms, max_poll_records,
     #   fetch_min_bytes, fetch_max_bytes, fetch_max_wait_ms, max_partition_fetch_bytes,
-    #   check_crcs, isolation_level ("read_uncommitted", "read_committed", 0, 1),
+    #   max_decompressed_bytes, check_crcs,
+    #   isolation_level ("read_uncommitted", "read_committed", 0, 1),
     #   exclude_internal_topics, allow_auto_create_topics, consumer_timeout_ms (inf: none),
     #   read_only, allow_network_fs,
     #   key_deserializer, value_deserializer: callables f(data), or objects with

@@ -8,7 +8,8 @@ use crate::client::polled::Polled;
 use crate::config::consumer::{ConsumerConfig, OffsetReset};
 use crate::engine::Partition;
 use crate::error::{Error, Result};
-use crate::types::{OffsetAndMetadata, TopicPartition};
+use crate::record::Batch;
+use crate::types::{Compression, OffsetAndMetadata, TopicPartition};
 
 /// How far the user is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,8 +123,19 @@ pub(super) struct Assignment {
 pub(super) struct Budget {
     pub(super) records: usize,
     pub(super) bytes: usize,
+    /// Bytes that batches may still decompress to; the last one may go beyond.
+    pub(super) decompressed: usize,
     /// Whether positions stay where they are.
     pub(super) ahead: bool,
+}
+
+impl Budget {
+    /// Takes note of a batch that was opened. One that was not compressed lies where it was read.
+    pub(super) fn decompressed(&mut self, batch: &Batch) {
+        if batch.info().compression != Compression::None {
+            self.decompressed = self.decompressed.saturating_sub(batch.data().len());
+        }
+    }
 }
 
 /// What one poll took.

@@ -89,25 +89,25 @@ impl Fetch {
         config: &ConsumerConfig,
         polled: &mut Vec<Polled>,
     ) -> Result<()> {
-        while budget.records > 0 {
-            let Some(some) = self.take(partition, budget.records, config)? else { break };
+        while budget.records > 0 && budget.decompressed > 0 {
+            let Some(some) = self.take(partition, budget, config)? else { break };
             budget.records -= some.len;
             polled.push(some);
         }
         Ok(())
     }
 
-    /// At most `max` records of one batch; `None` if there are none in what was read. Batches with
+    /// Records of one batch, as far as the budget reaches; `None` if there are none in what was read. Batches with
     /// nothing for the user are skipped on the way. After an error nothing has moved.
     fn take(
         &mut self,
         partition: &Partition,
-        max: usize,
+        budget: &mut Budget,
         config: &ConsumerConfig,
     ) -> Result<Option<Polled>> {
         loop {
             if let Some(current) = &mut self.current {
-                let polled = current.take(partition.id(), max, self.stamp)?;
+                let polled = current.take(partition.id(), budget.records, self.stamp)?;
                 if current.left == 0 {
                     self.current = None;
                 }
@@ -115,7 +115,7 @@ impl Fetch {
                 self.handed = polled.next_offset;
                 return Ok(Some(polled));
             }
-            if !self.open_batch(partition, config)? {
+            if !self.open_batch(partition, budget, config)? {
                 // What lies behind the last record (control batches, gaps) is passed too.
                 self.next = self.next.max(self.cursor.offset());
                 return Ok(None);
@@ -125,15 +125,21 @@ impl Fetch {
 
     /// Takes the first batch of the first chunk and makes it the current one, unless it has
     /// nothing for the user. `false` if there is no batch.
-    fn open_batch(&mut self, partition: &Partition, config: &ConsumerConfig) -> Result<bool> {
+    fn open_batch(
+        &mut self,
+        partition: &Partition,
+        budget: &mut Budget,
+        config: &ConsumerConfig,
+    ) -> Result<bool> {
         let Some(chunk) = self.chunks.front() else { return Ok(false) };
         let (info, batch) = decode_first(chunk, config)?;
         let skipped = info.last_offset < self.next
             || info.is_control
             || self.is_aborted(partition, &info, config.isolation_level)?;
         let current = if skipped { None } else { Current::new(batch, self.next)? };
-        if current.is_none() {
-            self.next = self.next.max(info.next_offset());
+        match &current {
+            Some(current) => budget.decompressed(&current.batch.batch),
+            None => self.next = self.next.max(info.next_offset()),
         }
         self.current = current;
         self.drop_first(info.size);
@@ -179,7 +185,9 @@ fn decode_first(chunk: &Chunk, config: &ConsumerConfig) -> Result<(BatchInfo, Lo
     if config.check_crcs {
         verify(&bytes).at_position(path, *position)?;
     }
-    let batch = Batch::decode(bytes, config.max_decompressed_bytes).at_position(path, *position)?;
+    let batch = Batch::decode(bytes, config.max_decompressed_bytes)
+        .at_position(path, *position)
+        .map_err(|error| error.limited_by("max_decompressed_bytes", Some(info.next_offset())))?;
     Ok((*batch.info(), Located { batch, path: Arc::clone(path), position: *position }))
 }
 

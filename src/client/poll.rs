@@ -45,6 +45,7 @@ impl Consumer {
         // How often a position was lost.
         let mut lost = 0;
         loop {
+            self.engine.check_control()?;
             // A change of the group rings too.
             let seen = self.doorbell.value();
             match self.follow() {
@@ -101,7 +102,8 @@ impl Consumer {
             return Ok(Looked::Nothing(Some(until)));
         }
         let bytes = self.config.fetch_max_bytes.max(1);
-        let mut budget = Budget { records: max_records, bytes, ahead };
+        let decompressed = self.config.max_decompressed_bytes;
+        let mut budget = Budget { records: max_records, bytes, decompressed, ahead };
         let taken = state.assignment.take(&mut budget, &self.config)?;
         if !taken.polled.is_empty() {
             state.waiting_since = None;

@@ -6,6 +6,10 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::types::IsolationLevel;
 
+/// Far above what producers put into a batch, and little enough for a small machine: a batch of
+/// 1 MiB, the most that a topic takes by default, may stand for gigabytes.
+pub(crate) const MAX_DECOMPRESSED_BYTES: usize = 128 << 20;
+
 /// Where reading starts when no offset was committed or the position is gone:
 /// `auto.offset.reset`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,7 +154,8 @@ pub struct ConsumerConfig {
     pub allow_auto_create_topics: bool,
     /// `client.id`: a name for logs.
     pub client_id: String,
-    /// A batch that decompresses to more bytes than this is taken for corrupt.
+    /// `max_decompressed_bytes`, which Kafka does not have: a batch that decompresses to more is
+    /// refused, and a poll that has decompressed so much takes no further batch.
     pub max_decompressed_bytes: usize,
 }
 
@@ -160,6 +165,7 @@ impl ConsumerConfig {
         let positive = [
             ("max_poll_records", self.max_poll_records),
             ("max_partition_fetch_bytes", self.max_partition_fetch_bytes),
+            ("max_decompressed_bytes", self.max_decompressed_bytes),
         ];
         match positive.into_iter().find(|(_, value)| *value == 0) {
             None => self.check_group(),
@@ -236,7 +242,7 @@ impl Default for ConsumerConfig {
             exclude_internal_topics: true,
             allow_auto_create_topics: true,
             client_id: String::new(),
-            max_decompressed_bytes: 1 << 30,
+            max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
         }
     }
 }

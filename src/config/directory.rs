@@ -7,12 +7,19 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::config::consumer::MAX_DECOMPRESSED_BYTES;
 use crate::config::names::nearest;
 use crate::config::properties;
 use crate::error::{Error, Result};
 
 /// The file in a data directory. A broker passes over files it does not know.
 pub const FILE: &str = "brokerless.properties";
+
+/// The name of [`DirectoryConfig::max_decompressed_bytes`].
+const MAX_DECOMPRESSED: &str = "max.decompressed.bytes";
+
+/// The same as errors name it.
+pub(crate) const MAX_DECOMPRESSED_SETTING: &str = "max.decompressed.bytes (brokerless.properties)";
 
 /// How a directory behaves, for every process that opens it; [`Default`] has Kafka's values but
 /// where a field says otherwise.
@@ -41,6 +48,10 @@ pub struct DirectoryConfig {
     /// `log.flush.offset.checkpoint.interval.ms`: how often is noted, while something is synced, how
     /// far each log is on the disk.
     pub log_flush_offset_checkpoint_interval_ms: i64,
+    /// `max.decompressed.bytes`, which Kafka does not have: the most that one batch may decompress
+    /// to where the log itself has to look into it, in compaction, in a search by time, and where
+    /// a topic's `compression.type` is not the producer's. Readers have a setting of their own.
+    pub max_decompressed_bytes: usize,
 }
 
 impl Default for DirectoryConfig {
@@ -55,6 +66,7 @@ impl Default for DirectoryConfig {
             log_flush_interval_messages: i64::MAX,
             log_flush_interval_ms: i64::MAX,
             log_flush_offset_checkpoint_interval_ms: 60_000,
+            max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
         }
     }
 }
@@ -63,7 +75,7 @@ impl Default for DirectoryConfig {
 type Set = fn(&mut DirectoryConfig, &str) -> Result<(), String>;
 
 /// Every setting there is, and what it does.
-const SETTINGS: [(&str, Set); 9] = [
+const SETTINGS: [(&str, Set); 10] = [
     ("group.initial.rebalance.delay.ms", |config, value| {
         config.group_initial_rebalance_delay = milliseconds(int(value, 0)?);
         Ok(())
@@ -82,6 +94,10 @@ const SETTINGS: [(&str, Set); 9] = [
     }),
     ("log.preallocate", |config, value| {
         config.log_preallocate = boolean(value)?;
+        Ok(())
+    }),
+    (MAX_DECOMPRESSED, |config, value| {
+        config.max_decompressed_bytes = number(value, 1, i64::MAX)?;
         Ok(())
     }),
     ("offsets.retention.check.interval.ms", |config, value| {
@@ -174,7 +190,7 @@ mod tests {
                     group.initial.rebalance.delay.ms:3\noffsets.topic.num.partitions 4\n\
                     offsets.topic.segment.bytes=5000\nlog.preallocate=TRUE\n\
                     log.flush.interval.messages=6\nlog.flush.interval.ms=7\n\
-                    log.flush.offset.checkpoint.interval.ms=8\n";
+                    log.flush.offset.checkpoint.interval.ms=8\nmax.decompressed.bytes=6\n";
 
         let expected = DirectoryConfig {
             offsets_retention: minutes(1),
@@ -186,6 +202,7 @@ mod tests {
             log_flush_interval_messages: 6,
             log_flush_interval_ms: 7,
             log_flush_offset_checkpoint_interval_ms: 8,
+            max_decompressed_bytes: 6,
         };
         assert_eq!(parse(text).unwrap(), expected);
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::config::directory::MAX_DECOMPRESSED_SETTING;
 use crate::engine::doorbell;
 use crate::engine::partition::Partition;
 use crate::env::point::point;
@@ -54,7 +55,9 @@ impl Partition {
             && codec != info.compression
             && !info.is_control
         {
-            let mut other = recompress(batch, codec).at_position(&self.dir, 0)?;
+            let mut other = recompress(batch, codec, self.shared.config.max_decompressed_bytes)
+                .at_position(&self.dir, 0)
+                .map_err(|error| error.limited_by(MAX_DECOMPRESSED_SETTING, None))?;
             return self.append_as_it_is(&mut other);
         }
         self.append_as_it_is(batch)
@@ -62,6 +65,7 @@ impl Partition {
 
     fn append_as_it_is(&self, batch: &mut [u8]) -> Result<Appended> {
         self.check_size(batch.len())?;
+        self.shared.control.check()?;
         self.ready()?;
         self.hold();
         let turn = self.turn()?;
@@ -271,8 +275,9 @@ impl Partition {
 fn recompress(
     batch: &[u8],
     codec: crate::types::Compression,
+    limit: usize,
 ) -> std::result::Result<Vec<u8>, crate::Corruption> {
-    let decoded = Batch::decode(Bytes::copy_from_slice(batch), usize::MAX)?;
+    let decoded = Batch::decode(Bytes::copy_from_slice(batch), limit)?;
     let mut builder = BatchBuilder::new(codec, None);
     let mut headers = Vec::new();
     for record in decoded.records() {

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::config::directory::MAX_DECOMPRESSED_SETTING;
 use crate::engine::partition::Partition;
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::env::point::point;
@@ -180,9 +181,11 @@ impl Partition {
             has_producers: self.page.has_producers(),
             now,
             memory: memory as usize,
+            max_decompressed: self.shared.config.max_decompressed_bytes,
             go_on: &|| self.may_go_on(),
         };
-        round.run(|cleaned| self.swap_in(cleaned))
+        let clean_to = round.run(|cleaned| self.swap_in(cleaned));
+        clean_to.map_err(|error| error.limited_by(MAX_DECOMPRESSED_SETTING, None))
     }
 
     fn may_go_on(&self) -> Result<()> {

@@ -87,8 +87,31 @@ impl Control {
     /// Opens the file that the first process in has made; `None` if it is not ready.
     pub(crate) fn open(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Option<Self>> {
         let control = Self::map(storage, dir.join(FILE))?;
-        let ready = control.header(AT_MAGIC).load(Ordering::Acquire) == MAGIC;
-        Ok(ready.then_some(control))
+        if !control.is_made() {
+            return Ok(None);
+        }
+        match (control.header(AT_BOOT).load(Ordering::Acquire), boot(&**storage)) {
+            (theirs, ours) if theirs != ours && theirs != 0 && ours != 0 => {
+                Err(Error::OtherMachine(dir.to_owned()))
+            }
+            _ => Ok(Some(control)),
+        }
+    }
+
+    fn is_made(&self) -> bool {
+        self.header(AT_MAGIC).load(Ordering::Acquire) == MAGIC
+    }
+
+    /// Refuses a file that was cut or overwritten from outside, as far as that was done before.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some((_, path)) = &self.file else { return Ok(()) };
+        let chunks = self.chunks.read().unwrap_or_else(PoisonError::into_inner);
+        let last = chunks.iter().max_by_key(|(index, _)| **index);
+        let last = last.map_or(&self.header, |(_, chunk)| chunk);
+        if last.is_whole().at("stat", path)? && self.is_made() {
+            return Ok(());
+        }
+        Err(Error::Replaced { path: path.clone(), what: "the file was cut or overwritten" })
     }
 
     /// Memory of our own in place of the file.

@@ -251,6 +251,12 @@ impl Engine {
         Ok(entry.1.clone())
     }
 
+    /// Refuses to go on where the control file was cut or overwritten from outside. The shared
+    /// memory is in it: who looks at that before he asks here is ended by `SIGBUS`.
+    pub fn check_control(&self) -> Result<()> {
+        self.shared.control.check()
+    }
+
     /// What this process's readers wait on.
     pub fn doorbell(&self) -> Doorbell {
         self.doorbell.clone()

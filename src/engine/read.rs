@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::config::directory::MAX_DECOMPRESSED_SETTING;
 use crate::engine::partition::Partition;
 use crate::error::{At, AtPosition, Corruption, Error, Result};
 use crate::log::segment::{Segment, TimedOffset};
@@ -176,19 +177,21 @@ impl Partition {
     pub fn offset_for_time(&self, timestamp: Timestamp) -> Result<Option<TimedOffset>> {
         self.ready()?;
         self.steady(|swaps| self.offset_for_time_in(timestamp, swaps))
+            .map_err(|error| error.limited_by(MAX_DECOMPRESSED_SETTING, None))
     }
 
     fn offset_for_time_in(&self, timestamp: Timestamp, swaps: u64) -> Result<Option<TimedOffset>> {
         let tail = self.page.tail();
         let edition = Edition { newest: tail.segment_base, swaps };
         let from = self.page.log_start_offset();
+        let limit = self.shared.config.max_decompressed_bytes;
         for base in self.segments.bases(edition)? {
             let segment = self.segments.get(base, edition)?;
             let end = Self::end_of(&segment, &tail)?;
             if Self::is_older_than(timestamp, &segment, &tail, end)? {
                 continue;
             }
-            let found = segment.find_time(timestamp, from, end)?;
+            let found = segment.find_time(timestamp, from, end, limit)?;
             if found.is_some() {
                 return Ok(found);
             }

@@ -121,7 +121,7 @@ impl Storage for Disk {
         let bytes = (words as u64).checked_mul(8).ok_or(io::ErrorKind::InvalidInput)?;
         let file = regular_with_one_name(open(path, OFlags::RDWR | OFlags::CREATE)?)?;
         allocate(&file, position, bytes)?;
-        map::file(&file, position, words)
+        map::file(file, position, words)
     }
 
     fn network_file_system(&self, path: &Path) -> io::Result<Option<&'static str>> {

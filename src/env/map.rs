@@ -1,7 +1,8 @@
 //! Shared memory, seen only as atomics.
 //!
 //! Other processes write to it at any time, so there is never a plain reference into it. A mapped
-//! file never shrinks and all of its mapped range is allocated: no access raises `SIGBUS`.
+//! file never shrinks and all of its mapped range is allocated: no access raises `SIGBUS`, unless
+//! somebody from outside cuts the file, which `is_whole` tells.
 #![allow(unsafe_code)]
 
 use std::fs;
@@ -20,16 +21,19 @@ pub fn heap(words: usize) -> Arc<dyn Map> {
 }
 
 /// Maps `words` words of `file` from `position`; all of the range must be allocated.
-pub(super) fn file(file: &fs::File, position: u64, words: usize) -> io::Result<Arc<dyn Map>> {
+pub(super) fn file(file: fs::File, position: u64, words: usize) -> io::Result<Arc<dyn Map>> {
     let bytes = words.checked_mul(size_of::<AtomicU64>()).ok_or(io::ErrorKind::InvalidInput)?;
-    let map = MmapOptions::new().offset(position).len(bytes).map_raw(file)?;
-    Ok(Arc::new(Mapped { map, words }))
+    let map = MmapOptions::new().offset(position).len(bytes).map_raw(&file)?;
+    Ok(Arc::new(Mapped { map, words, file, end: position + bytes as u64 }))
 }
 
 #[derive(Debug)]
 struct Mapped {
     map: MmapRaw,
     words: usize,
+    file: fs::File,
+    /// Where in the file the map ends.
+    end: u64,
 }
 
 impl Map for Mapped {
@@ -45,6 +49,10 @@ impl Map for Mapped {
 
     fn halves(&self) -> &[AtomicU32] {
         halves(self.words())
+    }
+
+    fn is_whole(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() >= self.end)
     }
 }
 

@@ -239,6 +239,11 @@ pub trait Map: Debug + Send + Sync {
     /// The same memory as 4-byte words, for the words that [`wake`] waits on; one
     /// place is only ever used in one of the two ways.
     fn halves(&self) -> &[AtomicU32];
+    /// Whether the file below still has all that is mapped. Where somebody from outside has cut it,
+    /// the next look at the words ends the process (`SIGBUS`).
+    fn is_whole(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// The only time there is, and the only waiting for it.

@@ -75,7 +75,7 @@ fn answers(disk: &MemDisk, end: u64) -> Answers {
     let position = |offset| segment.find(offset, end).expect("the log is whole");
     let time = |timestamp| {
         let passed = segment.is_older_than(timestamp, end).expect("the log is whole");
-        let found = segment.find_time(timestamp, 0, end).expect("the log is whole");
+        let found = segment.find_time(timestamp, 0, end, usize::MAX).expect("the log is whole");
         found.filter(|_| !passed)
     };
     let positions = (BASE - 1..BASE + 2 * BATCHES + 2).map(position).collect();

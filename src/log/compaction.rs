@@ -48,6 +48,8 @@ pub(crate) struct Round<'a> {
     pub(crate) now: Timestamp,
     /// Bytes for the table of keys.
     pub(crate) memory: usize,
+    /// A batch decompresses to at most so many bytes.
+    pub(crate) max_decompressed: usize,
     /// Asked now and then; an error ends the round.
     pub(crate) go_on: &'a dyn Fn() -> Result<()>,
 }
@@ -73,6 +75,7 @@ impl Round<'_> {
             last_batches: &last_batches,
             now: self.now,
             delete_retention: self.config.delete_retention_ms,
+            max_decompressed: self.max_decompressed,
         };
         let mut transactions = Transactions::at(0, self.aborted);
         for group in self.groups(&self.bases[..below])? {
@@ -109,7 +112,7 @@ impl Round<'_> {
         let mut batches = Batches::of(&segment, self.dirty_from, Check::Checksums)?;
         while let Some((info, position)) = batches.next()? {
             (self.go_on)()?;
-            let decoded = filter::decode(batches.bytes(&info)?);
+            let decoded = filter::decode(batches.bytes(&info)?, self.max_decompressed);
             let (batch, control) = decoded.at_position(&segment.path, position)?;
             let passed_over = transactions.take(&info, control) || info.is_control;
             for record in batch.records().take(if passed_over { 0 } else { usize::MAX }) {

@@ -19,9 +19,6 @@ use crate::record::control::ControlType;
 use crate::record::{Batch, BatchBuilder, BatchInfo, Record};
 use crate::types::Timestamp;
 
-/// A batch decompresses to no more than this.
-const LIMIT: usize = 1 << 30;
-
 /// What is left of a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
@@ -40,11 +37,16 @@ pub(crate) struct Filter<'a> {
     pub(crate) now: Timestamp,
     /// `delete.retention.ms`
     pub(crate) delete_retention: i64,
+    /// A batch decompresses to at most so many bytes.
+    pub(crate) max_decompressed: usize,
 }
 
 /// Decodes a batch, and says what its control record is about, if it has one.
-pub(crate) fn decode(bytes: Bytes) -> Result<(Batch, Option<ControlType>), Corruption> {
-    let batch = Batch::decode(bytes, LIMIT)?;
+pub(crate) fn decode(
+    bytes: Bytes,
+    limit: usize,
+) -> Result<(Batch, Option<ControlType>), Corruption> {
+    let batch = Batch::decode(bytes, limit)?;
     let mut control = None;
     if batch.info().is_control
         && let Some(record) = batch.records().next().transpose()?
@@ -63,7 +65,7 @@ impl Filter<'_> {
         transactions: &mut Transactions,
         needed: bool,
     ) -> Result<Kept, Corruption> {
-        let (batch, control) = decode(bytes)?;
+        let (batch, control) = decode(bytes, self.max_decompressed)?;
         let info = batch.info();
         let over = transactions.take(info, control);
         let due = !info.is_control || (info.has_delete_horizon && info.base_timestamp <= self.now);
@@ -155,7 +157,13 @@ mod tests {
         map.put(b"k", 100);
         map.set_latest(100);
         last_batches.take(&verify(&batch(90, None)).unwrap());
-        let filter = Filter { map: &map, last_batches: &last_batches, now, delete_retention: DAY };
+        let filter = Filter {
+            map: &map,
+            last_batches: &last_batches,
+            now,
+            delete_retention: DAY,
+            max_decompressed: usize::MAX,
+        };
         let mut transactions = Transactions::at(0, aborted);
         let kept = |bytes: &Vec<u8>| match filter
             .keep(Bytes::copy_from_slice(bytes), &mut transactions, false)

@@ -51,9 +51,6 @@ pub(crate) struct Youngest {
     position: u64,
 }
 
-/// Decompressed bytes of one batch that a search by time may take.
-const SEARCH_LIMIT: usize = 1 << 30;
-
 impl Segment {
     /// Opens a segment that exists. Its indexes are made anew where they are missing and may be
     /// written.
@@ -354,12 +351,14 @@ impl Segment {
         Ok(proven.then_some(Youngest { timestamp, offset, position }))
     }
 
-    /// The first record at `from` or later that is not older than `timestamp`.
+    /// The first record at `from` or later that is not older than `timestamp`. A batch that is
+    /// looked into decompresses to at most `limit` bytes.
     pub(crate) fn find_time(
         &self,
         timestamp: Timestamp,
         from: i64,
         end: u64,
+        limit: usize,
     ) -> Result<Option<TimedOffset>> {
         let start = self.find(from, end)?.max(self.time_hint(timestamp, end)?);
         let mut scan = self.scan(start, end);
@@ -368,7 +367,7 @@ impl Segment {
             match scan.next()? {
                 Found::Batch(info) if info.max_timestamp >= timestamp => {
                     let bytes = Bytes::copy_from_slice(scan.last(info.size)?);
-                    let found = first_since(&info, bytes, timestamp, from);
+                    let found = first_since(&info, bytes, timestamp, from, limit);
                     if let Some(found) = found.at_position(&self.path, position)? {
                         return Ok(Some(found));
                     }
@@ -386,8 +385,9 @@ fn first_since(
     bytes: Bytes,
     timestamp: Timestamp,
     from: i64,
+    limit: usize,
 ) -> Result<Option<TimedOffset>, crate::Corruption> {
-    let batch = Batch::decode(bytes, SEARCH_LIMIT)?;
+    let batch = Batch::decode(bytes, limit)?;
     for record in batch.records() {
         let record = record?;
         if record.timestamp >= timestamp && record.offset >= from {

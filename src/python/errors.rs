@@ -17,13 +17,16 @@ fn class_name(error: &Error) -> &'static str {
         | Error::Replaced { .. }
         | Error::HeldByBroker(_)
         | Error::InUse(_)
+        | Error::OtherMachine(_)
         | Error::NetworkFileSystem { .. }
         | Error::NotWritable { .. }
         | Error::NotADirectory(_)
         | Error::Damaged { .. }
         | Error::ReadOnly(_) => "KafkaStorageError",
         Error::CorruptRecord { .. } | Error::RecordsMissing { .. } => "CorruptRecordError",
-        Error::RecordTooLarge { .. } => "MessageSizeTooLargeError",
+        Error::RecordTooLarge { .. } | Error::DecompressedTooLarge { .. } => {
+            "MessageSizeTooLargeError"
+        }
         Error::InvalidTopic(_) | Error::InternalTopic(_) => "InvalidTopicError",
         Error::UnknownTopicOrPartition(_) => "UnknownTopicOrPartitionError",
         Error::TopicAlreadyExists(_) => "TopicAlreadyExistsError",

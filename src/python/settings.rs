@@ -106,6 +106,7 @@ impl<'py> Settings<'_, 'py> {
         self.number("fetch_max_bytes", &mut config.fetch_max_bytes)?;
         self.millis("fetch_max_wait_ms", &mut config.fetch_max_wait)?;
         self.number("max_partition_fetch_bytes", &mut config.max_partition_fetch_bytes)?;
+        self.number("max_decompressed_bytes", &mut config.max_decompressed_bytes)?;
         self.flag("check_crcs", &mut config.check_crcs)?;
         let levels = "'read_uncommitted' or 'read_committed' is due";
         self.read("isolation_level", &mut config.isolation_level, levels, isolation_level)?;
