@@ -8,8 +8,10 @@
 
 mod ledger;
 mod places;
+mod probe;
 mod reader;
 mod stage;
+mod stops;
 #[path = "../support/mod.rs"]
 mod support;
 mod worker;
@@ -21,12 +23,13 @@ use std::time::{Duration, Instant};
 use brokerless::env::random;
 
 use places::{PLACES, Place, Scene};
+use probe::prober;
 use reader::reader;
 use stage::Stage;
 use support::{Dice, loud};
 use worker::worker;
 
-support::roles!(worker, reader);
+support::roles!(worker, reader, prober);
 
 /// How often a process may live on before the point counts as one that nobody comes to.
 const TRIES: usize = 8;

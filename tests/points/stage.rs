@@ -69,19 +69,29 @@ impl Stage {
         stage
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
     /// Lets a process die at that place; tells whether it did.
     pub(crate) fn play(&mut self, place: &Place) -> bool {
+        if place.scene == Scene::Crowd {
+            self.gather();
+        } else if !self.set(place) {
+            return false;
+        }
+        let pass = self.dice.between(1, place.passes);
+        self.victim(place, pass)
+    }
+
+    /// Brings the directory to where a process comes to that place, with nobody else at work;
+    /// tells whether that succeeded.
+    pub(crate) fn set(&mut self, place: &Place) -> bool {
         match place.scene {
-            Scene::Crowd => self.gather(),
+            Scene::Crowd => self.quiet(),
             Scene::After(before) => {
                 self.quiet();
-                if !self.victim(&named(before), 1) {
-                    return false;
-                }
+                return self.victim(&named(before), 1);
             }
             Scene::Alone if self.dice.chance(50) => self.leave_in_good_order(),
             Scene::Alone | Scene::AllDied => self.desert(),
@@ -90,8 +100,7 @@ impl Stage {
                 self.tear();
             }
         }
-        let pass = self.dice.between(1, place.passes);
-        self.victim(place, pass)
+        true
     }
 
     /// Others are at work.
@@ -163,7 +172,12 @@ impl Stage {
         fs::write(folder.join(format!("{:020}.log", end + 2)), "").unwrap();
     }
 
-    fn start(&mut self, focus: &str, deeds: &str, at: Option<&str>) -> (String, Process) {
+    pub(crate) fn start(
+        &mut self,
+        focus: &str,
+        deeds: &str,
+        at: Option<&str>,
+    ) -> (String, Process) {
         self.processes += 1;
         let name = format!("w{}", self.processes);
         let seed = self.dice.roll().to_string();
@@ -180,6 +194,11 @@ impl Stage {
             None => Process::start("worker", &args),
         };
         (name, process)
+    }
+
+    /// Notes what a process said; tells whether it came to its end.
+    pub(crate) fn note(&mut self, name: &str, said: &[String]) -> bool {
+        self.ledger.note(name, said)
     }
 
     /// A process that dies at its `pass`-th pass of the place.
@@ -205,6 +224,11 @@ impl Stage {
     pub(crate) fn check(&mut self) {
         self.gather();
         self.settle();
+        self.check_what_is_there();
+    }
+
+    /// The second half of that.
+    pub(crate) fn check_what_is_there(&mut self) {
         self.desert();
         for _ in 0..2 {
             let engine = open(&self.data());

@@ -280,7 +280,7 @@ fn or_busy<T>(done: Result<T, Error>) -> Option<T> {
     }
 }
 
-fn join() -> Join {
+pub(crate) fn join() -> Join {
     Join {
         client_id: "points".into(),
         instance_id: None,
