@@ -385,7 +385,7 @@ impl Partition {
         storage.rename(&self.dir, buried).at("rename", &self.dir)
     }
 
-    fn has_no_folder(&self) -> bool {
+    pub(crate) fn has_no_folder(&self) -> bool {
         let listed = self.shared.env.storage.list(&self.dir);
         listed.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     }

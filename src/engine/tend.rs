@@ -128,6 +128,10 @@ impl Engine {
         if partition.is_recovered() {
             return Ok(false);
         }
+        // Whoever makes the topic just now may not have come to its folders yet.
+        if partition.has_no_folder() {
+            return Ok(true);
+        }
         let storage = &*self.env().storage;
         Ok(files::offsets(storage, partition.dir(), files::LOG)?.is_empty())
     }

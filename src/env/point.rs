@@ -24,6 +24,8 @@ mod named {
 
     use rustix::process::{Signal, getpid, kill_process};
 
+    use crate::env::syscall;
+
     /// Called with the name of each point that the thread comes to.
     type Hook = Rc<dyn Fn(&'static str)>;
 
@@ -50,7 +52,8 @@ mod named {
         struct Restore(Option<Hook>);
         impl Drop for Restore {
             fn drop(&mut self) {
-                HOOK.set(self.0.take());
+                // What the hook holds may come to points of its own when it is dropped.
+                drop(HOOK.replace(self.0.take()));
             }
         }
         let _restore = Restore(HOOK.replace(Some(Rc::new(hook))));
@@ -86,6 +89,9 @@ mod named {
         fn pass(&self, name: &str) {
             // Each pass counts once, whichever thread it is in; below zero nothing happens again.
             if name == self.name && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                if self.signal == Signal::STOP {
+                    return syscall::stop_here();
+                }
                 // A signal to oneself is not refused.
                 let _ = kill_process(getpid(), self.signal);
             }

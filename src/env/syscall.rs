@@ -40,6 +40,14 @@ pub(super) fn set_record_lock(
     }
 }
 
+/// Stops the process here, in this thread, until somebody lets it go on. A signal to the process
+/// would be taken by any thread, and this one would run on for a while.
+#[cfg(debug_assertions)]
+pub(super) fn stop_here() {
+    // SAFETY: no handler runs for this signal, and no memory is touched.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
 /// Who keeps an exclusive record lock out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use brokerless::coord::group::Strategy;
 use brokerless::engine::{Cursor, Engine, Join, OpenOptions};
 use brokerless::env::mem::MemDisk;
+use brokerless::env::point::with_hook;
 use brokerless::env::{Access, Clock};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{IsolationLevel, TopicPartition};
@@ -217,4 +218,18 @@ fn many_commits_leave_a_small_log() {
         let committed = engine.committed_offsets("g").unwrap();
         assert!((0..10).all(|partition| committed[&number(partition)] == at(COMMITS - 1)));
     }
+}
+
+#[test]
+fn a_topic_of_offsets_whose_folders_are_not_made_yet_has_nothing_that_expires() {
+    let disk = machine("");
+    let engine = open(&disk);
+    let other = open(&MemDisk::process(&disk));
+    let look = move |point| {
+        if point == "topics.written" {
+            other.tend_offsets(1_000_000).unwrap();
+        }
+    };
+
+    with_hook(look, || engine.topic_or_create("__consumer_offsets")).unwrap();
 }

@@ -149,7 +149,7 @@ const LOCKS: [&str; 10] = [
 ];
 
 #[test]
-#[ignore = "until every wait for a lock has a limit"]
+#[ignore = "a turn of a partition and the lock of the topics have no limit yet"]
 fn whoever_is_stopped_with_a_lock_holds_up_nobody_for_ever() {
     let places: Vec<_> = LOCKS.into_iter().map(crate::places::named).collect();
 
@@ -162,7 +162,11 @@ fn whoever_is_stopped_with_a_lock_holds_up_nobody_for_ever() {
 #[test]
 #[ignore = "takes minutes: `make torture`"]
 fn torture_whoever_is_stopped_at_whatever_point_holds_up_nobody_for_ever() {
-    let seen = stop_at_all(PLACES);
+    let wanted: Option<String> = crate::given("PLACE");
+    let is_wanted = |place: &&Place| wanted.as_ref().is_none_or(|name| place.name == name);
+    let places: Vec<_> = PLACES.iter().filter(is_wanted).copied().collect();
+
+    let seen = stop_at_all(&places);
 
     report(&seen);
     assert!(seen.iter().all(|seen| seen.hung.is_empty()));
