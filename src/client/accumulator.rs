@@ -1,7 +1,7 @@
 //! The open batches of a producer, one per partition, and the queue of those with work in them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
@@ -88,6 +88,8 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct OpenBatch {
     pub(super) builder: BatchBuilder,
+    /// The batch as it goes into the log, once that was tried; the builder is empty then.
+    pub(super) finished: Option<Finished>,
     pub(super) pledge: Pledge,
     /// Monotonic time.
     pub(super) opened: Duration,
@@ -95,6 +97,20 @@ pub(super) struct OpenBatch {
     pub(super) reserved: usize,
     /// What it may take after compression.
     pub(super) max_size: usize,
+}
+
+/// What a builder came to.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) bytes: Vec<u8>,
+    pub(super) records: i32,
+    pub(super) uncompressed: usize,
+}
+
+impl OpenBatch {
+    pub(super) fn records(&self) -> i32 {
+        self.finished.as_ref().map_or_else(|| self.builder.count(), |finished| finished.records)
+    }
 }
 
 /// What became of an attempt to append.
@@ -130,6 +146,9 @@ pub(super) struct Slot {
     accepted: Option<Arc<BatchState>>,
     /// Whether the queue holds this slot.
     queued: AtomicBool,
+    /// When appending is tried again (nanoseconds of the monotonic clock), where the last attempt
+    /// met a process that keeps the partition's lock; else 0.
+    retry: AtomicU64,
     batches: Mutex<Batches>,
 }
 
@@ -147,8 +166,8 @@ impl Slot {
         let id = partition.id().clone();
         let accepted = (acks == Durability::Accepted).then(|| BatchState::accepted(id.clone()));
         let batches = Batches { limits, full: VecDeque::new(), open: None, last: None };
-        let (queued, batches) = (AtomicBool::new(false), Mutex::new(batches));
-        Self { id, partition, accepted, queued, batches }
+        let (queued, retry) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { id, partition, accepted, queued, retry, batches: Mutex::new(batches) }
     }
 
     /// The topic's settings changed: later records are held to these limits.
@@ -163,6 +182,32 @@ impl Slot {
     /// The newest batch, unless all is delivered. Batches of one partition are settled in order.
     pub(super) fn unsettled(&self) -> Option<Arc<BatchState>> {
         self.lock().last.clone().filter(|state| !state.is_settled())
+    }
+
+    /// When appending is tried again, where another process keeps the partition's lock.
+    pub(super) fn retry(&self) -> Option<Duration> {
+        let nanos = self.retry.load(Ordering::Relaxed);
+        (nanos > 0).then(|| Duration::from_nanos(nanos))
+    }
+
+    pub(super) fn set_retry(&self, at: Option<Duration>) {
+        let nanos = at.map_or(0, |at| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
+        self.retry.store(nanos, Ordering::Relaxed);
+    }
+
+    /// Puts batches back that were taken, in their order, ahead of all others.
+    pub(super) fn give_back(&self, taken: impl DoubleEndedIterator<Item = OpenBatch>) {
+        let mut batches = self.lock();
+        taken.rev().for_each(|batch| batches.full.push_front(batch));
+    }
+
+    /// The first batch, if it was opened before `moment`.
+    pub(super) fn take_opened_before(&self, moment: Duration) -> Option<OpenBatch> {
+        let mut batches = self.lock();
+        if let Some(first) = batches.full.front() {
+            return if first.opened < moment { batches.full.pop_front() } else { None };
+        }
+        batches.open.take_if(|open| open.opened < moment)
     }
 
     /// The batches whose turn it is, and when the open one is due if it stays.
@@ -298,6 +343,7 @@ impl Accumulator {
         batches.last = Some(Arc::clone(&state));
         let old = batches.open.replace(OpenBatch {
             builder,
+            finished: None,
             pledge: Pledge(state),
             opened,
             reserved: 0,

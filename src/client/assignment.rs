@@ -144,6 +144,8 @@ pub(super) struct Taken {
     pub(super) polled: Vec<Polled>,
     /// A position turned out to be outside its log and is to be found anew.
     pub(super) reset: bool,
+    /// Another process keeps a partition's lock, so it could not be read.
+    pub(super) held_up: bool,
 }
 
 impl Assignment {
@@ -324,6 +326,10 @@ impl Assigned {
             }
             // It was deleted; the next look at the topics says more.
             (Error::UnknownTopicOrPartition(_), _) => Ok(()),
+            (Error::Timeout { .. }, _) => {
+                taken.held_up = true;
+                Ok(())
+            }
             (error, _) => Err(error),
         }
     }

@@ -45,21 +45,35 @@ impl Consumer {
             }
             _ => HashMap::new(),
         };
-        for Unknown { id, partition, seek } in unknown {
-            let (position, committed) = match (seek, committed.get(&id)) {
-                (Seek::Committed, Some(OffsetAndMetadata { offset, leader_epoch, .. })) => {
-                    let (offset, leader_epoch) = (*offset, *leader_epoch);
-                    let position = Position { offset, leader_epoch };
-                    (self.committed_within(&partition, position)?, Some(offset))
-                }
-                (Seek::Committed, None) => {
-                    (self.by_rule(&partition, self.config.auto_offset_reset)?, None)
-                }
-                (Seek::Reset(rule), _) => (self.by_rule(&partition, rule)?, None),
-            };
-            self.set_position(&id, seek, position, committed)?;
+        // One that another process holds up does not hold up the others.
+        let mut held_up = Ok(());
+        for unknown in unknown {
+            match self.find_position(&unknown, committed.get(&unknown.id)) {
+                error @ Err(Error::Timeout { .. }) => held_up = error,
+                other => other?,
+            }
         }
-        Ok(())
+        held_up
+    }
+
+    fn find_position(
+        &self,
+        unknown: &Unknown,
+        committed: Option<&OffsetAndMetadata>,
+    ) -> Result<()> {
+        let Unknown { id, partition, seek } = unknown;
+        let (position, committed) = match (seek, committed) {
+            (Seek::Committed, Some(OffsetAndMetadata { offset, leader_epoch, .. })) => {
+                let (offset, leader_epoch) = (*offset, *leader_epoch);
+                let position = Position { offset, leader_epoch };
+                (self.committed_within(partition, position)?, Some(offset))
+            }
+            (Seek::Committed, None) => {
+                (self.by_rule(partition, self.config.auto_offset_reset)?, None)
+            }
+            (Seek::Reset(rule), _) => (self.by_rule(partition, *rule)?, None),
+        };
+        self.set_position(id, *seek, position, committed)
     }
 
     fn unknown_positions(&self) -> Result<Vec<Unknown>> {

@@ -7,8 +7,22 @@ use crate::client::assignment::Budget;
 use crate::client::consumer::{Consumer, State, Target};
 use crate::client::polled::{Polled, Step};
 use crate::client::subscription::Subscription;
+use crate::engine::with_patience;
 use crate::env::wake::Woken;
 use crate::error::{Error, Result};
+
+/// How long a poll waits for a lock whose holder may have been stopped, before it looks elsewhere;
+/// and when it looks there again.
+const BRIEF: Duration = Duration::from_millis(100);
+
+/// Whether another process holds that up.
+fn is_held_up(result: Result<()>) -> Result<bool> {
+    match result {
+        Ok(()) => Ok(false),
+        Err(Error::Timeout { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
 
 /// What looking for records came to.
 enum Looked {
@@ -48,18 +62,19 @@ impl Consumer {
             self.engine.check_control()?;
             // A change of the group rings too.
             let seen = self.doorbell.value();
-            match self.follow() {
-                Ok(None) => {}
+            let followed = match with_patience(BRIEF, || self.follow()) {
+                Ok(None) => Ok(()),
                 Ok(Some(step)) => return Ok(step),
                 Err(Error::Interrupted) => return Ok(Step::Interrupted),
-                Err(error) => return Err(error),
-            }
-            self.auto_commit()?;
-            self.find_positions()?;
+                Err(error) => Err(error),
+            };
+            let mut held_up = is_held_up(followed)?;
+            with_patience(BRIEF, || self.auto_commit())?;
+            held_up |= is_held_up(with_patience(BRIEF, || self.find_positions()))?;
             if watching {
                 self.watch()?;
             }
-            let until = match self.look(max_records, ahead)? {
+            let until = match with_patience(BRIEF, || self.look(max_records, ahead))? {
                 Looked::Found(polled) => return Ok(Step::Records(polled)),
                 // Found anew once, but not for ever: what was found may be wrong too.
                 Looked::Again if lost > 0 && self.now() >= deadline => {
@@ -71,6 +86,7 @@ impl Consumer {
                 }
                 Looked::Nothing(until) => until.map_or(deadline, |until| until.min(deadline)),
             };
+            let until = if held_up { until.min(self.now().saturating_add(BRIEF)) } else { until };
             let until = self.waits_until()?.map_or(until, |begins| begins.min(until));
             let now = self.now();
             if now >= deadline {
@@ -110,7 +126,11 @@ impl Consumer {
             self.metrics.took(&taken.polled, bytes - budget.bytes);
             return Ok(Looked::Found(taken.polled));
         }
-        Ok(if taken.reset { Looked::Again } else { Looked::Nothing(None) })
+        if taken.reset {
+            return Ok(Looked::Again);
+        }
+        let held_up = taken.held_up.then(|| self.now().saturating_add(BRIEF));
+        Ok(Looked::Nothing(held_up))
     }
 
     /// Until when to wait because there are fewer bytes than `fetch_min_bytes`; `None` once there

@@ -12,7 +12,7 @@ use crate::client::round::Working;
 use crate::client::sender::{self, Around, Sender};
 use crate::client::topics::{Known, Topics};
 use crate::config::producer::ProducerConfig;
-use crate::engine::{Engine, Topic, is_internal};
+use crate::engine::{Engine, Topic, is_internal, with_patience};
 use crate::env::wake::{self, Woken};
 use crate::error::{Error, Result};
 use crate::types::{Timestamp, TopicPartition, valid_topic_name};
@@ -99,19 +99,23 @@ impl Producer {
     ///
     /// Waits up to `max_block` for memory; [`Error::Interrupted`] says that a signal ended that.
     pub fn send(&self, record: &Outgoing<'_>) -> Result<Delivery> {
+        self.send_within(record, self.sender.config.max_block)
+    }
+
+    /// The same with a wait of at most `after`, which is also for the topic to be made.
+    pub fn send_within(&self, record: &Outgoing<'_>, after: Duration) -> Result<Delivery> {
         loop {
             match self.offer(record, true)? {
                 Offer::Accepted(delivery) => return Ok(delivery),
-                Offer::Unknown => self.learn(record)?,
-                Offer::NoMemory => return self.send_with_patience(record),
+                Offer::Unknown => with_patience(after, || self.learn(record))?,
+                Offer::NoMemory => return self.send_with_memory(record, after),
                 Offer::Contended => {}
             }
         }
     }
 
-    /// Waits for memory, as long as `max_block`.
-    fn send_with_patience(&self, record: &Outgoing<'_>) -> Result<Delivery> {
-        let after = self.sender.config.max_block;
+    /// Waits for memory.
+    fn send_with_memory(&self, record: &Outgoing<'_>, after: Duration) -> Result<Delivery> {
         let deadline = self.sender.now().saturating_add(after);
         let waiter = self.sender.accumulator.memory.wait();
         loop {

@@ -4,12 +4,21 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::accumulator::{Due, OpenBatch, Slot};
+use crate::client::accumulator::{Due, Finished, OpenBatch, Slot};
 use crate::client::delivery::{Delivered, Pledge, Settled};
 use crate::client::sender::Sender;
-use crate::engine::Appended;
+use crate::engine::{Appended, with_patience};
 use crate::error::{Error, Result};
-use crate::types::Durability;
+use crate::record::BatchBuilder;
+use crate::types::{Compression, Durability};
+
+/// How long an append waits for a partition's lock before the other partitions have their turn:
+/// who has it may have been stopped.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// The same where that has happened before.
+const BRIEF: Duration = Duration::from_millis(1);
+/// When such a partition is tried again.
+const RETRY: Duration = Duration::from_millis(5);
 
 /// What a round works with; kept for its capacity.
 #[derive(Default)]
@@ -30,6 +39,19 @@ struct Written {
     outcome: std::result::Result<Appended, Arc<Error>>,
 }
 
+impl Written {
+    fn new(slot: &Arc<Slot>, batch: OpenBatch, records: i32, outcome: Result<Appended>) -> Self {
+        let OpenBatch { pledge, reserved, .. } = batch;
+        Self {
+            slot: Arc::clone(slot),
+            pledge,
+            reserved,
+            records,
+            outcome: outcome.map_err(Arc::new),
+        }
+    }
+}
+
 /// What a round came to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
@@ -38,6 +60,12 @@ pub(super) struct Round {
     pub(super) left: bool,
     /// When the first lingering batch is due.
     pub(super) next: Option<Duration>,
+}
+
+impl Round {
+    fn look_again(&mut self, at: Duration) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
 }
 
 impl Sender {
@@ -53,18 +81,32 @@ impl Sender {
         let Worker { slots, batches, written, settled } = worker;
         self.accumulator.take_queue(slots);
         for slot in slots.drain(..) {
-            if !patient && is_stuck(&slot) {
+            let retry = slot.retry().filter(|at| *at > due.now);
+            if retry.is_some() || (!patient && is_stuck(&slot)) {
                 round.left = true;
+                round.look_again(retry.unwrap_or(due.now.saturating_add(RETRY)));
+                self.give_up_overdue(&slot, due.now, written);
                 self.accumulator.put_back(&slot);
                 continue;
             }
             if let Some(at) = slot.take_due(batches, &due) {
-                round.next = Some(round.next.map_or(at, |next| next.min(at)));
+                round.look_again(at);
                 self.accumulator.put_back(&slot);
             }
-            for batch in batches.drain(..) {
-                round.worked = true;
-                written.push(self.write(&slot, batch, due.now));
+            let mut due_now = batches.drain(..);
+            while let Some(batch) = due_now.next() {
+                match self.write(&slot, batch, due.now) {
+                    Ok(done) => {
+                        round.worked = true;
+                        written.push(done);
+                    }
+                    Err(stuck) => {
+                        slot.give_back(std::iter::once(*stuck).chain(due_now));
+                        round.look_again(due.now.saturating_add(RETRY));
+                        self.accumulator.put_back(&slot);
+                        break;
+                    }
+                }
                 if self.config.acks != Durability::Durable {
                     self.settle(written, settled);
                 }
@@ -75,29 +117,50 @@ impl Sender {
         round
     }
 
-    /// Appends one batch.
-    fn write(&self, slot: &Arc<Slot>, batch: OpenBatch, now: Duration) -> Written {
-        let OpenBatch { builder, pledge, opened, reserved, max_size } = batch;
-        let (records, uncompressed) = (builder.count(), builder.len());
-        let outcome = self
-            .check_age(now.saturating_sub(opened))
-            .and_then(|()| finish(builder, max_size))
-            .and_then(|mut bytes| {
-                let appended = uninterrupted(|| slot.partition.append(&mut bytes))?;
+    /// Appends one batch; gives it back if another process keeps the partition's lock.
+    fn write(
+        &self,
+        slot: &Arc<Slot>,
+        mut batch: OpenBatch,
+        now: Duration,
+    ) -> std::result::Result<Written, Box<OpenBatch>> {
+        if self.is_overdue(batch.opened, now) {
+            return Ok(self.overdue(slot, batch));
+        }
+        let patience = if slot.retry().is_some() { BRIEF } else { PATIENCE };
+        let outcome = finished(&mut batch)
+            .and_then(|()| with_patience(patience, || append(slot, &mut batch)));
+        if let Err(Error::Timeout { .. }) = outcome {
+            slot.set_retry(Some(self.now().saturating_add(RETRY)));
+            return Err(Box::new(batch));
+        }
+        slot.set_retry(None);
+        let records = batch.records();
+        if let Some(Finished { bytes, uncompressed, .. }) = batch.finished.take() {
+            if outcome.is_ok() {
                 self.metrics.sent(records, uncompressed, bytes.len());
-                self.accumulator.memory.recycle(bytes);
-                Ok(appended)
-            })
-            .map_err(Arc::new);
-        Written { slot: Arc::clone(slot), pledge, reserved, records, outcome }
+            }
+            self.accumulator.memory.recycle(bytes);
+        }
+        Ok(Written::new(slot, batch, records, outcome))
     }
 
-    fn check_age(&self, age: Duration) -> Result<()> {
-        let after = self.config.delivery_timeout;
-        if age > after {
-            return Err(Error::Timeout { what: "the delivery of the record", after });
+    fn is_overdue(&self, opened: Duration, now: Duration) -> bool {
+        now.saturating_sub(opened) > self.config.delivery_timeout
+    }
+
+    fn overdue(&self, slot: &Arc<Slot>, batch: OpenBatch) -> Written {
+        let (after, records) = (self.config.delivery_timeout, batch.records());
+        let what = "the delivery of the record";
+        Written::new(slot, batch, records, Err(Error::Timeout { what, after }))
+    }
+
+    /// Fails the batches of a partition that waited longer than they may.
+    fn give_up_overdue(&self, slot: &Arc<Slot>, now: Duration, written: &mut Vec<Written>) {
+        let since = now.saturating_sub(self.config.delivery_timeout);
+        while let Some(batch) = slot.take_opened_before(since) {
+            written.push(self.overdue(slot, batch));
         }
-        Ok(())
     }
 
     /// Syncs each partition once, if that is wanted, and settles its batches in order.
@@ -176,6 +239,23 @@ fn sync(batches: &mut [Written]) {
         let appended = batches.iter_mut().filter(|batch| batch.outcome.is_ok());
         appended.for_each(|batch| batch.outcome = Err(Arc::clone(&error)));
     }
+}
+
+fn append(slot: &Slot, batch: &mut OpenBatch) -> Result<Appended> {
+    let finished = batch.finished.as_mut().expect("a batch is finished before it is appended");
+    uninterrupted(|| slot.partition.append(&mut finished.bytes))
+}
+
+/// Finishes a batch, unless an earlier attempt did.
+fn finished(batch: &mut OpenBatch) -> Result<()> {
+    if batch.finished.is_none() {
+        let builder =
+            std::mem::replace(&mut batch.builder, BatchBuilder::new(Compression::None, None));
+        let (records, uncompressed) = (builder.count(), builder.len());
+        let bytes = finish(builder, batch.max_size)?;
+        batch.finished = Some(Finished { bytes, records, uncompressed });
+    }
+    Ok(())
 }
 
 /// Compresses and checksums a batch; refuses one that is too long even so.

@@ -7,10 +7,11 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, TryLockError};
+use std::time::Duration;
 
 use super::topics::{self, Topics};
-use super::{Engine, Id, Root, Topic, offsets};
+use super::{Engine, Id, Root, Topic, offsets, patience};
 use crate::config::TopicConfig;
 use crate::env::point::point;
 use crate::env::{Lock, Mode, Storage};
@@ -23,6 +24,9 @@ const DEFAULT_PARTITIONS: i32 = 1;
 
 /// The directory's lock, which is there once it was taken, and must be given back.
 pub(super) type Held<'a> = MutexGuard<'a, Option<Box<dyn Lock>>>;
+
+/// How long who changes the topics, and so holds up others, waits for the lock of a partition.
+const BRIEF: Duration = Duration::from_millis(100);
 
 /// The right to change the set of topics, and the set as it is.
 struct Change<'a> {
@@ -68,6 +72,10 @@ impl Engine {
             if change.topics.get(name).is_some() {
                 return Err(Error::TopicAlreadyExists(name.to_owned()));
             }
+            if change.topics.deleted().iter().any(|topic| &*topic.name == name) {
+                // Its folders are in the way.
+                return Err(Error::Timeout { what: "the deletion of the topic", after: BRIEF });
+            }
             let control = &self.shared.control;
             let topic = change.topics.put(name, Id::random(), partitions, config, control);
             change.write()?;
@@ -99,7 +107,14 @@ impl Engine {
             change.topics.mark_deleted(name).ok_or_else(|| unknown(name))?;
             change.write()?;
             point("delete.listed");
-            change.bury()
+            match change.bury() {
+                // Nobody sees the topic any more.
+                Err(error @ Error::Timeout { .. }) => {
+                    log::warn!("the deleted topic {name} still takes room: {error}");
+                    Ok(())
+                }
+                other => other,
+            }
         })?;
         remove_buried(&*self.env().storage, self.dir())
     }
@@ -135,8 +150,11 @@ impl Engine {
         let topics = Topics::read(storage, self.dir(), self.shared.control.topics_generation())?;
         point("topics.read");
         let mut begun = Change { engine: self, topics };
-        begun.bury()?;
-        change(&mut begun)
+        match begun.bury() {
+            // A process that was stopped holds it up; the next one tries again.
+            Ok(()) | Err(Error::Timeout { .. }) => change(&mut begun),
+            Err(error) => Err(error),
+        }
     }
 
     fn root(&self) -> Result<&Root> {
@@ -144,8 +162,16 @@ impl Engine {
     }
 
     fn lock_topics(&self) -> Result<Held<'_>> {
-        let mut lock = self.topics_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.made(&mut lock)?.acquire(Mode::Exclusive).at("lock", self.dir())?;
+        let clock = &*self.env().clock;
+        let lock = patience::long("the lock of the directory", clock, || {
+            let mut lock = match self.topics_lock.try_lock() {
+                Ok(lock) => lock,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+            };
+            let taken = self.made(&mut lock)?.try_acquire(Mode::Exclusive);
+            Ok(taken.at("lock", self.dir())?.then_some(lock))
+        })?;
         point("topics.locked");
         self.shared.control.end_change_of_topics();
         Ok(lock)
@@ -215,8 +241,10 @@ impl Change<'_> {
     fn bury(&mut self) -> Result<()> {
         let deleted = self.topics.deleted().to_vec();
         for topic in &deleted {
-            self.engine.bury_partitions(topic)?;
-            self.engine.forget_offsets(&topic.name)?;
+            patience::with_patience(BRIEF, || {
+                self.engine.bury_partitions(topic)?;
+                self.engine.forget_offsets(&topic.name)
+            })?;
             point("delete.forgotten");
         }
         if deleted.is_empty() {

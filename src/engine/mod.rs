@@ -51,6 +51,7 @@ pub use epochs::EpochEnd;
 pub use group::{Group, Join, Membership};
 pub use id::Id;
 pub use partition::{Ends, Partition};
+pub use patience::with_patience;
 pub use read::{Chunk, Cursor};
 pub use topics::{Topic, Topics, is_internal};
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::engine::published::Published;
 use crate::env::Map;
+use crate::env::wake;
 use crate::log::recovery::Recovered;
 use crate::log::tail::Tail;
 use crate::types::Timestamp;
@@ -37,6 +38,8 @@ const FIRST_TIMESTAMP: usize = 35;
 const RECOVERED_BEFORE: usize = 36;
 const UNNAMED: usize = 37;
 const FOUND: usize = 38;
+/// The word that those who want the partition's lock wait on, counted in halves.
+const QUEUE: usize = 2 * 39;
 /// Two for each time that segments were replaced; odd while that is done. Beside the words that
 /// readers look at.
 const SWAPS: usize = 40;
@@ -245,6 +248,19 @@ impl Page {
     /// Grows when a sync ends; who waits for one waits for this word.
     pub(crate) fn sync_sequence(&self) -> &AtomicU32 {
         self.half(SYNC_SEQUENCE)
+    }
+
+    /// Wakes one of those who wait for the partition's lock, which was just given back.
+    pub(crate) fn call_next(&self) {
+        let queue = self.queue();
+        if queue.load(Ordering::SeqCst) == 1 && queue.swap(0, Ordering::SeqCst) == 1 {
+            wake::wake_one(queue);
+        }
+    }
+
+    /// 1 while somebody may wait for the partition's lock; who waits does so for this word.
+    pub(crate) fn queue(&self) -> &AtomicU32 {
+        &self.map.halves()[2 * self.first + QUEUE]
     }
 
     /// A bit for each doorbell that wants to hear of an append.

@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 
 use crate::config::{DirectoryConfig, TopicConfig};
 use crate::engine::chores::Chores;
@@ -15,10 +15,12 @@ use crate::engine::control::Control;
 use crate::engine::holders::Holders;
 use crate::engine::id::Id;
 use crate::engine::page::Page;
+use crate::engine::patience::Patience;
 use crate::engine::root::Root;
 use crate::engine::topics;
 use crate::env::lock::fork_generation;
 use crate::env::point::point;
+use crate::env::wake::Woken;
 use crate::env::{Env, Lock, Mode};
 use crate::error::{At, Error, Result};
 use crate::log::aborted::{self, AbortedTransaction};
@@ -106,17 +108,24 @@ pub struct Partition {
 /// The right to change the partition; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
-    lock: MutexGuard<'a, Option<Box<dyn Lock>>>,
+    /// `None` only while it is dropped.
+    lock: Option<Held<'a>>,
+    page: &'a Page,
 }
+
+type Held<'a> = MutexGuard<'a, Option<Box<dyn Lock>>>;
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let released = self.lock.as_ref().map_or(Ok(()), |lock| lock.release());
+        let Some(mut held) = self.lock.take() else { return };
+        let released = held.as_ref().map_or(Ok(()), |lock| lock.release());
         if let Err(error) = released {
             // Without its handle the lock ends for sure; the next turn makes another.
             log::error!("a partition's lock could not be given back: {error}");
-            *self.lock = None;
+            *held = None;
         }
+        drop(held);
+        self.page.call_next();
     }
 }
 
@@ -329,11 +338,32 @@ impl Partition {
         true
     }
 
-    /// The lock alone.
+    /// The lock alone. [`Error::Timeout`] when this thread's patience ends: its holder may have
+    /// been stopped.
     pub(crate) fn turn_unprepared(&self) -> Result<Turn<'_>> {
-        let mut lock = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.made(&mut lock)?.acquire(Mode::Exclusive).at("lock", &self.dir)?;
-        Ok(Turn { lock })
+        if let Some(turn) = self.try_turn()? {
+            return Ok(turn);
+        }
+        let queue = self.page.queue();
+        let mut patience = Patience::new("the lock of a partition", &*self.shared.env.clock);
+        loop {
+            // Whoever has the lock sees it and wakes one; who takes it has set it and does so too.
+            queue.store(1, Ordering::SeqCst);
+            if let Some(turn) = self.try_turn()? {
+                return Ok(turn);
+            }
+            patience.nap(|clock, time| clock.wait(queue, 1, time) == Woken::TimedOut)?;
+        }
+    }
+
+    fn try_turn(&self) -> Result<Option<Turn<'_>>> {
+        let mut lock = match self.writer.try_lock() {
+            Ok(lock) => lock,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        let taken = self.made(&mut lock)?.try_acquire(Mode::Exclusive).at("lock", &self.dir)?;
+        Ok(taken.then(|| Turn { lock: Some(lock), page: &self.page }))
     }
 
     /// The handle of the folder's lock, made when first needed.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::engine::compact;
 use crate::engine::control::Control;
 use crate::engine::id::Id;
+use crate::engine::{compact, patience};
 use crate::env::point::point;
 use crate::env::{Env, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
@@ -48,7 +48,8 @@ impl Root {
     /// Opens `dir`, which exists, for writing.
     pub(crate) fn attach(dir: &Path, env: &Env) -> Result<Attached> {
         check_format(&*env.storage, dir)?;
-        let deadline = env.clock.monotonic() + PATIENCE;
+        let patience = patience::limit().min(PATIENCE);
+        let deadline = env.clock.monotonic() + patience;
         loop {
             let path = dir.join(LOCK);
             let lock = env.storage.lock_record(&path).at("open", &path)?;
@@ -57,7 +58,7 @@ impl Root {
                 return Ok(attached);
             }
             if env.clock.monotonic() > deadline {
-                return Err(Error::Timeout { what: "opening the directory", after: PATIENCE });
+                return Err(Error::Timeout { what: "opening the directory", after: patience });
             }
             env.clock.pause(Duration::from_millis(1));
         }

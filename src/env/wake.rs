@@ -24,9 +24,14 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
     sys::wait(word, expected, timeout)
 }
 
+/// Wakes one of those that sleep on `word`.
+pub fn wake_one(word: &AtomicU32) {
+    sys::wake(word, 1);
+}
+
 /// Wakes all that sleep on `word`, in every process. One system call, also when nobody sleeps.
 pub fn wake_all(word: &AtomicU32) {
-    sys::wake_all(word);
+    sys::wake(word, i32::MAX as u32);
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -50,9 +55,9 @@ mod sys {
         }
     }
 
-    pub(super) fn wake_all(word: &AtomicU32) {
+    pub(super) fn wake(word: &AtomicU32, sleepers: u32) {
         // Fails only for an address that is not mapped, which a reference is not.
-        let _ = futex::wake(word, Flags::empty(), i32::MAX as u32);
+        let _ = futex::wake(word, Flags::empty(), sleepers);
     }
 }
 
@@ -88,7 +93,7 @@ mod sys {
         }
     }
 
-    pub(super) fn wake_all(_word: &AtomicU32) {}
+    pub(super) fn wake(_word: &AtomicU32, _sleepers: u32) {}
 }
 
 #[cfg(test)]

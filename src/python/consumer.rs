@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -18,6 +19,9 @@ use super::{arguments, errors, structs, wait};
 use crate::client;
 use crate::error::{Error, Result};
 use crate::types::TopicPartition;
+
+/// How long closing takes at most, as in Kafka's Java client.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads records; one thread uses it at a time.
 #[pyclass(subclass, frozen, module = "brokerless._brokerless")]
@@ -131,7 +135,7 @@ impl Consumer {
     /// Raises `IllegalStateError` in a forked child, `KafkaError` for what the listener raises.
     fn unsubscribe(&self, py: Python<'_>) -> PyResult<()> {
         let open = self.touch(py)?;
-        let told = open.say_farewell(py, true);
+        let told = open.say_farewell(py, true, open.api_timeout);
         wait::call(py, || open.client.unsubscribe())?;
         open.set_listener(None);
         told.and_then(|()| open.raise(py))
@@ -244,18 +248,20 @@ impl Consumer {
 
     /// Give the offset of the next record that `poll` gives of an assigned partition.
     ///
-    /// `timeout_ms` is accepted and not needed. Raises `IllegalStateError` if the partition is
-    /// not assigned, `NoOffsetForPartitionError` where `auto_offset_reset` is none.
+    /// Raises `KafkaTimeoutError` if another process holds that up for `timeout_ms` milliseconds
+    /// (`default_api_timeout_ms` by default), `IllegalStateError` if the partition is not
+    /// assigned, `NoOffsetForPartitionError` where `auto_offset_reset` is none.
     #[pyo3(signature = (partition, timeout_ms=None))]
     fn position(
         &self,
         partition: &Bound<'_, PyAny>,
         timeout_ms: Option<f64>,
     ) -> PyResult<Option<i64>> {
-        let _ = timeout_ms; // no call to a broker can take long
-        let open = self.settled(partition.py())?;
-        let partition_ = structs::to_partition(partition)?;
-        wait::call(partition.py(), || open.client.position(&partition_)).map(Some)
+        let py = partition.py();
+        let open = self.settled(py)?;
+        let limit = Some(wait::millis_or(py, timeout_ms, open.api_timeout)?);
+        let partition = structs::to_partition(partition)?;
+        wait::within(py, limit, || open.client.position(&partition)).map(Some)
     }
 
     /// Give the end of a partition's log, one past its last record, when it was last read.
@@ -269,8 +275,8 @@ impl Consumer {
 
     /// Give the offset that the group committed for a partition; None if there is none.
     ///
-    /// With `metadata` as an `OffsetAndMetadata`. `timeout_ms` is accepted and not needed. Raises
-    /// `IllegalStateError` without a `group_id`.
+    /// With `metadata` as an `OffsetAndMetadata`. Raises `IllegalStateError` without a `group_id`,
+    /// and `KafkaTimeoutError` after `timeout_ms`.
     #[pyo3(signature = (partition, metadata=false, timeout_ms=None))]
     fn committed<'py>(
         &self,
@@ -278,11 +284,11 @@ impl Consumer {
         metadata: bool,
         timeout_ms: Option<f64>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let _ = timeout_ms;
         let py = partition.py();
         let open = self.open(py)?;
+        let limit = Some(wait::millis_or(py, timeout_ms, open.api_timeout)?);
         let partition = structs::to_partition(partition)?;
-        let committed = wait::call(py, || open.client.committed(&partition))?;
+        let committed = wait::within(py, limit, || open.client.committed(&partition))?;
         committed
             .map(|committed| {
                 if metadata {
@@ -313,8 +319,7 @@ impl Consumer {
     ) -> PyResult<()> {
         let open = self.settled(py)?;
         let offsets = offsets.map(arguments::offsets).transpose()?;
-        let timeout = timeout_ms.map(|timeout| wait::millis(py, timeout)).transpose()?;
-        let timeout = timeout.unwrap_or(open.api_timeout);
+        let timeout = wait::millis_or(py, timeout_ms, open.api_timeout)?;
         // Another process may have been stopped while it changes the group.
         let commit = |_| open.client.commit(offsets.as_deref());
         wait::until(py, Some(timeout), commit)?
@@ -397,54 +402,54 @@ impl Consumer {
 
     /// Give the first offset of each of these partitions, assigned or not, as a dict.
     ///
-    /// `timeout_ms` is accepted and not needed. Raises `UnknownTopicOrPartitionError`.
+    /// Raises `UnknownTopicOrPartitionError`, and `KafkaTimeoutError` after `timeout_ms`.
     #[pyo3(signature = (partitions, timeout_ms=None))]
     fn beginning_offsets<'py>(
         &self,
         partitions: &Bound<'py, PyAny>,
         timeout_ms: Option<f64>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let _ = timeout_ms;
         let py = partitions.py();
         let open = self.open(py)?;
+        let limit = Some(wait::millis_or(py, timeout_ms, open.api_timeout)?);
         let list = structs::to_partitions(partitions)?;
-        open.dict_of(py, wait::call(py, || open.client.beginning_offsets(&list))?)
+        open.dict_of(py, wait::within(py, limit, || open.client.beginning_offsets(&list))?)
     }
 
     /// Give the offset one past the last record of each of these partitions, as a dict.
     ///
-    /// `timeout_ms` is accepted and not needed. Raises `UnknownTopicOrPartitionError`.
+    /// Raises `UnknownTopicOrPartitionError`, and `KafkaTimeoutError` after `timeout_ms`.
     #[pyo3(signature = (partitions, timeout_ms=None))]
     fn end_offsets<'py>(
         &self,
         partitions: &Bound<'py, PyAny>,
         timeout_ms: Option<f64>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let _ = timeout_ms;
         let py = partitions.py();
         let open = self.open(py)?;
+        let limit = Some(wait::millis_or(py, timeout_ms, open.api_timeout)?);
         let list = structs::to_partitions(partitions)?;
-        open.dict_of(py, wait::call(py, || open.client.end_offsets(&list))?)
+        open.dict_of(py, wait::within(py, limit, || open.client.end_offsets(&list))?)
     }
 
     /// Find the first record of each partition that is not older than the time given with it.
     ///
     /// `timestamps` is a dict of `TopicPartition` to milliseconds since 1970; the result is one
-    /// to `OffsetAndTimestamp`, or None if all records are older. `timeout_ms` is accepted and
-    /// not needed. Raises `UnknownTopicOrPartitionError`, and `IllegalArgumentError` for a
-    /// negative time.
+    /// to `OffsetAndTimestamp`, or None if all records are older. Raises
+    /// `UnknownTopicOrPartitionError`, `KafkaTimeoutError` after `timeout_ms`, and
+    /// `IllegalArgumentError` for a negative time.
     #[pyo3(signature = (timestamps, timeout_ms=None))]
     fn offsets_for_times<'py>(
         &self,
         timestamps: &Bound<'py, PyAny>,
         timeout_ms: Option<f64>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let _ = timeout_ms;
         let py = timestamps.py();
         let open = self.open(py)?;
+        let limit = Some(wait::millis_or(py, timeout_ms, open.api_timeout)?);
         let times = arguments::by_partition(timestamps, arguments::time)?;
         let found = PyDict::new(py);
-        for (partition, at) in wait::call(py, || open.client.offsets_for_times(&times))? {
+        for (partition, at) in wait::within(py, limit, || open.client.offsets_for_times(&times))? {
             let at = at
                 .map(|at| structs::from_time(py, at.offset, at.timestamp, at.leader_epoch))
                 .transpose()?;
@@ -462,12 +467,12 @@ impl Consumer {
 
     #[pyo3(signature = (autocommit=true, timeout_ms=None))]
     fn close(&self, py: Python<'_>, autocommit: bool, timeout_ms: Option<f64>) -> PyResult<()> {
-        let _ = timeout_ms; // a commit takes no longer than a write
         if self.is_closed() {
             return Ok(());
         }
         let open = self.touch(py)?;
-        let told = open.say_farewell(py, autocommit);
+        let limit = wait::millis_or(py, timeout_ms, CLOSE_TIMEOUT)?;
+        let told = open.say_farewell(py, autocommit, limit);
         let closed = wait::call(py, || open.client.close(false));
         for codec in open.reader.codecs() {
             codec.close(py)?;

@@ -10,6 +10,7 @@ mod future;
 mod gate;
 mod iteration;
 mod listener;
+mod logs;
 mod metadata;
 mod named;
 mod pace;
@@ -62,6 +63,7 @@ mod _brokerless {
     /// The directories are closed last: what is registered later runs earlier.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::logs::begin();
         let close = wrap_pyfunction!(super::close_all, module)?;
         module.py().import("atexit")?.call_method1("register", (close,))?;
         Ok(())
@@ -85,21 +87,25 @@ fn flush_all(py: Python<'_>) -> PyResult<()> {
 fn close_all(py: Python<'_>) -> PyResult<()> {
     let closed = gate::close(py);
     py.detach(client::directory::close_all);
+    logs::hand_over(py)?;
     closed
 }
 
 #[pyfunction(name = "_before_fork")]
 fn before_fork() {
     client::fork::before();
+    logs::before_fork();
 }
 
 #[pyfunction(name = "_after_fork_in_parent")]
 fn after_fork_in_parent() {
+    logs::after_fork_in_parent();
     client::fork::after_in_parent();
 }
 
 #[pyfunction(name = "_after_fork_in_child")]
 fn after_fork_in_child() {
+    logs::after_fork_in_child();
     gate::after_fork_in_child();
     client::fork::after_in_child();
 }

@@ -13,7 +13,7 @@ use super::metadata::Sizes;
 use super::payload::{Header, HeaderObjects, Payload, headers_size, not_text};
 use super::serde::{Candidate, Codec, Partitioner};
 use super::settings::Settings;
-use super::{arguments, errors, gate, wait};
+use super::{arguments, errors, gate, logs, wait};
 use crate::client::{self, Delivery, Outgoing, directory};
 use crate::error::Error;
 
@@ -97,6 +97,7 @@ impl Producer {
     ) -> PyResult<FutureRecordMetadata> {
         let py = topic.py();
         let open = self.open(py)?;
+        logs::hand_over(py)?;
         let objects = HeaderObjects::new(headers)?;
         let common = Common {
             topic,
@@ -127,6 +128,7 @@ impl Producer {
     ) -> PyResult<FutureRecordMetadata> {
         let py = topic.py();
         let open = self.open(py)?;
+        logs::hand_over(py)?;
         let objects = HeaderObjects::new(headers)?;
         let common = Common {
             topic,
@@ -185,7 +187,8 @@ impl Producer {
         let py = topic.py();
         let open = self.open(py)?;
         let name = topic_name(topic)?;
-        let count = wait::call(py, || open.client.partitions(name))?;
+        let limit = Some(open.client.config().max_block);
+        let count = wait::within(py, limit, || open.client.partitions(name))?;
         PySet::new(py, 0..count)
     }
 
@@ -293,7 +296,9 @@ impl Open {
         let value_bytes = common.convert(self.value.as_ref(), value)?;
         let partition = match (common.partition, &self.partitioner) {
             (None, Some(partitioner)) => {
-                let partitions = wait::call(py, || self.client.partitions(common.topic_name))?;
+                let limit = Some(self.client.config().max_block);
+                let count = || self.client.partitions(common.topic_name);
+                let partitions = wait::within(py, limit, count)?;
                 let candidate = Candidate {
                     topic: common.topic,
                     key,
@@ -343,19 +348,15 @@ impl Open {
         }
     }
 
-    /// Sends with the GIL released, for as long as the buffer is full.
+    /// Sends with the GIL released, for as long as the buffer is full or the topic is not made.
     #[cold]
     fn send_waiting(
         &self,
         py: Python<'_>,
         record: &Outgoing<'_>,
     ) -> PyResult<crate::error::Result<Delivery>> {
-        loop {
-            match py.detach(|| self.client.send(record)) {
-                Err(Error::Interrupted) => py.check_signals()?,
-                other => return Ok(other),
-            }
-        }
+        let limit = self.client.config().max_block;
+        wait::until(py, Some(limit), |left| self.client.send_within(record, left))
     }
 
     fn send_many<'py>(

@@ -114,8 +114,13 @@ impl Session {
     }
 
     /// Before all is given up: commits, and tells the listener.
-    pub(super) fn say_farewell(&self, py: Python<'_>, autocommit: bool) -> PyResult<()> {
-        let commit = || wait::call(py, || self.client.last_commit());
+    pub(super) fn say_farewell(
+        &self,
+        py: Python<'_>,
+        autocommit: bool,
+        limit: Duration,
+    ) -> PyResult<()> {
+        let commit = || wait::within(py, Some(limit), || self.client.last_commit());
         let committed = if autocommit { commit() } else { Ok(()) };
         let step = wait::call(py, || self.client.farewell())?;
         step.map_or(Ok(()), |step| self.carry_out(py, &step))?;

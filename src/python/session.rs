@@ -11,7 +11,6 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet};
 
-use super::errors;
 use super::iteration::{Iteration, Next};
 use super::listener::Listener;
 use super::pace::Pace;
@@ -20,6 +19,7 @@ use super::rebalance::Settled;
 use super::record::ConsumerRecord;
 use super::settings::Settings;
 use super::wait::{self, Deadline};
+use super::{errors, logs};
 use crate::client::{Consumer, Polled, Step, directory};
 use crate::config::Assignor;
 use crate::error::Error;
@@ -222,6 +222,12 @@ impl Session {
                     self.client.poll(slice, max_records)
                 }
             });
+            if let Err(raised) = logs::hand_over(py) {
+                if let Ok(Step::Records(polled)) = &step {
+                    self.rewind_all(polled);
+                }
+                return Err(raised);
+            }
             match step {
                 Ok(Step::Records(polled)) if !polled.is_empty() || left == slice => {
                     return Ok(Some(polled));

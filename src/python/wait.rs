@@ -5,7 +5,8 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::errors;
+use super::{errors, logs};
+use crate::client::with_patience;
 use crate::error::{Error, Result};
 
 /// The longest wait without a look at Python's signals: one that comes between that look and the
@@ -15,17 +16,33 @@ const SLICE: Duration = Duration::from_millis(100);
 /// What a longer time is taken for.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Runs `call` without the GIL, and again after signals whose handlers did not raise.
+/// Kafka's `default.api.timeout.ms`.
+const API_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Runs `call` without the GIL, and again after signals whose handlers did not raise, and for a
+/// minute while another process keeps a lock that it needs.
 pub(super) fn call<T: Send>(
     py: Python<'_>,
     call: impl Fn() -> Result<T> + Send + Sync,
 ) -> PyResult<T> {
-    loop {
-        match py.detach(&call) {
-            Err(Error::Interrupted) => py.check_signals()?,
-            other => return other.map_err(|error| errors::exception(py, &error)),
+    let called = py.detach(|| with_patience(SLICE, &call));
+    logs::hand_over(py)?;
+    match called {
+        Err(Error::Interrupted | Error::Timeout { .. }) => {
+            py.check_signals()?;
+            within(py, Some(API_TIMEOUT), call)
         }
+        other => other.map_err(|error| errors::exception(py, &error)),
     }
+}
+
+/// The same with another limit; none waits for as long as it takes.
+pub(super) fn within<T: Send>(
+    py: Python<'_>,
+    timeout: Option<Duration>,
+    call: impl Fn() -> Result<T> + Send + Sync,
+) -> PyResult<T> {
+    until(py, timeout, |_| call())?.map_err(|error| errors::exception(py, &error))
 }
 
 /// Runs `wait` with what is left of `timeout`, in slices, until it gives anything but
@@ -38,7 +55,10 @@ pub(super) fn until<T: Send>(
     let deadline = Deadline::new(py, timeout)?;
     loop {
         let left = deadline.left(py)?;
-        match py.detach(|| wait(left.min(SLICE))) {
+        let slice = left.min(SLICE);
+        let waited = py.detach(|| with_patience(slice, || wait(slice)));
+        logs::hand_over(py)?;
+        match waited {
             Err(Error::Interrupted) => {}
             Err(Error::Timeout { .. }) if left > SLICE => {}
             Err(Error::Timeout { what, .. }) => {
@@ -82,6 +102,15 @@ pub(super) fn monotonic(py: Python<'_>) -> PyResult<f64> {
 /// A timeout in seconds; None waits for as long as it takes.
 pub(super) fn seconds(py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Duration>> {
     timeout.map(|timeout| duration(py, timeout, 1.0)).transpose()
+}
+
+/// A timeout in milliseconds, or the one for calls that name none.
+pub(super) fn millis_or(
+    py: Python<'_>,
+    timeout: Option<f64>,
+    default: Duration,
+) -> PyResult<Duration> {
+    timeout.map_or(Ok(default), |timeout| millis(py, timeout))
 }
 
 /// A timeout in milliseconds.

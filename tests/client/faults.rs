@@ -205,10 +205,66 @@ fn a_batch_that_waited_too_long_fails() {
             break next;
         }
     };
-    std::thread::sleep(Duration::from_millis(600));
+
+    // Also the one that was tried already: nothing of it is in the log.
+    for delivery in [under_way, late] {
+        let failed = delivery.wait(LONG).unwrap().unwrap_err();
+        assert!(matches!(*failed, Error::Timeout { .. }), "{failed:?}");
+    }
+    stuck.end();
+    assert_eq!(get(&send()).offset, 1);
+    assert_eq!(numbers(&disk), [0, 1]);
+}
+
+#[test]
+fn one_stuck_partition_does_not_hold_up_the_others() {
+    let (disk, engine) = started();
+    engine.create_topic("other", Some(1), &[]).unwrap();
+    let producer = producer(&engine, Durability::Written);
+    let stuck = Stuck::new(&disk);
+
+    let held_up = producer.send(&value("t", &1_u32.to_be_bytes())).unwrap();
+    for number in 0..20_u32 {
+        get(&producer.send(&value("other", &number.to_be_bytes())).unwrap());
+        assert!(!held_up.is_done());
+    }
     stuck.end();
 
-    get(&under_way);
-    assert!(matches!(*late.wait(LONG).unwrap().unwrap_err(), Error::Timeout { .. }));
-    assert!(matches!(numbers(&disk)[..], [0, 1, ..]));
+    assert_eq!(get(&held_up).offset, 1);
+}
+
+#[test]
+fn what_waits_for_a_stuck_partition_keeps_its_order() {
+    let (disk, engine) = started();
+    let config =
+        ProducerConfig { acks: Durability::Written, batch_size: 1, ..ProducerConfig::default() };
+    let producer = Producer::new(engine, config).unwrap();
+    let stuck = Stuck::new(&disk);
+    let mut deliveries = Vec::new();
+    for number in 1..=30_u32 {
+        deliveries.push(producer.send(&value("t", &number.to_be_bytes())).unwrap());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    stuck.end();
+
+    let offsets: Vec<_> = deliveries.iter().map(|delivery| get(delivery).offset).collect();
+
+    assert_eq!(offsets, (1..=30).collect::<Vec<_>>());
+    assert_eq!(numbers(&disk), (0..=30).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_producer_whose_partition_is_stuck_closes_in_time() {
+    let (disk, engine) = started();
+    let producer = producer(&engine, Durability::Written);
+    let stuck = Stuck::new(&disk);
+    let held_up = producer.send(&value("t", &1_u32.to_be_bytes())).unwrap();
+
+    let closed = producer.close(Some(Duration::from_millis(50)));
+
+    assert!(matches!(closed, Err(Error::Timeout { .. })), "{closed:?}");
+    assert!(!held_up.is_done());
+    stuck.end();
+    producer.close(LONG).unwrap();
+    assert_eq!(get(&held_up).offset, 1);
 }

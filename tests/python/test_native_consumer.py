@@ -86,7 +86,7 @@ def test_positions_follow_an_iteration_record_by_record(consumer: Open) -> None:
             break
 
     assert one.committed(TP) == 4
-    assert one._consumed() == {TP: OffsetAndMetadata(6, "", -1)}
+    assert one._consumed() == {TP: OffsetAndMetadata(6, "", 0)}
     assert [record.offset for record in one.poll(1000)[TP]] == [6, 7, 8, 9]
 
 

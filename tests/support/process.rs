@@ -92,6 +92,17 @@ impl Process {
         self.signal(Signal::STOP);
     }
 
+    /// Waits until it has stopped, by itself.
+    pub(crate) fn wait_until_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let deadline = Deadline::far();
+        // The state follows the name, which is in parentheses.
+        while !std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")) {
+            assert!(!deadline.is_over(), "the {} does not stop", self.role);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     pub(crate) fn go_on(&self) {
         self.signal(Signal::CONT);
     }
