@@ -23,7 +23,7 @@ unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 # One interpreter for every build, so that none undoes another.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench storm torture mutants fuzz interop venv clean
+.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench storm torture crashes mutants fuzz interop venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,17 @@ torture: export CARGO_PROFILE_DEV_OPT_LEVEL = 2
 torture: export TORTURE_SECONDS = $(SECONDS)
 torture: ## the long versions of the tests of docs/reliability.md, each for SECONDS (SEED)
 	cargo test --locked --target-dir target/torture -- --ignored --nocapture --test-threads 1 torture_
+
+# File systems that crash, and at how many moments each.
+FS ?= ext4 xfs btrfs
+IMAGES ?= 300
+
+MACHINE := target/machine/debug/brokerless-machine
+
+crashes: ## crashes of the machine on real file systems, failing syncs (root, FUSE, loop devices, strace)
+	cargo build --locked --manifest-path tests/machine/Cargo.toml --target-dir target/machine
+	for fs in $(FS); do $(MACHINE) crashes $$fs $(IMAGES); done
+	$(MACHINE) sync-failures 50
 
 # Faults that src/planted.rs can plant.
 FAULTS := no-owner-test no-fence no-free-test no-generation-step
