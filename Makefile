@@ -109,6 +109,9 @@ fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
 interop: venv $(PEERS)/made $(PEERS_2)/made ## Kafka's own tools and broker beside ours (needs Java)
 	PYTHONPATH="$(CURDIR)/$(PEERS)" $(BIN)/python tests/interop/run.py $(ARGS)
 	PYTHONPATH="$(CURDIR)/$(PEERS_2)" $(BIN)/python tests/interop/groups.py
+	PYTHONPATH="$(CURDIR)/$(PEERS)" $(BIN)/python tests/interop/decoder.py \
+	    20000 $${SEED:-$$RANDOM} 1500 > target/decoder.tsv
+	DECODER_ANSWERS=target/decoder.tsv cargo test --locked --test decoder many -- --ignored --nocapture
 
 # Beside the environment and not in it: the tests must not see a real `kafka`.
 $(PEERS)/made: .venv/made benches/python/requirements.txt tests/interop/requirements.txt

@@ -66,6 +66,12 @@ pub enum Corruption {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// There is not the memory to decompress it, although the limit allows that.
+    #[error("needs {need} bytes of memory, more than there are")]
+    Memory {
+        /// Bytes that were asked for.
+        need: usize,
+    },
     /// A field with a value that the format does not allow.
     #[error("{0} is invalid")]
     Field(&'static str),

@@ -62,7 +62,7 @@ impl Chores {
 impl Partition {
     /// Syncs after an append if `flush.messages` or `flush.ms` says so; notes when it is due if not.
     pub(crate) fn flush_if_due(&self, end_offset: i64) -> Result<()> {
-        let unsynced = end_offset - self.page.synced_offset();
+        let unsynced = end_offset.saturating_sub(self.page.synced_offset());
         if unsynced >= self.config.flush_messages {
             return self.sync(end_offset);
         }

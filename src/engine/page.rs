@@ -205,7 +205,11 @@ impl Page {
 
     /// Up to which position the segment at `base` was written with zeros, or with batches.
     pub(crate) fn room(&self, base: i64) -> u64 {
-        if self.signed(ROOM_OF) == base + 1 { self.word(ROOM).load(Ordering::Acquire) } else { 0 }
+        if self.signed(ROOM_OF) == base.wrapping_add(1) {
+            self.word(ROOM).load(Ordering::Acquire)
+        } else {
+            0
+        }
     }
 
     pub(crate) fn set_room(&self, base: i64, to: u64) {

@@ -258,12 +258,22 @@ impl Stretch<'_> {
         cursor.offset = next;
     }
 
+    /// A header may claim more than there is memory for.
+    fn buffer(&self, size: usize) -> Result<BytesMut> {
+        let mut buffer = Vec::new();
+        let reserved = buffer.try_reserve_exact(size).map_err(std::io::Error::from);
+        reserved.at("read", &self.segment.path)?;
+        Ok(BytesMut::from(Bytes::from(buffer)))
+    }
+
     fn fill(&self, cursor: &mut Cursor, size: usize) -> Result<Bytes> {
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let size = size.min(left);
-        let mut buffer = std::mem::take(&mut cursor.buffer)
-            .try_into_mut()
-            .unwrap_or_else(|_| BytesMut::with_capacity(size));
+        let buffer = std::mem::take(&mut cursor.buffer).try_into_mut();
+        let mut buffer = match buffer.ok().filter(|buffer| buffer.capacity() >= size) {
+            Some(buffer) => buffer,
+            None => self.buffer(size)?,
+        };
         buffer.resize(size, 0);
         let read =
             self.segment.log.read_at(self.position, &mut buffer).at("read", &self.segment.path)?;

@@ -1,9 +1,10 @@
 //! Walks the batches of a segment from header to header.
 
+use std::io;
 use std::path::Path;
 
 use crate::env::File;
-use crate::error::{At, Corruption, Result};
+use crate::error::{At, Corruption, Error, Result};
 use crate::record::{self, BatchInfo};
 
 /// How much of each batch is looked at.
@@ -85,7 +86,10 @@ impl<'a> Scan<'a> {
         let at = self.position - size as u64;
         self.fill(at, size)?;
         let from = usize::try_from(at - self.window_at).expect("a place in the window");
-        Ok(&self.window[from..from + size])
+        self.window.get(from..from + size).ok_or_else(|| Error::Replaced {
+            path: self.path.to_owned(),
+            what: "the file is shorter than it was",
+        })
     }
 
     /// At most `wanted` bytes from the position on; fewer only where the walk ends.
@@ -104,7 +108,10 @@ impl<'a> Scan<'a> {
             return Ok(());
         }
         let left = usize::try_from(self.end - at).unwrap_or(usize::MAX);
-        self.window.resize(wanted.max(WINDOW).min(left), 0);
+        let size = wanted.max(WINDOW).min(left);
+        self.window.clear();
+        self.window.try_reserve(size).map_err(io::Error::from).at("read", self.path)?;
+        self.window.resize(size, 0);
         let read = self.file.read_at(at, &mut self.window).at("read", self.path)?;
         self.window.truncate(read);
         self.window_at = at;

@@ -59,9 +59,16 @@ fn gzip(level: Option<i32>, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Corru
 const GZIP_REFUSES: Corruption = Corruption::Compressed("gzip");
 
 fn gunzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Corruption> {
-    let mut out = Vec::with_capacity(gzip_size_hint(bytes).min(limit));
+    let mut out = Vec::new();
+    reserve(&mut out, gzip_size_hint(bytes).min(limit))?;
     gunzip_into(&mut out, bytes, limit)?;
     Ok(out)
+}
+
+/// Makes room for `more` bytes. What bytes of others ask for may be more than there is, and that is
+/// no reason to end the process.
+pub(super) fn reserve(out: &mut Vec<u8>, more: usize) -> Result<(), Corruption> {
+    out.try_reserve(more).map_err(|_| Corruption::Memory { need: more })
 }
 
 /// Stops one byte beyond the limit.

@@ -11,6 +11,7 @@
 use lz4_flex::block::{self, CompressTable, DecompressError};
 use twox_hash::XxHash32;
 
+use super::codec;
 use crate::error::Corruption;
 
 const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
@@ -142,6 +143,7 @@ impl Frame {
         } else if size > limit - out.len() {
             return Err(Corruption::TooLarge { limit });
         } else {
+            codec::reserve(out, block.len())?;
             out.extend_from_slice(block);
         }
         Ok(true)
@@ -156,6 +158,7 @@ impl Frame {
         let start = out.len();
         let most = self.block_size.min(block.len().saturating_mul(MAX_RATIO));
         let room = most.min(limit - start);
+        codec::reserve(out, room)?;
         out.resize(start + room, 0);
         let (before, room_for_block) = out.split_at_mut(start);
         let result = if self.linked {

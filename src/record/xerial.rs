@@ -9,6 +9,7 @@
 
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 
+use super::codec;
 use crate::error::Corruption;
 
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
@@ -74,6 +75,7 @@ fn decompress_block(block: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(),
     if size > limit - start {
         return Err(Corruption::TooLarge { limit });
     }
+    codec::reserve(out, size)?;
     out.resize(start + size, 0);
     Decoder::new().decompress(block, &mut out[start..]).map_err(|_| REFUSED)?;
     Ok(())

@@ -13,6 +13,7 @@ use std::io;
 
 use zstd::bulk::{Compressor, Decompressor};
 
+use super::codec;
 use crate::error::Corruption;
 
 const MAGIC: u32 = 0xfd2f_b528;
@@ -51,7 +52,8 @@ pub(crate) fn compress(
 /// Decompresses all frames of `bytes` into at most `limit` bytes.
 pub(crate) fn decompress(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Corruption> {
     let bound = bound(bytes)?;
-    let mut out = Vec::with_capacity(bound.min(limit));
+    let mut out = Vec::new();
+    codec::reserve(&mut out, bound.min(limit))?;
     let result = DECOMPRESSOR.with_borrow_mut(|decompressor| {
         let decompressor = context(decompressor, Decompressor::new)?;
         decompressor.decompress_to_buffer(bytes, &mut out)

@@ -63,7 +63,7 @@ struct Place {
 
 impl Place {
     fn end(self) -> u64 {
-        self.position + u64::from(self.len)
+        self.position.saturating_add(u64::from(self.len))
     }
 }
 
@@ -170,7 +170,7 @@ impl Files {
         };
         self.state.write_at(position, &bytes).at("write", &self.path)?;
         point("group.written");
-        let version = before + 1;
+        let version = before.wrapping_add(1);
         self.set_place(version, Place { position, len, checksum: crc32c::crc32c(&bytes) });
         point("group.placed");
         self.word(AT_VERSION).store(version, Ordering::Release);
