@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contest import OURS, Contest, Goal
@@ -54,6 +57,17 @@ assert len(ends) == topics * partitions and set(ends.values()) == {1}
 print({"ms": took, "MB": resident() - before}[sys.argv[4]])
 """
 
+APPEND_AND_DIE = """
+import os, signal, sys
+from brokerless import KafkaProducer
+producer = KafkaProducer(bootstrap_servers=sys.argv[1], acks=1)
+for topic in range(int(sys.argv[2])):
+    for partition in range(int(sys.argv[3])):
+        producer.send(f"t{topic}", b"x", partition=partition)
+producer.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 WAIT = """
 import resource, sys
 from time import perf_counter
@@ -88,6 +102,10 @@ def contests(stage: Stage) -> Iterator[Contest]:
         run = child(OPEN, directory, str(TOPICS), str(PARTITIONS), unit)
         name = f"{TOPICS * PARTITIONS:,} partitions {what}"
         yield Contest(name, unit, {OURS: run}, (Goal(None, due, less_is_better=True),))
+    unclean = left_behind(stage)
+    for what, forgotten in (("all processes died", False), ("the machine crashed", True)):
+        run = opened_unclean(stage, unclean, forgotten)
+        yield Contest(f"{TOPICS * PARTITIONS:,} partitions after {what}", "ms", {OURS: run}, ())
     yield Contest(
         "a waiting consumer, share of a core",
         "%",
@@ -115,6 +133,34 @@ def many_partitions(stage: Stage) -> str:
             for partition in range(PARTITIONS):
                 producer.send(name, b"x", partition=partition)
     return directory
+
+
+def left_behind(stage: Stage) -> str:
+    """A directory of many partitions, one record in each, whose process was killed."""
+    directory = stage.directory("killed")
+    with brokerless.admin.KafkaAdminClient(bootstrap_servers=directory) as admin:
+        names = [f"t{number}" for number in range(TOPICS)]
+        admin.create_topics([brokerless.admin.NewTopic(name, PARTITIONS, 1) for name in names])
+    arguments = [directory, str(TOPICS), str(PARTITIONS)]
+    subprocess.run([sys.executable, "-c", APPEND_AND_DIE, *arguments], check=False)
+    return directory
+
+
+def opened_unclean(stage: Stage, directory: str, forgotten: bool) -> Callable[[], float]:
+    """How long a copy takes until all its partitions were recovered: the first opens it."""
+    copy = f"{stage.directory('copies')}/{forgotten}"
+    run = child(OPEN, copy, str(TOPICS), str(PARTITIONS), "ms")
+
+    def turn() -> float:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(directory, copy)
+        if forgotten:
+            # It says in which boot of the machine it was written.
+            Path(copy, ".brokerless-control").unlink()
+        os.sync()
+        return run()
+
+    return turn
 
 
 def child(script: str, *arguments: str) -> Callable[[], float]:

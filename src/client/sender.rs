@@ -191,6 +191,10 @@ impl Sender {
         let mut stream = Stream::default();
         loop {
             self.alarm.store(AWAKE, Ordering::SeqCst);
+            if self.is_helped_now() {
+                self.nap_while_helped();
+                continue;
+            }
             if self.turn().worked {
                 self.helped.store(0, Ordering::Relaxed);
                 stream.worked();
@@ -216,6 +220,15 @@ impl Sender {
                 wake::wait(&self.alarm, state, self.rest(napping, round.next));
                 stream.slept(self.now().saturating_sub(began));
             }
+        }
+    }
+
+    /// Who helps wakes the thread for what he leaves.
+    fn nap_while_helped(&self) {
+        self.do_chores();
+        self.alarm.store(NAPPING, Ordering::SeqCst);
+        if self.is_helped_now() {
+            wake::wait(&self.alarm, NAPPING, NAP);
         }
     }
 
@@ -247,13 +260,22 @@ impl Sender {
         self.closing.load(Ordering::SeqCst) && self.accumulator.is_empty()
     }
 
+    /// Whether another thread is at work: to wait for it would cost both a switch.
+    fn is_helped_now(&self) -> bool {
+        matches!(self.worker.try_lock(), Err(TryLockError::WouldBlock))
+    }
+
     fn turn(&self) -> Round {
         let round =
             self.round(&mut self.worker.lock().unwrap_or_else(PoisonError::into_inner), true);
+        self.do_chores();
+        round
+    }
+
+    fn do_chores(&self) {
         if let Err(error) = self.engine.do_chores(self.engine.env().clock.now()) {
             log::warn!("{}: {error}", self.engine.dir().display());
         }
-        round
     }
 
     /// Until something falls due by time alone.

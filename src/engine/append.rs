@@ -191,7 +191,7 @@ impl Partition {
         self.sync_segment(active)?;
         point("roll.synced");
         self.note_synced(tail.end_offset);
-        self.announce();
+        self.page.wake_committers();
         point("roll.announced");
         let storage = &self.shared.env.storage;
         self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;

@@ -10,6 +10,9 @@ use std::time::Duration;
 use crate::engine::page::Page;
 use crate::env::wake;
 
+/// The words that who waits for a sync sleeps on, counted in halves: for those of even and of odd
+/// number.
+const ENDS: usize = 2 * 25;
 /// Who waits for a sync, who is waited for, and who had the last one: a bit each.
 const WAITING: usize = 26;
 const EXPECTED: usize = 27;
@@ -23,6 +26,8 @@ const ARRIVALS: usize = 2 * 31;
 const SYNCING: usize = 2 * 31 + 1;
 /// Bits that were given to processes.
 const BITS: usize = 50;
+/// How many syncs have begun, counted in halves.
+const BEGUN: usize = 2 * 52;
 
 /// The committers of this process.
 #[derive(Debug, Default)]
@@ -103,9 +108,37 @@ impl Page {
         self.half(ARRIVALS)
     }
 
-    /// All who wait now. What they wait for is published.
+    /// Begins a sync for all who wait now, and gives them. What they wait for is published.
     pub(crate) fn take_committers(&self) -> u64 {
+        self.half(BEGUN).fetch_add(1, Ordering::SeqCst);
         self.word(WAITING).swap(0, Ordering::SeqCst)
+    }
+
+    /// The word that changes when a sync ends. Who looks at this now, its records published, sleeps
+    /// on it until the end of the next sync to begin, or until it is up to him to do that.
+    pub(crate) fn end_of_next_sync(&self) -> &AtomicU32 {
+        let begun = self.half(BEGUN).load(Ordering::SeqCst);
+        self.half(ENDS + (begun.wrapping_add(1) % 2) as usize)
+    }
+
+    /// Wakes those for whom the last sync was, and one of the others: to do the next.
+    pub(crate) fn announce_sync(&self) {
+        let begun = self.half(BEGUN).load(Ordering::SeqCst);
+        let [this, next] =
+            [begun, begun.wrapping_add(1)].map(|n| self.half(ENDS + (n % 2) as usize));
+        // Both: who is about to sleep must not.
+        this.fetch_add(1, Ordering::SeqCst);
+        next.fetch_add(1, Ordering::SeqCst);
+        wake::wake_all(this);
+        wake::wake_one(next);
+    }
+
+    /// Wakes all who wait for a sync.
+    pub(crate) fn wake_committers(&self) {
+        for word in [self.half(ENDS), self.half(ENDS + 1)] {
+            word.fetch_add(1, Ordering::SeqCst);
+            wake::wake_all(word);
+        }
     }
 
     /// Notes a sync: whom it served and how long it took.

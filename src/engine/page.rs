@@ -27,8 +27,6 @@ const FIRST_UNSTABLE: usize = 6;
 const PRODUCERS: usize = 7;
 const SLOTS: [usize; 2] = [8, 16];
 const SYNCED: usize = 24;
-/// The word that waits for a sync, counted in halves.
-const SYNC_SEQUENCE: usize = 2 * 25;
 const SUBSCRIBERS: usize = 32;
 const DELETED: usize = 33;
 /// The base offset of a segment plus one, and the timestamp of its first batch: what `segment.ms`
@@ -47,7 +45,7 @@ const SWAPS: usize = 40;
 /// lock.
 const ROOM_OF: usize = 48;
 const ROOM: usize = 49;
-/// Number 50 is in [`committers`](super::committers), as are those behind `SYNC_SEQUENCE`.
+/// Number 50 is in [`committers`](super::committers), as are those from 25 to 31.
 const LAST_SYNC: usize = 51;
 
 /// One partition's page in a map.
@@ -91,7 +89,6 @@ impl Page {
         store(PRODUCERS, i64::from(found.has_producers));
         store(SYNCED, found.synced_offset);
         store(UNNAMED, i64::from(!found.names_synced));
-        store(ROOM_OF, 0);
         self.publish(&found.tail);
         store(VALID, 1);
     }
@@ -247,11 +244,6 @@ impl Page {
 
     pub(crate) fn set_last_sync(&self, now: Timestamp) {
         self.word(LAST_SYNC).store(now as u64, Ordering::Release);
-    }
-
-    /// Grows when a sync ends; who waits for one waits for this word.
-    pub(crate) fn sync_sequence(&self) -> &AtomicU32 {
-        self.half(SYNC_SEQUENCE)
     }
 
     /// Wakes one of those who wait for the partition's lock, which was just given back.

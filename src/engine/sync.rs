@@ -5,6 +5,9 @@
 //! good: the kernel may have dropped the unwritten pages, and a second `fdatasync` would say
 //! that all is well.
 //!
+//! Who comes while another syncs needs the next one, and sleeps until that has ended: only one is
+//! woken before, to do it.
+//!
 //! Each committer has a bit. Who is about to sync and sees that others did so just now waits a
 //! little for those of the last round who are not here again (`commit_siblings` of `PostgreSQL`): they
 //! would come while it syncs, and wait for that and for another. It waits half of a sync at most,
@@ -17,7 +20,7 @@ use std::time::Duration;
 use crate::engine::partition::Partition;
 use crate::env::Mode;
 use crate::env::point::point;
-use crate::env::wake::{self, Woken};
+use crate::env::wake::Woken;
 use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::log::segment::Segment;
@@ -38,7 +41,8 @@ impl Partition {
         let mut waits = 0;
         let mut place = None;
         loop {
-            let seen = self.page.sync_sequence().load(Ordering::Acquire);
+            let end = self.page.end_of_next_sync();
+            let seen = end.load(Ordering::SeqCst);
             if self.page.is_poisoned() {
                 return Err(Error::Poisoned(self.id.clone()));
             }
@@ -53,11 +57,11 @@ impl Partition {
             }
             if waits == WAITS {
                 self.sync_published()?;
-                self.announce();
+                self.page.wake_committers();
                 continue;
             }
             let clock = &self.shared.env.clock;
-            if clock.wait(self.page.sync_sequence(), seen, PATIENCE) == Woken::TimedOut {
+            if clock.wait(end, seen, PATIENCE) == Woken::TimedOut {
                 waits += 1;
             }
         }
@@ -84,7 +88,7 @@ impl Partition {
         lock.release().at("unlock", &path)?;
         point("sync.unlocked");
         // Not before: who wakes up and finds the lock taken sleeps on.
-        self.announce();
+        self.page.announce_sync();
         point("sync.woken");
         synced.map(|()| true)
     }
@@ -148,12 +152,6 @@ impl Partition {
         self.shared.chores.synced();
     }
 
-    /// Wakes all who wait for a sync.
-    pub(crate) fn announce(&self) {
-        self.page.sync_sequence().fetch_add(1, Ordering::AcqRel);
-        wake::wake_all(self.page.sync_sequence());
-    }
-
     /// Makes the names of the partition's files survive a crash.
     pub(crate) fn sync_names(&self) -> Result<()> {
         self.shared.env.storage.sync_dir(&self.dir).at("sync", &self.dir)?;
@@ -167,7 +165,7 @@ impl Partition {
         let Err(error) = segment.log.sync_data() else { return Ok(()) };
         self.page.poison();
         self.shared.control.poison();
-        self.announce();
+        self.page.wake_committers();
         log::error!(
             "fdatasync of {}: {error}; nothing more is written to it",
             segment.path.display()

@@ -128,6 +128,22 @@ mod tests {
     }
 
     #[test]
+    fn one_of_many_sleepers_can_be_woken() {
+        let word = Arc::new(AtomicU32::new(0));
+        let sleeper = {
+            let word = Arc::clone(&word);
+            thread::spawn(move || while wait(&word, 0, LONG) != Woken::Changed {})
+        };
+
+        while !sleeper.is_finished() {
+            wake_one(&word);
+            thread::yield_now();
+        }
+
+        sleeper.join().unwrap();
+    }
+
+    #[test]
     fn a_change_wakes_every_sleeper() {
         let word = Arc::new(AtomicU32::new(0));
         let sleepers: Vec<_> = (0..3)

@@ -92,6 +92,7 @@ fn the_end_of_a_closed_log_survives_a_crash_of_the_machine() {
     let disk = MemDisk::new();
     let (engine, orders) = in_memory(&disk);
     append(&orders, &["a"]);
+    orders.sync(1).unwrap();
     drop((engine, orders));
 
     let after = disk.after_crash(0);
