@@ -98,6 +98,8 @@ mutants: ## faults in the rules of groups, planted: the tests must notice each
 	    if BROKERLESS_FAULT=$$fault cargo test --locked --target-dir target/mutants --test client history; \
 	    then echo "$$fault was not noticed"; exit 1; fi; \
 	done
+	if BROKERLESS_FAULT=no-jump-test cargo test --locked --target-dir target/mutants --test engine tend; \
+	then echo "no-jump-test was not noticed"; exit 1; fi
 
 fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
 	targets=$$(cargo fuzz list); for target in $$targets; do \

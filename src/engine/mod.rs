@@ -13,6 +13,7 @@ mod epochs;
 pub mod group;
 mod holders;
 mod id;
+mod jumps;
 pub(crate) mod observed;
 mod offsets;
 mod page;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::coord::offsets::Offsets;
 use crate::engine::compact::LOCKS;
+use crate::engine::jumps::Check;
 use crate::engine::partition::Partition;
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::engine::{Engine, Topic};
@@ -15,10 +16,11 @@ use crate::env::point::point;
 use crate::env::{Access, Mode};
 use crate::error::{At, Result};
 use crate::log::files;
+use crate::planted::planted;
 use crate::types::Timestamp;
 
-/// The byte of [`LOCKS`] that who looks for expired offsets has locked. The bytes from 0 to 7 hold
-/// the time at which that was last done.
+/// The byte of [`LOCKS`] that who looks for expired offsets has locked. The bytes from 0 to 31 hold
+/// the [`Check`] that was done last.
 const EXPIRY_BYTE: u64 = 0;
 
 /// What this process knows of what is due.
@@ -78,31 +80,50 @@ impl Engine {
             return Ok(());
         }
         point("expire.locked");
-        let last = self.last_check(&path)?;
+        let before = files::read(&*self.env().storage, &path)?.unwrap_or_default();
+        let last = before.first_chunk().map_or(0, |time| i64::from_be_bytes(*time));
         let is_due = !(last..last.saturating_add(interval)).contains(&now);
         let last = if is_due { now } else { last };
         self.tending.next_check.store(last.saturating_add(interval), Ordering::Relaxed);
         if is_due {
-            self.check_expiry(topic, now)?;
+            let check = self.judge(Check::parse(&before), now);
+            if check.is_believed() || planted("no-jump-test") {
+                self.check_expiry(topic, now)?;
+            }
             point("expire.checked");
-            self.note_check(&path, now)?;
+            self.note_check(&path, &check)?;
         }
         Ok(())
     }
 
-    fn last_check(&self, path: &Path) -> Result<Timestamp> {
-        let bytes = files::read(&*self.env().storage, path)?.unwrap_or_default();
-        Ok(bytes.first_chunk().map_or(0, |time| i64::from_be_bytes(*time)))
+    /// What this check says of the clock, after the one before it.
+    fn judge(&self, before: Option<Check>, wall: Timestamp) -> Check {
+        let env = self.env();
+        let uptime = i64::try_from(env.clock.uptime().as_millis()).unwrap_or(i64::MAX);
+        let boot = i64::from(crc32c::crc32c(env.storage.boot_id().as_bytes()));
+        let check = Check { wall, uptime, boot, hold: 0 };
+        let check = check.after(before, self.retention());
+        if before.is_some_and(|before| before.hold != check.hold) {
+            log::warn!(
+                "the clock of this machine was set, or the machine was off for long: no committed \
+                 offset expires for {} s",
+                check.hold.saturating_sub(wall) / 1000
+            );
+        }
+        check
     }
 
-    fn note_check(&self, path: &Path, now: Timestamp) -> Result<()> {
+    fn retention(&self) -> i64 {
+        i64::try_from(self.config().offsets_retention.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn note_check(&self, path: &Path, check: &Check) -> Result<()> {
         let file = self.env().storage.open(path, Access::Write).at("open", path)?;
-        file.write_at(0, &now.to_be_bytes()).at("write", path)
+        file.write_at(0, &check.bytes()).at("write", path)
     }
 
     fn check_expiry(self: &Arc<Self>, topic: &Topic, now: Timestamp) -> Result<()> {
-        let retention = self.config().offsets_retention.as_millis();
-        let retention = i64::try_from(retention).unwrap_or(i64::MAX);
+        let retention = self.retention();
         let mut expired = 0;
         for number in 0..topic.partition_count() {
             let partition = self.partition_of(topic, number)?;

@@ -16,6 +16,12 @@ impl Clock for SystemClock {
         timestamp(SystemTime::now())
     }
 
+    #[cfg(target_os = "linux")]
+    fn uptime(&self) -> Duration {
+        let time = clock_gettime(ClockId::Boottime);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+
     /// Time since the machine started (on Linux without the time it slept).
     fn monotonic(&self) -> Duration {
         let time = clock_gettime(ClockId::Monotonic);

@@ -253,6 +253,12 @@ pub trait Clock: Debug + Send + Sync {
     /// Time since some fixed moment, never going back: for waits.
     fn monotonic(&self) -> Duration;
 
+    /// Time since the machine was started, also while it slept: for what is to be compared with
+    /// the wall clock.
+    fn uptime(&self) -> Duration {
+        self.monotonic()
+    }
+
     /// Sleeps while `word` is `expected`, as [`wake::wait`] does.
     fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
         wake::wait(word, expected, timeout)

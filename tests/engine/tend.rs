@@ -233,3 +233,45 @@ fn a_topic_of_offsets_whose_folders_are_not_made_yet_has_nothing_that_expires() 
 
     with_hook(look, || engine.topic_or_create("__consumer_offsets")).unwrap();
 }
+
+/// Ten years, in milliseconds.
+const YEARS: i64 = 10 * 365 * 24 * 3_600_000;
+
+#[test]
+fn nothing_expires_by_a_jump_of_the_clock_but_all_in_its_time() {
+    for jump in [YEARS, -24 * 3_600_000, 10_000_000] {
+        let disk = machine("");
+        let engine = open(&disk);
+        commit(&engine, "g", ORDERS, 1);
+        assert_eq!(kept(&disk, &engine, "g"), [ORDERS]);
+
+        disk.clock().set_now(disk.clock().now() + jump);
+        assert_eq!(kept(&disk, &engine, "g"), [ORDERS], "{jump}");
+        disk.clock().advance(ALMOST);
+        assert_eq!(kept(&disk, &engine, "g"), [ORDERS], "{jump}");
+
+        // Time has gone by, but by a clock that was set back it still lies ahead.
+        let ahead = u64::try_from(-jump).map_or(Duration::ZERO, Duration::from_millis);
+        for _ in 0..3 {
+            disk.clock().advance(RETENTION + ahead);
+            engine.tend_offsets(disk.clock().now()).unwrap();
+        }
+        assert!(kept(&disk, &engine, "g").is_empty(), "{jump}");
+    }
+}
+
+#[test]
+fn no_member_is_taken_out_by_a_jump_of_the_clock() {
+    for jump in [YEARS, -24 * 3_600_000] {
+        let disk = machine("");
+        let engine = open(&disk);
+        let group = engine.group("g").unwrap();
+        let membership = group.join(join(ORDERS)).unwrap();
+        group.sweep(disk.clock().monotonic()).unwrap();
+
+        disk.clock().set_now(disk.clock().now() + jump);
+
+        assert!(!group.sweep(disk.clock().monotonic()).unwrap());
+        assert!(group.state().unwrap().member(membership.uid()).is_some(), "{jump}");
+    }
+}
