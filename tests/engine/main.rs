@@ -4,6 +4,7 @@
 
 mod support;
 
+mod calls;
 mod compaction;
 mod damage;
 mod deaths;
