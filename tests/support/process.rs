@@ -32,7 +32,24 @@ impl Process {
 
     /// The same, with more in its environment.
     pub(crate) fn start_with(role: &str, args: &[(&str, &str)], more: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env::current_exe().expect("a test binary has a path"));
+        let command = Command::new(env::current_exe().expect("a test binary has a path"));
+        Self::start_by(command, role, args, more)
+    }
+
+    /// The same, with the signal that comes with a file that is too long ignored, as in Python.
+    pub(crate) fn start_with_file_limits(role: &str, args: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        command.arg(env::current_exe().expect("a test binary has a path"));
+        Self::start_by(command, role, args, &[])
+    }
+
+    fn start_by(
+        mut command: Command,
+        role: &str,
+        args: &[(&str, &str)],
+        more: &[(&str, &str)],
+    ) -> Self {
         command
             .args(["--exact", "in_a_role", "--nocapture", "--quiet"])
             .env(ROLE, role)
