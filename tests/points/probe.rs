@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-use brokerless::engine::{Cursor, Engine, OpenOptions};
+use brokerless::engine::{Cursor, Engine, OpenOptions, with_patience};
 use brokerless::env::Env;
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, IsolationLevel, TopicPartition};
 
 use crate::support::{arg, say};
 use crate::worker::{ORDERS, PARTITIONS, TABLE, batch, join, orders};
+
+/// How long a call waits for a lock.
+const LIMIT: Duration = Duration::from_secs(1);
 
 type Call = (&'static str, fn(&Arc<Engine>, &str) -> Result<(), Error>);
 
@@ -65,7 +69,7 @@ pub(crate) fn prober() {
     };
     let threads = CALLS.map(|(what, call)| {
         let engine = engine.clone();
-        thread::spawn(move || match call(&engine, &arg("name")) {
+        thread::spawn(move || match with_patience(LIMIT, || call(&engine, &arg("name"))) {
             Ok(()) => say(&format!("{what}: ok")),
             Err(error @ Error::Timeout { .. }) => say(&format!("{what}: {error}")),
             Err(error) => panic!("{what}: {error}"),
