@@ -521,6 +521,55 @@ for round in range(5):
     assert [r.value for r in read("t")][1000:] == expected
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forks_in_the_middle_of_all_that_goes_on_harm_nobody(
+    run: Run, write: Write, read: Read
+) -> None:
+    code = """
+import os, threading, warnings
+warnings.simplefilter("ignore")
+from kafka import KafkaConsumer, KafkaProducer
+producer = KafkaProducer(acks=1)
+member = KafkaConsumer("t", group_id="g", auto_offset_reset="earliest", heartbeat_interval_ms=10)
+sent = []
+enough = threading.Event()
+def send():
+    n = 0
+    while not enough.is_set() or n < 200:
+        sent.append(producer.send("t", b"parent %d" % n).get(30).offset)
+        n += 1
+thread = threading.Thread(target=send)
+thread.start()
+seen = []
+for number in range(12):
+    child = os.fork()
+    if child == 0:
+        if number % 2:
+            with KafkaProducer(acks=1) as own:
+                own.send("t", b"child %d" % number).get(30)
+        os._exit(0)
+    seen += [r.value for some in member.poll(1000).values() for r in some]
+    assert os.waitpid(child, 0)[1] == 0
+enough.set()
+thread.join()
+producer.close()
+while len(seen) < len(sent) + 6:
+    seen += [r.value for some in member.poll(20000).values() for r in some]
+member.close()
+assert len(set(sent)) == len(sent)
+print(sorted(v for v in seen if v.startswith(b"child")), len(seen) == len(sent) + 6)
+"""
+    process = run(write(code), timeout=120)
+
+    assert process.returncode == 0, process.stderr
+    children = sorted(b"child %d" % number for number in range(1, 12, 2))
+    assert process.stdout == f"{children} True\n"
+    values = [r.value for r in read("t")]
+    mine = [value for value in values if value.startswith(b"parent")]
+    assert mine == [b"parent %d" % n for n in range(len(mine))]
+    assert len(values) == len(mine) + 6
+
+
 def test_importing_is_fast() -> None:
     """The clock is the processor's: other programs of the machine do not count."""
     code = """
