@@ -5,5 +5,7 @@
 mod cases;
 mod support;
 
+mod disk;
 mod golden;
 mod kinds;
+mod live;

@@ -1,0 +1,119 @@
+//! The check of a directory that others use.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use brokerless::engine::{Engine, OpenOptions};
+use brokerless::env::Env;
+use brokerless::env::mem::MemDisk;
+use brokerless::verify::{self, Options};
+use brokerless::{Error, TopicPartition};
+
+use crate::cases::active;
+use crate::support::{batch, change, damage, fill, open, orders, sample, verify, verify_in};
+
+#[test]
+fn what_is_appended_during_the_check_is_no_damage() {
+    let dir = sample();
+    let engine = open(dir.path(), Env::system());
+    let done = AtomicBool::new(false);
+
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let partition = engine.partition(&orders()).unwrap();
+            while !done.load(Ordering::Relaxed) {
+                partition.append(&mut batch(7)).unwrap();
+            }
+        });
+        for _ in 0..20 {
+            let report = verify(dir.path());
+
+            assert!(report.in_use);
+            assert_eq!(damage(&report), [""; 0]);
+            assert!(report.counts.records >= 49);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn bytes_behind_what_is_published_are_no_damage_and_those_before_it_are() {
+    let dir = sample();
+    let engine = open(dir.path(), Env::system());
+    engine.partition(&orders()).unwrap().append(&mut batch(24)).unwrap();
+    change(&active(dir.path()), |bytes| bytes.extend([7; 100]));
+    assert_eq!(damage(&verify(dir.path())), [""; 0]);
+
+    change(&active(dir.path()), |bytes| bytes[70] ^= 1);
+
+    let found = damage(&verify(dir.path()));
+    assert!(found.len() == 1 && found[0].starts_with("error damaged-batch"), "{found:?}");
+}
+
+#[test]
+fn a_directory_that_is_open_is_not_repaired() {
+    let dir = sample();
+    let _engine = open(dir.path(), Env::system());
+
+    let refused = verify::repair(dir.path(), Options::default(), &Env::system(), &|_| Ok(()));
+
+    assert!(matches!(refused, Err(Error::InUse(_))), "{refused:?}");
+}
+
+/// A directory that a broker holds, on a disk in memory.
+fn held_by_a_broker() -> MemDisk {
+    let disk = MemDisk::new();
+    let data = Path::new("/data");
+    fill(&Engine::open(data, OpenOptions::default(), disk.process().env()).unwrap());
+    assert!(disk.lock_as_broker(&data.join(".lock"), 1).unwrap());
+    disk
+}
+
+#[test]
+fn what_a_broker_is_writing_is_no_damage() {
+    let disk = held_by_a_broker();
+    let storage = disk.env().storage;
+    let folder = Path::new("/data/orders-0");
+    let logs = storage.list(folder).unwrap().into_iter().map(|entry| entry.name);
+    let last = logs.filter(|name| name.strip_suffix(".log").is_some()).max().unwrap();
+    let log = storage.open(&folder.join(last), brokerless::env::Access::Update).unwrap();
+    log.write_at(log.len().unwrap(), &batch(24)[..50]).unwrap();
+
+    let report = verify_in(Path::new("/data"), &disk.process().env());
+
+    assert!(report.in_use);
+    assert_eq!(damage(&report), [""; 0]);
+    assert!(report.findings.iter().any(|finding| finding.code == "being-written"));
+}
+
+#[test]
+fn a_directory_of_a_running_broker_is_not_repaired() {
+    let disk = held_by_a_broker();
+
+    let refused =
+        verify::repair(Path::new("/data"), Options::default(), &disk.process().env(), &|_| Ok(()));
+
+    assert!(matches!(refused, Err(Error::HeldByBroker(_))), "{refused:?}");
+}
+
+#[test]
+fn a_topic_that_is_deleted_during_the_check_is_no_damage() {
+    let dir = sample();
+    let engine = open(dir.path(), Env::system());
+    let done = AtomicBool::new(false);
+
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                engine.create_topic("brief", None, &[]).unwrap();
+                let partition = engine.partition(&TopicPartition::new("brief", 0)).unwrap();
+                partition.append(&mut batch(0)).unwrap();
+                engine.delete_topic("brief").unwrap();
+            }
+        });
+        for _ in 0..20 {
+            assert_eq!(damage(&verify(dir.path())), [""; 0]);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
