@@ -258,7 +258,11 @@ fn a_repair_of_any_damage_ends_is_done_once_and_gives_no_wrong_record() {
         let what = format!("{}, round {round}, SEED={seed}", name.display());
         let disk = disk_with(&files.into_iter().collect());
 
-        let first = repair(&disk.env()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let first = match repair(&disk.env()) {
+            // A noise that looks like a version to come.
+            Err(Error::NewerFormat { .. }) => continue,
+            first => first.unwrap_or_else(|error| panic!("{what}: {error}")),
+        };
         let second = repair(&disk.env()).unwrap();
 
         assert_eq!(second.deeds, [], "{what}");
