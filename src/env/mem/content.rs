@@ -11,12 +11,12 @@ use crate::types::Timestamp;
 
 #[derive(Debug, Default)]
 pub(super) struct Content {
-    /// What every process reads.
-    live: Vec<u8>,
+    /// What every process reads. Copies of the machine share it until one writes.
+    live: Arc<Vec<u8>>,
     /// What is on the disk for certain.
-    durable: Vec<u8>,
+    durable: Arc<Vec<u8>>,
     /// What was done since, in this order.
-    unsynced: Vec<Change>,
+    unsynced: Arc<Vec<Change>>,
     /// What is mapped; the bytes there are the live ones.
     regions: Vec<Region>,
     pub(super) modified: Timestamp,
@@ -58,12 +58,12 @@ impl Content {
         if position.checked_add(bytes.len() as u64).is_none_or(|end| end > MAX_LEN) {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        put(&mut self.live, position, bytes);
+        put(Arc::make_mut(&mut self.live), position, bytes);
         for region in &self.regions {
             region.store(position, bytes);
         }
         let what = What::Write { position, bytes: bytes.to_vec() };
-        self.unsynced.push(Change { step, what });
+        Arc::make_mut(&mut self.unsynced).push(Change { step, what });
         Ok(())
     }
 
@@ -77,8 +77,8 @@ impl Content {
                 "a mapped file must not shrink",
             ));
         }
-        self.live.resize(len as usize, 0);
-        self.unsynced.push(Change { step, what: What::SetLen(len) });
+        Arc::make_mut(&mut self.live).resize(len as usize, 0);
+        Arc::make_mut(&mut self.unsynced).push(Change { step, what: What::SetLen(len) });
         Ok(())
     }
 
@@ -109,8 +109,8 @@ impl Content {
     }
 
     pub(super) fn sync(&mut self) {
-        for change in std::mem::take(&mut self.unsynced) {
-            apply(&mut self.durable, &change.what, Fate::Whole);
+        for change in self.take_unsynced() {
+            apply(Arc::make_mut(&mut self.durable), &change.what, Fate::Whole);
         }
         let regions = std::mem::take(&mut self.regions);
         for region in &regions {
@@ -119,12 +119,16 @@ impl Content {
         self.regions = regions;
     }
 
+    fn take_unsynced(&mut self) -> Vec<Change> {
+        Arc::unwrap_or_clone(std::mem::take(&mut self.unsynced))
+    }
+
     /// A sync that failed: what arrived is anyone's guess, and the kernel will not try again.
     /// Readers see the live bytes as if nothing had happened.
     pub(super) fn fail_sync(&mut self, seed: u64) {
         let loss = Loss::Mixed(seed);
-        for change in std::mem::take(&mut self.unsynced) {
-            apply(&mut self.durable, &change.what, loss.fate(change.step));
+        for change in self.take_unsynced() {
+            apply(Arc::make_mut(&mut self.durable), &change.what, loss.fate(change.step));
         }
     }
 
@@ -133,15 +137,16 @@ impl Content {
     pub(super) fn forget_cached(&mut self) {
         let len = self.live.len();
         self.live.clone_from(&self.durable);
-        for change in &self.unsynced {
-            apply(&mut self.live, &change.what, Fate::Whole);
+        let live = Arc::make_mut(&mut self.live);
+        for change in &*self.unsynced {
+            apply(live, &change.what, Fate::Whole);
         }
-        self.live.resize(len, 0);
+        live.resize(len, 0);
     }
 
     pub(super) fn lose_power(&mut self, loss: Loss) {
-        for change in std::mem::take(&mut self.unsynced) {
-            apply(&mut self.durable, &change.what, loss.fate(change.step));
+        for change in self.take_unsynced() {
+            apply(Arc::make_mut(&mut self.durable), &change.what, loss.fate(change.step));
         }
         for region in std::mem::take(&mut self.regions) {
             self.write_back(&region, |sector| loss.arrives(sector));
@@ -159,33 +164,40 @@ impl Content {
 
     /// Lets each unsynced change arrive as far as `bytes_of` its step allows; `None`: not at all.
     pub(super) fn cut_power(&mut self, bytes_of: impl Fn(u64) -> Option<u64>) {
-        for mut change in std::mem::take(&mut self.unsynced) {
+        for mut change in self.take_unsynced() {
             let Some(arrived) = bytes_of(change.step) else { continue };
             if let What::Write { bytes, .. } = &mut change.what {
                 bytes.truncate(usize::try_from(arrived).unwrap_or(usize::MAX));
             }
-            apply(&mut self.durable, &change.what, Fate::Whole);
+            apply(Arc::make_mut(&mut self.durable), &change.what, Fate::Whole);
         }
         self.regions.clear();
         self.live.clone_from(&self.durable);
     }
 
-    /// An independent copy of everything.
+    /// A copy of everything, of which only the maps are not independent: see
+    /// [`own_maps`](Self::own_maps).
     pub(super) fn copy(&self) -> Self {
         Self {
             live: self.live.clone(),
             durable: self.durable.clone(),
             unsynced: self.unsynced.clone(),
-            regions: self.regions.iter().map(Region::copy).collect(),
+            regions: self.regions.clone(),
             modified: self.modified,
         }
+    }
+
+    /// What is mapped is this copy's alone from now on.
+    pub(super) fn own_maps(&mut self) {
+        self.regions = self.regions.iter().map(Region::copy).collect();
     }
 
     /// Copies the chosen sectors of a region to the disk, as far as the file reaches there.
     fn write_back(&mut self, region: &Region, chosen: impl Fn(u64) -> bool) {
         let end = region.end().min(self.durable.len() as u64);
         for sector in sectors(region.position..end).filter(|range| chosen(range.start)) {
-            let bytes = &mut self.durable[sector.start as usize..sector.end as usize];
+            let durable = Arc::make_mut(&mut self.durable);
+            let bytes = &mut durable[sector.start as usize..sector.end as usize];
             region.load(sector.start, bytes);
         }
     }

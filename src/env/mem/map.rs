@@ -1,5 +1,6 @@
 //! Mapped parts of a file.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ pub(super) const UNIT: u64 = 64 * 1024;
 const WORD: u64 = 8;
 
 /// A range of a file whose live bytes are shared memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Region {
     pub(super) position: u64,
     words: usize,
@@ -39,20 +40,18 @@ impl Region {
 
     /// Copies what lies inside to its place in `buf`, which begins at `position` of the file.
     pub(super) fn load(&self, position: u64, buf: &mut [u8]) {
-        for (index, byte) in buf.iter_mut().enumerate() {
-            if let Some((word, shift)) = self.place(position + index as u64) {
-                *byte = (word.load(Ordering::Acquire) >> shift) as u8;
-            }
+        for place in self.places(position, buf.len()) {
+            let word = place.word.load(Ordering::Acquire).to_ne_bytes();
+            buf[place.of_bytes].copy_from_slice(&word[place.of_word]);
         }
     }
 
     /// The other way round.
     pub(super) fn store(&self, position: u64, bytes: &[u8]) {
-        for (index, byte) in bytes.iter().enumerate() {
-            if let Some((word, shift)) = self.place(position + index as u64) {
-                let old = word.load(Ordering::Acquire) & !(0xff << shift);
-                word.store(old | u64::from(*byte) << shift, Ordering::Release);
-            }
+        for place in self.places(position, bytes.len()) {
+            let mut word = place.word.load(Ordering::Acquire).to_ne_bytes();
+            word[place.of_word].copy_from_slice(&bytes[place.of_bytes]);
+            place.word.store(u64::from_ne_bytes(word), Ordering::Release);
         }
     }
 
@@ -64,13 +63,28 @@ impl Region {
         Self { position: self.position, words: self.words, memory }
     }
 
-    /// The word that holds the byte at `position` of the file, and where in it, in bits.
-    fn place(&self, position: u64) -> Option<(&AtomicU64, u32)> {
-        let byte = position.checked_sub(self.position)?;
-        let word = self.memory.words().get(usize::try_from(byte / WORD).ok()?)?;
-        let in_word = (byte % WORD) as u32 * 8;
-        Some((word, if cfg!(target_endian = "big") { 56 - in_word } else { in_word }))
+    /// The words that hold bytes of the `len` at `position` of the file.
+    fn places(&self, position: u64, len: usize) -> impl Iterator<Item = Place<'_>> {
+        let (start, end) = (position.max(self.position), (position + len as u64).min(self.end()));
+        let words = start.saturating_sub(self.position) / WORD
+            ..end.saturating_sub(self.position).div_ceil(WORD);
+        words.map(move |index| {
+            let at = self.position + index * WORD;
+            let (from, to) = (start.max(at), end.min(at + WORD));
+            Place {
+                word: &self.memory.words()[index as usize],
+                of_word: (from - at) as usize..(to - at) as usize,
+                of_bytes: (from - position) as usize..(to - position) as usize,
+            }
+        })
     }
+}
+
+/// A word, which of its bytes are meant, and where they are in a buffer.
+struct Place<'a> {
+    word: &'a AtomicU64,
+    of_word: Range<usize>,
+    of_bytes: Range<usize>,
 }
 
 /// A part of a region, as one process has it mapped.

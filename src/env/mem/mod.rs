@@ -119,7 +119,10 @@ impl MemDisk {
     /// Another machine, in the state of this one after the death of all of its processes.
     #[must_use]
     pub fn copy(&self) -> Self {
-        self.copy_with(World::kill_all)
+        self.copy_with(|world| {
+            world.own_maps();
+            world.kill_all();
+        })
     }
 
     fn copy_with(&self, change: impl FnOnce(&mut World)) -> Self {

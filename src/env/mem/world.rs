@@ -57,7 +57,8 @@ impl World {
         }
     }
 
-    /// An independent copy, locks and processes included.
+    /// A copy, locks and processes included. Its maps are the same memory until power is lost or
+    /// they are made [its own](Self::own_maps).
     pub(super) fn copy(&self) -> Self {
         Self {
             nodes: self.nodes.iter().map(|(id, node)| (*id, node.copy())).collect(),
@@ -65,6 +66,14 @@ impl World {
             processes: self.processes.clone(),
             faults: self.faults.clone(),
             ..*self
+        }
+    }
+
+    pub(super) fn own_maps(&mut self) {
+        for node in self.nodes.values_mut() {
+            if let Node::File(content) = node {
+                content.own_maps();
+            }
         }
     }
 
