@@ -95,7 +95,8 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
             break;
         }
         let bound = next_with_batches(site, &bases[at + 1..])?;
-        let mut walk = Walk::new(site, bases[at], trust, tail.end_offset, bound)?;
+        let is_last = at + 1 == bases.len();
+        let mut walk = Walk::new(site, bases[at], trust, tail.end_offset, bound, is_last)?;
         let bad = walk.run()?;
         point("recovery.walked");
         tail = walk.tail;
@@ -263,8 +264,10 @@ struct Walk<'a> {
     tail: Tail,
     /// The least offset that may come next.
     due: i64,
-    /// Where the next segment begins; `None` for the active one.
+    /// Where the next segment begins that is not empty.
     bound: Option<i64>,
+    /// Whether it was the active one: compaction has never taken batches out of it.
+    is_last: bool,
     check: Check,
 }
 
@@ -275,6 +278,7 @@ impl<'a> Walk<'a> {
         trust: Trust,
         due: i64,
         bound: Option<i64>,
+        is_last: bool,
     ) -> Result<Self> {
         let segment = Segment::open(site.storage, site.dir, base, site.writable)?;
         if trust == Trust::Machine && site.writable {
@@ -286,7 +290,7 @@ impl<'a> Walk<'a> {
             Trust::Clean | Trust::Process => last_indexed(&segment)?,
         };
         let due = due.max(tail.end_offset);
-        Ok(Self { site, segment, tail, due, bound, check: Check::Checksums })
+        Ok(Self { site, segment, tail, due, bound, is_last, check: Check::Checksums })
     }
 
     /// Walks to the end; gives what is bad there, if that is not the end of the file.
@@ -355,10 +359,10 @@ impl<'a> Walk<'a> {
     /// Whether a batch may stand here; its checksum does not cover its offset. Compaction takes
     /// batches out of every segment but the active one, where each follows the one before.
     fn fits(&self, info: &BatchInfo) -> bool {
-        let follows = match self.bound {
+        let follows = match self.is_last {
             _ if info.magic < 2 => info.last_offset >= self.due,
-            None => info.base_offset == self.due,
-            Some(_) => info.base_offset >= self.due,
+            true => info.base_offset == self.due,
+            false => info.base_offset >= self.due,
         };
         let near = info.last_offset.saturating_sub(self.segment.base_offset);
         follows
@@ -394,7 +398,9 @@ impl<'a> Walk<'a> {
         if !self.site.writable {
             return Ok(());
         }
-        self.segment.cut(self.tail.end_position)
+        self.segment.cut(self.tail.end_position)?;
+        // Else a crash could bring it back, in the place of what comes next.
+        self.segment.log.sync_data().at("sync", &self.segment.path)
     }
 }
 

@@ -281,6 +281,23 @@ fn a_crash_before_every_call_of_compaction_loses_nothing() {
 }
 
 #[test]
+fn a_compacted_segment_in_front_of_an_empty_one_is_no_active_one() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    (0..NUMBERS).for_each(|n| append(&partition, n).unwrap());
+    assert!(partition.compact(0).unwrap());
+
+    // Nothing of the active segment was synced, and all of the others.
+    let crashed = open(&disk.after_crash(0)).unwrap();
+
+    let crashed = self::partition(&crashed).unwrap();
+    let end = crashed.ends().unwrap().log_end_offset;
+    assert!(end > NUMBERS as i64, "{end}");
+    assert_eq!(state(&read_from(&crashed, 0)), model(end as usize / 2));
+}
+
+#[test]
 fn every_call_of_compaction_that_fails_loses_nothing() {
     let disk = MemDisk::new();
     let mut calls = Vec::new();
