@@ -23,6 +23,7 @@ use crate::log::scan::{Check, Found, Scan};
 use crate::log::segment::Segment;
 use crate::log::segments::Edition;
 use crate::log::tail::Tail;
+use crate::planted::planted;
 use crate::record::{self, Batch, BatchBuilder, BatchInfo};
 use crate::types::{Timestamp, TimestampType};
 
@@ -68,9 +69,10 @@ impl Partition {
         self.shared.control.check()?;
         self.ready()?;
         self.hold();
+        let early = planted("end-from-cache").then(|| self.page.tail());
         let turn = self.turn()?;
         point("append.turn");
-        let appended = self.append_in_turn(batch);
+        let appended = self.append_in_turn(batch, early);
         drop(turn);
         point("append.unlocked");
         doorbell::ring_all(&self.shared.control, self.page.subscribers());
@@ -91,12 +93,12 @@ impl Partition {
         }
     }
 
-    fn append_in_turn(&self, batch: &mut [u8]) -> Result<Appended> {
+    fn append_in_turn(&self, batch: &mut [u8], early: Option<Tail>) -> Result<Appended> {
         self.shared.check_open()?;
         if self.page.is_poisoned() {
             return Err(Error::Poisoned(self.id.clone()));
         }
-        let mut tail = self.page.tail();
+        let mut tail = early.unwrap_or_else(|| self.page.tail());
         let timestamp = self.stamp(batch, &tail);
         let info = BatchInfo::parse(batch).at_position(&self.dir, 0)?;
         let mut active = self.segments.active(tail.segment_base)?;
@@ -188,7 +190,9 @@ impl Partition {
         if self.page.is_unnamed() {
             self.sync_names()?;
         }
-        self.sync_segment(active)?;
+        if !planted("no-roll-sync") {
+            self.sync_segment(active)?;
+        }
         point("roll.synced");
         self.note_synced(tail.end_offset);
         self.page.wake_committers();
@@ -244,7 +248,14 @@ impl Partition {
     fn undo(&self, active: &Segment, tail: &Tail) -> Result<()> {
         self.cut_behind(active, tail)?;
         active.index.truncate(tail.index_entries)?;
-        active.times.truncate(tail.time_entries)
+        active.times.truncate(tail.time_entries)?;
+        self.sync_cut(active)
+    }
+
+    /// Makes the end of what was cut survive a crash. Else the bytes could come back, in the place
+    /// of a batch that somebody has read, and what was appended behind that one with them.
+    pub(crate) fn sync_cut(&self, active: &Segment) -> Result<()> {
+        if planted("no-cut-sync") { Ok(()) } else { self.sync_segment(active) }
     }
 
     /// What the log up to its end says of producers.

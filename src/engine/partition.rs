@@ -29,6 +29,7 @@ use crate::log::files;
 use crate::log::recovery::{self, Recovered, Site, Trust};
 use crate::log::segment::Segment;
 use crate::log::segments::{Edition, Segments};
+use crate::planted::planted;
 use crate::types::TopicPartition;
 
 /// What the partitions of a directory share.
@@ -295,7 +296,7 @@ impl Partition {
             topics::write_metadata(&*self.shared.env.storage, &self.dir, self.topic_id)?;
             point("recovery.metadata");
             self.fill()?;
-        } else if self.page.intent() {
+        } else if self.page.intent() && !planted("no-rollback") {
             self.roll_back()?;
         }
         if self.page.swaps() % 2 == 1 {
@@ -397,6 +398,7 @@ impl Partition {
         active.index.truncate(tail.index_entries)?;
         active.times.truncate(tail.time_entries)?;
         point("rollback.indexed");
+        self.sync_cut(&active)?;
         self.page.set_intent(false);
         Ok(())
     }

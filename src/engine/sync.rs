@@ -24,6 +24,7 @@ use crate::env::wake::Woken;
 use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::log::segment::Segment;
+use crate::planted::planted;
 
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -132,7 +133,11 @@ impl Partition {
         if self.page.is_unnamed() {
             self.sync_names()?;
         }
-        if self.page.synced_offset() < tail.end_offset {
+        let synced = self.page.synced_offset();
+        if planted("ack-before-sync") {
+            self.note_synced(tail.end_offset);
+        }
+        if synced < tail.end_offset {
             match self.segments.active(tail.segment_base) {
                 Ok(active) => self.sync_segment(&active)?,
                 // It was sealed, and synced with that, and compaction has replaced it since.
@@ -154,7 +159,9 @@ impl Partition {
 
     /// Makes the names of the partition's files survive a crash.
     pub(crate) fn sync_names(&self) -> Result<()> {
-        self.shared.env.storage.sync_dir(&self.dir).at("sync", &self.dir)?;
+        if !planted("no-dir-sync") {
+            self.shared.env.storage.sync_dir(&self.dir).at("sync", &self.dir)?;
+        }
         point("sync.named");
         self.page.set_named();
         Ok(())
@@ -162,7 +169,8 @@ impl Partition {
 
     /// One `fdatasync`. An error poisons the partition for every process.
     pub(crate) fn sync_segment(&self, segment: &Segment) -> Result<()> {
-        let Err(error) = segment.log.sync_data() else { return Ok(()) };
+        let synced = if planted("no-data-sync") { Ok(()) } else { segment.log.sync_data() };
+        let Err(error) = synced else { return Ok(()) };
         self.page.poison();
         self.shared.control.poison();
         self.page.wake_committers();

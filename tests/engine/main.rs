@@ -11,6 +11,7 @@ mod deaths;
 mod faults;
 mod kafka;
 mod logs;
+mod losses;
 mod members;
 mod offsets;
 mod recovery;

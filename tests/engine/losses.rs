@@ -1,0 +1,109 @@
+//! What the simulator found (tests/simulator), each reduced to the plain case.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use brokerless::engine::{Engine, OpenOptions, Partition};
+use brokerless::env::mem::{Call, MemDisk, Repeat};
+use brokerless::env::{Access, Storage as _, point};
+
+use crate::support::{append, batch_at, numbered, partition, read};
+
+fn open(disk: &MemDisk) -> Arc<Engine> {
+    Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap()
+}
+
+/// A process appends, and dies at that point.
+fn dies_at(name: &'static str, disk: &MemDisk, value: &'static str) {
+    let dying = disk.process();
+    let engine = open(&dying);
+    let die = move |point| {
+        if point == name {
+            dying.kill();
+            panic!("killed at {name}");
+        }
+    };
+    let work = || append(&partition(&engine), &[value]);
+    let work = AssertUnwindSafe(|| point::with_hook(die, work));
+    catch_unwind(work).expect_err("it has died");
+}
+
+fn append_each(partition: &Partition, values: &[&str]) {
+    for value in values {
+        append(partition, &[value]);
+    }
+}
+
+/// The log is what `values` begin with.
+fn is_beginning(partition: &Partition, values: &[&str]) -> bool {
+    numbered(values).starts_with(&read(partition))
+}
+
+#[test]
+fn what_a_dead_process_did_not_live_to_publish_does_not_come_back() {
+    let values = ["first", "seen", "later"];
+    let disk = MemDisk::new();
+    let engine = open(&disk);
+    let orders = partition(&engine);
+    append(&orders, &values[..1]);
+    orders.sync(1).unwrap();
+    dies_at("append.written", &disk, "dead");
+
+    // As long as what the dead one wrote, and in its place.
+    append_each(&orders, &values[1..]);
+
+    for seed in 0..200 {
+        let after = open(&disk.after_crash(seed));
+        let left = partition(&after);
+        assert!(is_beginning(&left, &values), "seed {seed}: {:?}", read(&left));
+    }
+}
+
+#[test]
+fn what_recovery_cuts_does_not_come_back() {
+    let values = ["first", "seen", "later"];
+    let disk = MemDisk::new();
+    let engine = open(&disk);
+    let orders = partition(&engine);
+    append(&orders, &values[..1]);
+    orders.sync(1).unwrap();
+    append(&orders, &["dead"]);
+    // Bytes of a batch that nobody published, the last of them damaged.
+    let path = Path::new("/data/orders-0/00000000000000000000.log");
+    let file = disk.open(path, Access::Write).unwrap();
+    let end = file.len().unwrap();
+    file.write_at(end - 1, &[0xff]).unwrap();
+    let disk = disk.copy();
+    let engine = open(&disk);
+    let orders = partition(&engine);
+    assert_eq!(read(&orders), numbered(&values[..1]));
+
+    append_each(&orders, &values[1..]);
+
+    for seed in 0..200 {
+        let after = open(&disk.after_crash(seed));
+        let left = partition(&after);
+        assert!(is_beginning(&left, &values), "seed {seed}: {:?}", read(&left));
+    }
+}
+
+#[test]
+fn an_append_that_failed_does_not_come_back() {
+    let values = ["first", "seen", "later"];
+    let disk = MemDisk::new();
+    let engine = open(&disk);
+    let orders = partition(&engine);
+    append(&orders, &values[..1]);
+    orders.sync(1).unwrap();
+    disk.fail_call(Call::Write, 1, std::io::ErrorKind::StorageFull, Repeat::Once);
+    orders.append(&mut batch_at(1_000, &["lost", "lost", "lost"])).unwrap_err();
+
+    append_each(&orders, &values[1..]);
+
+    for seed in 0..200 {
+        let after = open(&disk.after_crash(seed));
+        let left = partition(&after);
+        assert!(is_beginning(&left, &values), "seed {seed}: {:?}", read(&left));
+    }
+}
