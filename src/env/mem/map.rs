@@ -40,19 +40,19 @@ impl Region {
 
     /// Copies what lies inside to its place in `buf`, which begins at `position` of the file.
     pub(super) fn load(&self, position: u64, buf: &mut [u8]) {
-        for place in self.places(position, buf.len()) {
-            let word = place.word.load(Ordering::Acquire).to_ne_bytes();
-            buf[place.of_bytes].copy_from_slice(&word[place.of_word]);
-        }
+        self.each(position, buf.len(), |word, of_word, of_bytes| {
+            let word = word.load(Ordering::Acquire).to_ne_bytes();
+            buf[of_bytes].copy_from_slice(&word[of_word]);
+        });
     }
 
     /// The other way round.
     pub(super) fn store(&self, position: u64, bytes: &[u8]) {
-        for place in self.places(position, bytes.len()) {
-            let mut word = place.word.load(Ordering::Acquire).to_ne_bytes();
-            word[place.of_word].copy_from_slice(&bytes[place.of_bytes]);
-            place.word.store(u64::from_ne_bytes(word), Ordering::Release);
-        }
+        self.each(position, bytes.len(), |word, of_word, of_bytes| {
+            let mut changed = word.load(Ordering::Acquire).to_ne_bytes();
+            changed[of_word].copy_from_slice(&bytes[of_bytes]);
+            word.store(u64::from_ne_bytes(changed), Ordering::Release);
+        });
     }
 
     pub(super) fn copy(&self) -> Self {
@@ -63,28 +63,28 @@ impl Region {
         Self { position: self.position, words: self.words, memory }
     }
 
-    /// The words that hold bytes of the `len` at `position` of the file.
-    fn places(&self, position: u64, len: usize) -> impl Iterator<Item = Place<'_>> {
+    /// Calls `with` for each word that holds bytes of the `len` at `position` of the file: which of
+    /// its bytes they are, and which of those.
+    fn each(
+        &self,
+        position: u64,
+        len: usize,
+        mut with: impl FnMut(&AtomicU64, Range<usize>, Range<usize>),
+    ) {
         let (start, end) = (position.max(self.position), (position + len as u64).min(self.end()));
-        let words = start.saturating_sub(self.position) / WORD
-            ..end.saturating_sub(self.position).div_ceil(WORD);
-        words.map(move |index| {
-            let at = self.position + index * WORD;
+        if start >= end {
+            return;
+        }
+        let first = (start - self.position) / WORD;
+        let words = &self.memory.words()[first as usize..];
+        let mut at = self.position + first * WORD;
+        for word in words.iter().take((end - at).div_ceil(WORD) as usize) {
             let (from, to) = (start.max(at), end.min(at + WORD));
-            Place {
-                word: &self.memory.words()[index as usize],
-                of_word: (from - at) as usize..(to - at) as usize,
-                of_bytes: (from - position) as usize..(to - position) as usize,
-            }
-        })
+            let of_bytes = (from - position) as usize..(to - position) as usize;
+            with(word, (from - at) as usize..(to - at) as usize, of_bytes);
+            at += WORD;
+        }
     }
-}
-
-/// A word, which of its bytes are meant, and where they are in a buffer.
-struct Place<'a> {
-    word: &'a AtomicU64,
-    of_word: Range<usize>,
-    of_bytes: Range<usize>,
 }
 
 /// A part of a region, as one process has it mapped.
