@@ -272,6 +272,10 @@ fn make_topics(engine: &Engine) {
     };
     let small = [("segment.bytes", "1500"), ("index.interval.bytes", "200")];
     make(ORDERS, PARTITIONS, &small);
+    for number in 0..PARTITIONS {
+        let mut first = crate::worker::batch(&[(None, "check 0".to_owned())]);
+        engine.partition(&orders(number)).unwrap().append(&mut first).unwrap();
+    }
     let compacted =
         [("cleanup.policy", "compact"), ("segment.bytes", "800"), ("preallocate", "true")];
     make(TABLE, 1, &compacted);

@@ -35,7 +35,8 @@ fn stop_at(place: &Place, seed: u64) -> Option<Seen> {
         return None;
     }
     let at = format!("{}:1:stop", place.name);
-    let deeds = if place.focus == "open" { FEW_DEEDS } else { DEEDS };
+    let slow = matches!(place.focus, "open" | "compact" | "topics");
+    let deeds = if slow { FEW_DEEDS } else { DEEDS };
     let (name, mut victim) = stage.start(place.focus, deeds, Some(&at));
     let probed = is_stopped(&mut victim).then(|| probe(&stage));
     if probed.is_some() {
