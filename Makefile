@@ -81,6 +81,8 @@ crashes: ## crashes of the machine on real file systems, failing syncs (root, FU
 
 # Faults that src/planted.rs can plant.
 FAULTS := no-owner-test no-fence no-free-test no-generation-step
+# With the test that must notice it.
+DAMAGE_FAULTS := cut-known-records:engine trust-time-index:fuzz_short take-any-memory:hostile count-from-zero:decoder
 HISTORY_FAULTS := no-epoch-step no-validation no-sync-before-commit
 
 mutants: export RUSTFLAGS = --cfg brokerless_mutation
@@ -100,6 +102,10 @@ mutants: ## faults in the rules of groups, planted: the tests must notice each
 	done
 	if BROKERLESS_FAULT=no-jump-test cargo test --locked --target-dir target/mutants --test engine tend; \
 	then echo "no-jump-test was not noticed"; exit 1; fi
+	for it in $(DAMAGE_FAULTS); do \
+	    if BROKERLESS_FAULT=$${it%%:*} cargo test --locked --target-dir target/mutants --test $${it#*:}; \
+	    then echo "$$it was not noticed"; exit 1; fi; \
+	done
 
 fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)
 	targets=$$(cargo fuzz list); for target in $$targets; do \

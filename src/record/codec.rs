@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use super::lz4::{self, HeaderChecksum};
 use super::{xerial, zstandard};
 use crate::error::Corruption;
+use crate::planted::planted;
 use crate::types::Compression;
 
 /// deflate cannot turn one byte into more.
@@ -68,6 +69,9 @@ fn gunzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Corruption> {
 /// Makes room for `more` bytes. What bytes of others ask for may be more than there is, and that is
 /// no reason to end the process.
 pub(super) fn reserve(out: &mut Vec<u8>, more: usize) -> Result<(), Corruption> {
+    if planted("take-any-memory") {
+        out.reserve(more);
+    }
     out.try_reserve(more).map_err(|_| Corruption::Memory { need: more })
 }
 
