@@ -1,7 +1,7 @@
 //! Checks every file of a data directory, ours or a broker's, and puts right what can be.
 //!
 //! [`verify`] changes nothing and locks nothing: others may have the directory open, and what they
-//! write meanwhile is not called damage. [`repair`] wants it alone. It removes nothing: what it
+//! write meanwhile is not called damage. [`repair()`] wants it alone. It removes nothing: what it
 //! takes out of a log is kept beside it, in a file whose name ends with `.quarantined`.
 
 mod commits;
