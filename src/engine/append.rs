@@ -196,6 +196,9 @@ impl Partition {
         point("roll.synced");
         self.note_synced(tail.end_offset);
         self.page.wake_committers();
+        // Nobody looks at them again after a crash: a broker that takes over trusts them.
+        active.index.sync()?;
+        active.times.sync()?;
         point("roll.announced");
         let storage = &self.shared.env.storage;
         self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;
