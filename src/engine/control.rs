@@ -49,6 +49,8 @@ const AT_PAGES: usize = 6;
 const AT_ID: usize = 7;
 /// When recovery points were last noted, on the wall clock.
 const AT_CHECKPOINT: usize = 8;
+/// The file's own inode: a copy of the directory, which need not be whole, has another.
+const AT_PLACE: usize = 9;
 
 /// The control file of an open directory; memory of our own for one that is open read-only.
 #[derive(Debug)]
@@ -78,6 +80,8 @@ impl Control {
         control.left_behind = left_behind;
         control.header(AT_BOOT).store(boot(&**storage), Ordering::Release);
         control.set_last_checkpoint(now);
+        let place = control.place()?.unwrap_or(0);
+        control.header(AT_PLACE).store(place, Ordering::Release);
         control.header(AT_ID).store(random::u128() as u64, Ordering::Release);
         control.header(AT_MAGIC).store(MAGIC, Ordering::Release);
         point("control.ready");
@@ -96,6 +100,13 @@ impl Control {
             }
             _ => Ok(Some(control)),
         }
+    }
+
+    /// The inode of the file; `None` for memory of our own.
+    fn place(&self) -> Result<Option<u64>> {
+        let Some((storage, path)) = &self.file else { return Ok(None) };
+        let file = storage.open(path, Access::Read).at("open", path)?;
+        Ok(Some(file.status().at("stat", path)?.id))
     }
 
     fn is_made(&self) -> bool {
@@ -277,7 +288,12 @@ impl LeftBehind {
 
     fn same_boot(&self, boot: u64) -> bool {
         let known = boot != 0 && self.word(AT_BOOT) == boot && self.word(AT_MAGIC) == MAGIC;
-        known && self.word(AT_POISON) == 0
+        known && self.word(AT_POISON) == 0 && self.is_no_copy()
+    }
+
+    fn is_no_copy(&self) -> bool {
+        let status = self.0.as_ref().and_then(|file| file.status().ok());
+        status.is_some_and(|status| status.id == self.word(AT_PLACE))
     }
 
     /// How far writes can be trusted that nobody synced.

@@ -1,6 +1,7 @@
 //! What a directory looks like after its processes did not close it.
 
 use std::fs::OpenOptions;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use brokerless::engine::{Cursor, Engine, OpenOptions as Options};
@@ -72,8 +73,30 @@ fn a_crash_of_the_machine_begins_a_new_leader_epoch() {
     assert_eq!(epochs.unwrap(), "0\n2\n0 0\n1 1\n");
 }
 
+/// Lets a copy pass for the directory itself, whose processes have died.
+fn pass_for_the_original(copy: &Path) {
+    const PLACE: u64 = 9;
+    let control = OpenOptions::new().write(true).open(copy.join(".brokerless-control")).unwrap();
+    let inode = control.metadata().unwrap().ino();
+    control.write_all_at(&inode.to_ne_bytes(), 8 * PLACE).unwrap();
+}
+
 #[test]
 fn the_death_of_all_processes_keeps_the_leader_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a"]);
+    let copy = crashed(dir.path());
+    pass_for_the_original(copy.path());
+
+    let engine = open(copy.path());
+
+    assert_eq!(partition(&engine).leader_epoch().unwrap(), 0);
+    assert_eq!(read(&partition(&engine)), numbered(&["a"]));
+}
+
+#[test]
+fn a_copy_of_a_directory_in_use_is_not_taken_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     append(&partition(&engine), &["a"]);
@@ -81,7 +104,8 @@ fn the_death_of_all_processes_keeps_the_leader_epoch() {
 
     let engine = open(copy.path());
 
-    assert_eq!(partition(&engine).leader_epoch().unwrap(), 0);
+    // It may have been copied in the middle of an append: checked whole, as after a crash.
+    assert_eq!(partition(&engine).leader_epoch().unwrap(), 1);
     assert_eq!(read(&partition(&engine)), numbered(&["a"]));
 }
 
@@ -218,11 +242,14 @@ fn an_empty_segment_inside_another_is_no_end() {
         let dir = if clean { dir } else { copy };
         let name = format!("orders-0/{segment:020}.log");
         std::fs::write(dir.path().join(&name), b"").unwrap();
+        let before = dir.path().join(name.clone() + ".quarantined");
+        std::fs::write(&before, b"of another time").unwrap();
 
         let engine = open(dir.path());
 
         assert_eq!(read(&partition(&engine)), numbered(&["a", "b", "c", "d"]));
-        assert!(dir.path().join(name + ".quarantined").exists());
+        assert!(dir.path().join(name + ".quarantined-1").exists());
+        assert_eq!(std::fs::read(before).unwrap(), b"of another time");
         assert_eq!(append(&partition(&engine), &["e"]), 4);
     }
 }
