@@ -98,6 +98,30 @@ fn write_new(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<Arc<dyn
     Ok(file)
 }
 
+/// The name under which a file is kept that was taken out of the log; `number` counts those that
+/// had the name before.
+pub(crate) fn quarantined(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{QUARANTINED}"));
+    if number > 0 {
+        name.push(format!("-{number}"));
+    }
+    PathBuf::from(name)
+}
+
+/// Such a name that nothing has yet.
+pub(crate) fn free_quarantine(storage: &dyn Storage, path: &Path) -> Result<PathBuf> {
+    for number in 0.. {
+        let name = quarantined(path, number);
+        match storage.open(&name, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(name),
+            Ok(_) => {}
+            Err(error) => return Err(error).at("open", &name),
+        }
+    }
+    unreachable!("there is always another number")
+}
+
 /// Removes a file; that it is not there is no error.
 pub(crate) fn remove(storage: &dyn Storage, path: &Path) -> Result<()> {
     match storage.remove(path) {

@@ -194,7 +194,7 @@ fn quarantine(site: &Site<'_>, bases: &[i64]) -> Result<()> {
             files::remove(&**site.storage, &files::path(site.dir, *base, suffix))?;
         }
         let from = files::path(site.dir, *base, files::LOG);
-        let to = files::path(site.dir, *base, &format!("{}.{}", files::LOG, files::QUARANTINED));
+        let to = files::free_quarantine(&**site.storage, &from)?;
         log::warn!("{} lies behind a damaged segment: it is now {}", from.display(), to.display());
         site.storage.rename(&from, &to).at("rename", &from)?;
         point("recovery.quarantined");

@@ -244,7 +244,7 @@ impl Repair<'_> {
         let storage = &**self.storage();
         let dir = folder(path);
         for number in 0.. {
-            let aside = quarantine_name(name, number);
+            let aside = files::quarantined(name, number);
             match storage.open(&aside, Access::Read) {
                 Ok(known) if same(file, range, &*known).at("read", path)? => return Ok(aside),
                 Ok(_) => {}
@@ -290,7 +290,7 @@ impl Repair<'_> {
     /// Gives a file a name that nobody reads.
     fn shelve(&mut self, path: &Path, shown: &Path) -> Result<()> {
         let storage = &**self.storage();
-        let to = free_name(storage, path)?;
+        let to = files::free_quarantine(storage, path)?;
         storage.rename(path, &to).at("rename", path)?;
         let dir = folder(path);
         storage.sync_dir(dir).at("sync", dir)?;
@@ -498,26 +498,6 @@ fn behind(path: &Path, what: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(what);
     PathBuf::from(name)
-}
-
-fn quarantine_name(path: &Path, number: u32) -> PathBuf {
-    match number {
-        0 => behind(path, &format!(".{}", files::QUARANTINED)),
-        more => behind(path, &format!(".{}-{more}", files::QUARANTINED)),
-    }
-}
-
-/// A name for it that nothing has yet.
-fn free_name(storage: &dyn Storage, path: &Path) -> Result<PathBuf> {
-    for number in 0.. {
-        let name = quarantine_name(path, number);
-        match storage.open(&name, Access::Read) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(name),
-            Ok(_) => {}
-            Err(error) => return Err(error).at("open", &name),
-        }
-    }
-    unreachable!("there is always another number")
 }
 
 /// Whether `copy` holds just these bytes of `file`.
