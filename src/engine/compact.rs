@@ -27,7 +27,8 @@ pub(crate) const LOCKS: &str = ".brokerless-upkeep";
 
 /// Its bytes: of who changes the checkpoint, and from here on of who compacts the partition with
 /// that page. Byte 0 is in [`tend`](super::tend).
-const CHECKPOINT_BYTE: u64 = 1;
+/// The byte of who writes [`CHECKPOINT`].
+pub(crate) const CHECKPOINT_BYTE: u64 = 1;
 const FIRST_PARTITION_BYTE: u64 = 64;
 
 /// Bytes that the table of keys may have. A round in which it is full is followed by another.
@@ -218,6 +219,9 @@ impl Partition {
         let path = self.shared.dir.join(CHECKPOINT);
         for _ in 0..1000 {
             if let Some(_alone) = self.try_alone(CHECKPOINT_BYTE)? {
+                if self.page.is_deleted() {
+                    return Ok(());
+                }
                 let mut offsets = checkpoint::read_offsets(storage, &path)?;
                 offsets.insert(self.id.clone(), offset);
                 return checkpoint::write_offsets(storage, &path, &offsets);

@@ -136,6 +136,11 @@ impl Root {
     /// the name begins anew.
     pub(crate) fn keep(&self, is_kept: impl Fn(&TopicPartition) -> bool) -> Result<()> {
         let storage = &*self.env.storage;
+        let locks = self.dir.join(compact::LOCKS);
+        let writer = storage.lock_byte(&locks, compact::CHECKPOINT_BYTE).at("open", &locks)?;
+        patience::until("the lock of the cleaner's checkpoint", &*self.env.clock, || {
+            Ok(writer.try_acquire(Mode::Exclusive).at("lock", &locks)?.then_some(()))
+        })?;
         for name in [RECOVERY_POINTS, LOG_STARTS, compact::CHECKPOINT] {
             let path = self.dir.join(name);
             let mut offsets = checkpoint::read_offsets(storage, &path)?;
