@@ -178,8 +178,8 @@ fn fail_calls(case: &Case, step: usize) {
 fn is_newest(disk: &MemDisk, path: &Path) -> bool {
     let path = Path::new(DATA).join(path);
     let files = disk.env().storage.list(path.parent().unwrap()).unwrap();
-    let logs = files.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".log"));
-    logs.max().is_some_and(|newest| Path::new(&newest).file_stem() == path.file_stem())
+    let logs = files.iter().filter_map(|entry| entry.name.strip_suffix(".log"));
+    logs.max().is_some_and(|newest| path.file_stem().is_some_and(|stem| stem == newest))
 }
 
 /// A directory of ours after power was lost at any moment is as whole as the next to open it needs:
