@@ -117,3 +117,38 @@ fn a_topic_that_is_deleted_during_the_check_is_no_damage() {
         done.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn the_room_ahead_of_a_log_is_no_damage_nor_is_it_after_all_have_died() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let engine = open(&data, Env::system());
+    let settings = [("preallocate", "true"), ("segment.bytes", "100000")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    engine.create_topic("orders", None, &settings).unwrap();
+    engine.partition(&orders()).unwrap().append(&mut batch(0)).unwrap();
+    let log = data.join("orders-0/00000000000000000000.log");
+    assert_eq!(log.metadata().unwrap().len(), 100_000, "there is room");
+
+    assert_eq!(damage(&verify(&data)), [""; 0], "while it is open");
+    // What is left when all have died: nobody gives the room back.
+    std::mem::forget(engine);
+    let left = dir.path().join("left");
+    copy(&data, &left);
+    let report = verify(&left);
+    assert_eq!(damage(&report), [""; 0], "afterwards");
+    assert_eq!(report.counts.records, 2);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
