@@ -258,6 +258,13 @@ impl Control {
         Ok(chunks.entry(index).or_insert(chunk).clone())
     }
 
+    /// Lets go of pages that nobody in this process uses; who asks for one maps it again.
+    pub(crate) fn forget_unused(&self) {
+        let mut chunks = self.chunks.write().unwrap_or_else(PoisonError::into_inner);
+        // Where there is no file, what was forgotten would be lost.
+        chunks.retain(|_, chunk| self.file.is_none() || Arc::strong_count(chunk) > 1);
+    }
+
     fn map_chunk(&self, index: usize) -> Result<Arc<dyn Map>> {
         let Some((storage, path)) = &self.file else { return Ok(heap(CHUNK_WORDS)) };
         let position = (index as u64 + 1) * CHUNK_WORDS as u64 * 8;

@@ -217,8 +217,28 @@ impl Engine {
 
     fn remember(&self, topics: Topics) -> Arc<Topics> {
         let topics = Arc::new(topics);
-        *self.topics.write().unwrap_or_else(PoisonError::into_inner) = topics.clone();
+        let mut known = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have read a later one meanwhile.
+        if known.generation < topics.generation {
+            *known = topics.clone();
+            self.forget_deleted(&topics);
+        }
         topics
+    }
+
+    /// Closes what is open of partitions that are no more: else their files would take room for as
+    /// long as this process has the directory open.
+    fn forget_deleted(&self, topics: &Topics) {
+        let is_gone = |id: &TopicPartition, slot: u32| {
+            topics.get(&id.topic).and_then(|topic| topic.slot(id.partition)) != Some(slot)
+        };
+        let mut known = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        for (_, (_, partition)) in known.extract_if(|id, (slot, _)| is_gone(id, *slot)) {
+            // Who is just using it closes it by dropping it.
+            partition.give_back();
+        }
+        drop(known);
+        self.shared.control.forget_unused();
     }
 
     /// The topic of that name, if there is one.
