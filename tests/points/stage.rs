@@ -148,7 +148,13 @@ impl Stage {
         assert!(self.data().join(".kafka_cleanshutdown").exists(), "SEED={}", self.seed);
     }
 
-    fn disperse(&mut self) {
+    /// Another one is at the same, until all disperse.
+    pub(crate) fn keep_company(&mut self, focus: &str) {
+        let company = self.start(focus, "1000000000", None);
+        self.crowd.push(company);
+    }
+
+    pub(crate) fn disperse(&mut self) {
         if let Some(watch) = self.watch.take() {
             watch.end();
         }

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// What one that is to be stopped does at most.
 const DEEDS: &str = "150";
 const FEW_DEEDS: &str = "15";
+/// Nobody comes to these alone.
+const TOGETHER: [&str; 1] = ["sync.gathered"];
 
 /// What was seen at one place.
 #[derive(Debug)]
@@ -37,8 +39,13 @@ fn stop_at(place: &Place, seed: u64) -> Option<Seen> {
     let at = format!("{}:1:stop", place.name);
     let slow = matches!(place.focus, "open" | "compact" | "topics");
     let deeds = if slow { FEW_DEEDS } else { DEEDS };
+    if TOGETHER.contains(&place.name) {
+        stage.keep_company(place.focus);
+    }
     let (name, mut victim) = stage.start(place.focus, deeds, Some(&at));
-    let probed = is_stopped(&mut victim).then(|| probe(&stage));
+    let is_there = is_stopped(&mut victim);
+    stage.disperse();
+    let probed = is_there.then(|| probe(&stage));
     if probed.is_some() {
         victim.go_on();
     }
