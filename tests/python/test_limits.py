@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from brokerless import KafkaConsumer, KafkaProducer, TopicPartition
+from brokerless.errors import MessageSizeTooLargeError
+
 PROGRAM = """
 import resource
 from brokerless import KafkaAdminClient, KafkaConsumer, KafkaProducer, NewTopic, TopicPartition
@@ -35,3 +38,22 @@ def test_many_partitions_need_few_open_files(
     )
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_what_unpacks_to_more_than_the_limit_is_refused_and_can_be_passed(
+    topic: str, codec: str
+) -> None:
+    with KafkaProducer(compression_type=codec) as producer:
+        producer.send(topic, bytes(200_000), partition=0).get(20)
+        producer.send(topic, b"behind", partition=0).get(20)
+    bomb = TopicPartition(topic, 0)
+    with KafkaConsumer(auto_offset_reset="earliest", max_decompressed_bytes=100_000) as consumer:
+        consumer.assign([bomb])
+
+        with pytest.raises(MessageSizeTooLargeError, match="raise max_decompressed_bytes, or seek"):
+            consumer.poll(5000)
+        assert consumer.position(bomb) == 0
+        consumer.seek(bomb, 1)
+
+        assert [record.value for record in consumer.poll(5000)[bomb]] == [b"behind"]
