@@ -2,10 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
 
 use brokerless::client::{Outgoing, Step};
 use brokerless::config::{ConsumerConfig, ProducerConfig};
+use brokerless::env::Clock;
+use brokerless::env::clock::SystemClock;
+use brokerless::env::wake::Woken;
+use brokerless::types::Timestamp;
 use brokerless::{Compression, Error};
 
 use crate::shared::{
@@ -121,9 +127,9 @@ fn a_poll_waits_for_a_record_and_no_longer() {
     let world = World::with_topic("t", 2, &[]);
     let reader = assigned(&world, earliest(), &[0, 1]);
 
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
             world.fill("t", 1, [7]);
         });
         assert_eq!(reader.poll(Duration::from_secs(20), 500), [(1, 0, 7)]);
@@ -132,26 +138,62 @@ fn a_poll_waits_for_a_record_and_no_longer() {
     assert_eq!(reader.poll(Duration::from_millis(30), 500), []);
 }
 
+/// Time as it is, but who waits in the thread that made it is only woken by what he waits for.
+#[derive(Debug)]
+struct Sleepless {
+    sleeper: ThreadId,
+    waits: AtomicU32,
+    timed_out: AtomicU32,
+}
+
+impl Clock for Sleepless {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic()
+    }
+
+    fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
+        if thread::current().id() != self.sleeper {
+            return SystemClock.wait(word, expected, timeout);
+        }
+        self.waits.fetch_add(1, Ordering::SeqCst);
+        let woken = SystemClock.wait(word, expected, 20 * SECOND);
+        self.timed_out.fetch_add(u32::from(woken == Woken::TimedOut), Ordering::SeqCst);
+        woken
+    }
+}
+
 #[test]
 fn a_waiting_poll_is_woken_and_does_not_look_by_the_clock() {
     const ROUNDS: u32 = 30;
-    let world = World::with_topic("t", 1, &[]);
+    let sleeper = thread::current().id();
+    let clock = Arc::new(Sleepless { sleeper, waits: 0.into(), timed_out: 0.into() });
+    let world = World::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    world.engine.create_topic("t", Some(1), &[]).unwrap();
     let reader = assigned(&world, earliest(), &[0]);
     let producer = world.producer(ProducerConfig::default());
-    let started = std::time::Instant::now();
 
     for round in 0..ROUNDS {
-        std::thread::scope(|scope| {
+        let (waits, until) = (clock.waits.load(Ordering::SeqCst), Instant::now() + 60 * SECOND);
+        thread::scope(|scope| {
             scope.spawn(|| {
-                std::thread::sleep(Duration::from_millis(5));
+                // Until it sleeps, or is about to.
+                while clock.waits.load(Ordering::SeqCst) == waits && Instant::now() < until {
+                    thread::sleep(Duration::from_millis(1));
+                }
                 get(&producer.send(&value("t", &round.to_be_bytes())).unwrap());
             });
-            assert_eq!(reader.poll(Duration::from_secs(20), 500).len(), 1);
+            assert_eq!(reader.poll(60 * SECOND, 500).len(), 1);
         });
+        assert_eq!(clock.timed_out.load(Ordering::SeqCst), 0);
     }
 
-    // Looking every 100 ms would take twice as long.
-    assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
+    // Once a round; the system may wake somebody for nothing.
+    let waits = clock.waits.load(Ordering::SeqCst);
+    assert!((ROUNDS..2 * ROUNDS).contains(&waits), "{waits}");
 }
 
 #[test]
@@ -238,7 +280,7 @@ fn closing_ends_the_poll_of_another_thread() {
     let world = filled(1, 0);
     let reader = assigned(&world, earliest(), &[0]);
 
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let polling = scope.spawn(|| {
             loop {
                 match reader.0.poll(Duration::from_secs(20), 1) {
@@ -247,7 +289,7 @@ fn closing_ends_the_poll_of_another_thread() {
                 }
             }
         });
-        std::thread::sleep(Duration::from_millis(30));
+        thread::sleep(Duration::from_millis(30));
         reader.0.close(true).unwrap();
 
         assert!(matches!(polling.join().unwrap(), Err(Error::Closed(_))));

@@ -9,6 +9,7 @@ use brokerless::client::{
 };
 use brokerless::config::{ConsumerConfig, OffsetReset, ProducerConfig};
 use brokerless::engine::{Cursor, Engine, OpenOptions};
+use brokerless::env::{Clock, Env};
 use brokerless::record::Batch;
 use brokerless::types::Durability;
 use brokerless::{IsolationLevel, TopicPartition};
@@ -19,7 +20,7 @@ pub(crate) const LONG: Option<Duration> = Some(Duration::from_secs(20));
 /// A directory with an engine on it.
 pub(crate) struct World {
     pub(crate) engine: Arc<Engine>,
-    dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl World {
@@ -32,6 +33,14 @@ impl World {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("brokerless.properties"), text).unwrap();
         let engine = directory::open(dir.path(), OpenOptions::default()).unwrap();
+        Self { engine, dir }
+    }
+
+    /// A directory in which time goes as this clock says.
+    pub(crate) fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        let dir = TempDir::new().unwrap();
+        let env = Env { clock, ..Env::system() };
+        let engine = Engine::open(dir.path(), OpenOptions::default(), env).unwrap();
         Self { engine, dir }
     }
 
