@@ -13,7 +13,7 @@ use crate::client::polled::Polled;
 use crate::client::subscription::{Pattern, Rules, Subscription};
 use crate::config::consumer::{ConsumerConfig, OffsetReset};
 use crate::engine::{Doorbell, Engine, Partition};
-use crate::env::lock;
+use crate::env::{Clock, lock};
 use crate::error::{Error, Result};
 use crate::types::TopicPartition;
 
@@ -23,7 +23,10 @@ use crate::types::TopicPartition;
 /// thread polls.
 #[derive(Debug)]
 pub struct Consumer {
-    pub(super) engine: Arc<Engine>,
+    /// `None` once it is closed. Nobody keeps what he takes from here in a wait.
+    engine: Mutex<Option<Arc<Engine>>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) read_only: bool,
     pub(super) config: ConsumerConfig,
     pub(super) doorbell: Doorbell,
     pub(super) metrics: ConsumerMetrics,
@@ -93,7 +96,9 @@ impl Consumer {
         config.check()?;
         Ok(Self {
             doorbell: engine.doorbell(),
-            engine,
+            clock: Arc::clone(&engine.env().clock),
+            read_only: engine.is_read_only(),
+            engine: Mutex::new(Some(engine)),
             config,
             metrics: ConsumerMetrics::default(),
             state: Mutex::default(),
@@ -108,7 +113,7 @@ impl Consumer {
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.engine.env().clock.monotonic()
+        self.clock.monotonic()
     }
 
     /// Whether it was made before a fork, and this is the child.
@@ -116,20 +121,31 @@ impl Consumer {
         self.fork_generation != lock::fork_generation()
     }
 
-    /// The state, of a consumer that may be used.
-    pub(super) fn state(&self) -> Result<MutexGuard<'_, State>> {
+    /// The engine of a consumer that may be used.
+    pub(super) fn engine(&self) -> Result<Arc<Engine>> {
+        self.check()?;
+        lock_of(&self.engine).clone().ok_or(Error::Closed("consumer"))
+    }
+
+    fn check(&self) -> Result<()> {
         if self.is_forked() {
             return Err(Error::Forked("consumer"));
         }
         if self.is_closed() {
             return Err(Error::Closed("consumer"));
         }
-        Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(())
+    }
+
+    /// The state, of a consumer that may be used.
+    pub(super) fn state(&self) -> Result<MutexGuard<'_, State>> {
+        self.check()?;
+        Ok(lock_of(&self.state))
     }
 
     pub(super) fn rules(&self) -> Rules {
         Rules {
-            create: self.config.allow_auto_create_topics && !self.engine.is_read_only(),
+            create: self.config.allow_auto_create_topics && !self.read_only,
             exclude_internal: self.config.exclude_internal_topics,
         }
     }
@@ -303,16 +319,14 @@ impl Consumer {
 
     /// The names of all topics; Kafka's own only if the settings want them.
     pub fn topics(&self) -> Result<Vec<String>> {
-        drop(self.state()?);
-        let topics = self.engine.topics()?;
+        let topics = self.engine()?.topics()?;
         let shown = topics.iter().filter(|t| !(t.internal && self.config.exclude_internal_topics));
         Ok(shown.map(|topic| topic.name.to_string()).collect())
     }
 
     /// How many partitions a topic has, if there is such a topic.
     pub fn partitions_for(&self, topic: &str) -> Result<Option<i32>> {
-        drop(self.state()?);
-        Ok(self.engine.topic(topic)?.map(|topic| topic.partition_count()))
+        Ok(self.engine()?.topic(topic)?.map(|topic| topic.partition_count()))
     }
 
     /// What the consumer counts, by Kafka's names.
@@ -321,7 +335,7 @@ impl Consumer {
     }
 
     /// Ends the consumer: commits its positions if `autocommit` and the settings say so, leaves
-    /// the group and ends a poll of another thread. It is closed also after an error. Who is to be
+    /// the group, ends a poll of another thread and lets go of the engine. It is closed also after an error. Who is to be
     /// told of it hears it by [`farewell`](Self::farewell) before.
     pub fn close(&self, autocommit: bool) -> Result<()> {
         if self.is_forked() || self.is_closed() {
@@ -329,9 +343,11 @@ impl Consumer {
         }
         let committed = if autocommit { self.last_commit() } else { Ok(()) };
         self.closed.store(true, Ordering::SeqCst);
-        let left = self.state.lock().unwrap_or_else(PoisonError::into_inner).unsubscribe();
-        drop(left);
+        let left = lock_of(&self.state).unsubscribe();
         self.doorbell.ring();
+        drop(left);
+        let engine = lock_of(&self.engine).take();
+        drop(engine);
         committed
     }
 
@@ -339,4 +355,8 @@ impl Consumer {
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
+}
+
+fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

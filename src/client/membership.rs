@@ -13,7 +13,7 @@ use crate::client::polled::Step;
 use crate::client::subscription::Subscription;
 use crate::client::upkeep::{self, Seat};
 use crate::coord::group::{Gone, Next, Strategy};
-use crate::engine::{Join, Membership};
+use crate::engine::{Engine, Join, Membership};
 use crate::error::{Error, Result};
 use crate::types::TopicPartition;
 
@@ -115,7 +115,7 @@ impl State {
 impl Consumer {
     /// The group that shares the partitions out, if one does.
     pub(super) fn shares(&self) -> Option<&str> {
-        self.group().filter(|_| !self.engine.is_read_only())
+        self.group().filter(|_| !self.read_only)
     }
 
     /// Goes on towards what the group wants, until there is something to announce or nothing to do.
@@ -200,9 +200,10 @@ impl Consumer {
             }
         };
         let topics = join.topics.clone();
-        let membership = Arc::new(self.engine.group(group)?.join(join)?);
-        let seat = Arc::new(upkeep::sit(&self.engine, &membership, &self.config)?);
-        let begins = self.begins(&membership);
+        let engine = self.engine()?;
+        let membership = Arc::new(engine.group(group)?.join(join)?);
+        let seat = Arc::new(upkeep::sit(&engine, &membership, &self.config)?);
+        let begins = self.begins(&engine, &membership);
         let place = Place { membership, seat, topics, begins, idle: None };
         let mut state = self.state()?;
         // Unless another thread was faster.
@@ -211,8 +212,8 @@ impl Consumer {
 
     /// Kafka's `group.initial.rebalance.delay.ms`. As the first member has not followed the
     /// generation before, eager ones behind it take nothing either.
-    fn begins(&self, membership: &Membership) -> Duration {
-        let delay = self.engine.config().group_initial_rebalance_delay;
+    fn begins(&self, engine: &Engine, membership: &Membership) -> Duration {
+        let delay = engine.config().group_initial_rebalance_delay;
         if membership.is_first() { self.now().saturating_add(delay) } else { Duration::ZERO }
     }
 

@@ -41,7 +41,7 @@ impl Consumer {
         }
         let committed = match self.group() {
             Some(group) if unknown.iter().any(|u| u.seek == Seek::Committed) => {
-                self.engine.committed_offsets(group)?
+                self.engine()?.committed_offsets(group)?
             }
             _ => HashMap::new(),
         };
@@ -109,7 +109,7 @@ impl Consumer {
             OffsetReset::Latest => self.end_of(partition)?,
             OffsetReset::None => return Err(Error::NoOffsetForPartition(partition.id().clone())),
             OffsetReset::ByDuration(age) => {
-                let since = self.engine.env().clock.now().saturating_sub(age.as_millis() as i64);
+                let since = self.clock.now().saturating_sub(age.as_millis() as i64);
                 match partition.offset_for_time(since.max(0))? {
                     Some(found) => found.offset,
                     None => self.end_of(partition)?,
@@ -152,8 +152,8 @@ impl Consumer {
 
     /// What the group committed for a partition.
     pub fn committed(&self, partition: &TopicPartition) -> Result<Option<OffsetAndMetadata>> {
-        drop(self.state()?);
-        Ok(self.engine.committed_offsets(self.need_group()?)?.remove(partition))
+        let engine = self.engine()?;
+        Ok(engine.committed_offsets(self.need_group()?)?.remove(partition))
     }
 
     /// Commits these offsets, or the positions of all assigned partitions. Gives what it
@@ -187,7 +187,7 @@ impl Consumer {
         }
         match self.membership()? {
             Some(membership) => membership.commit(offsets)?,
-            None => self.engine.group(group)?.commit(offsets)?,
+            None => self.engine()?.group(group)?.commit(offsets)?,
         }
         self.metrics.committed();
         let mut state = self.state()?;
@@ -254,12 +254,12 @@ impl Consumer {
         let Ok(state) = self.state() else { return false };
         let known = state.assignment.get(id).and_then(|assigned| assigned.partition.clone());
         drop(state);
-        let now = self.engine.partition(id).ok();
+        let now = self.engine().and_then(|engine| engine.partition(id)).ok();
         known.zip(now).is_some_and(|(known, now)| Arc::ptr_eq(&known, &now))
     }
 
     fn commits_itself(&self) -> bool {
-        self.config.enable_auto_commit && self.group().is_some() && !self.engine.is_read_only()
+        self.config.enable_auto_commit && self.group().is_some() && !self.read_only
     }
 
     /// The first offset of each partition, assigned or not.
@@ -281,9 +281,9 @@ impl Consumer {
         partitions: &[TopicPartition],
         offset: impl Fn(&Partition) -> Result<i64>,
     ) -> Result<Vec<(TopicPartition, i64)>> {
-        drop(self.state()?);
+        let engine = self.engine()?;
         let each = partitions.iter();
-        each.map(|id| Ok((id.clone(), offset(&*self.engine.partition(id)?)?))).collect()
+        each.map(|id| Ok((id.clone(), offset(&*engine.partition(id)?)?))).collect()
     }
 
     /// The first record of each partition that is not older than the time given with it; `None`
@@ -292,13 +292,13 @@ impl Consumer {
         &self,
         times: &[(TopicPartition, Timestamp)],
     ) -> Result<Vec<(TopicPartition, Option<TimedOffset>)>> {
-        drop(self.state()?);
+        let engine = self.engine()?;
         let find = |(id, time): &(TopicPartition, Timestamp)| {
             if *time < 0 {
                 let what = format!("time {time} for {id}: it must not be negative");
                 return Err(Error::InvalidArgument(what));
             }
-            Ok((id.clone(), self.engine.partition(id)?.offset_for_time(*time)?))
+            Ok((id.clone(), engine.partition(id)?.offset_for_time(*time)?))
         };
         times.iter().map(find).collect()
     }

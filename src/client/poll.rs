@@ -7,7 +7,7 @@ use crate::client::assignment::Budget;
 use crate::client::consumer::{Consumer, State, Target};
 use crate::client::polled::{Polled, Step};
 use crate::client::subscription::Subscription;
-use crate::engine::with_patience;
+use crate::engine::{Engine, with_patience};
 use crate::env::wake::Woken;
 use crate::error::{Error, Result};
 
@@ -59,7 +59,7 @@ impl Consumer {
         // How often a position was lost.
         let mut lost = 0;
         loop {
-            self.engine.check_control()?;
+            self.engine()?.check_control()?;
             // A change of the group rings too.
             let seen = self.doorbell.value();
             let followed = match with_patience(BRIEF, || self.follow()) {
@@ -197,7 +197,8 @@ impl Consumer {
     /// pattern is the user's function.
     pub(super) fn update_target(&self) -> Result<()> {
         loop {
-            let generation = self.engine.topics_generation();
+            let engine = self.engine()?;
+            let generation = engine.topics_generation();
             let (subscription, version) = {
                 let state = self.state()?;
                 if state.generation == Some(generation) {
@@ -205,7 +206,7 @@ impl Consumer {
                 }
                 (state.subscription.clone(), state.version)
             };
-            let target = self.find_target(&subscription)?;
+            let target = self.find_target(&engine, &subscription)?;
             let mut state = self.state()?;
             if state.version == version {
                 state.target = target;
@@ -215,9 +216,9 @@ impl Consumer {
         }
     }
 
-    fn find_target(&self, subscription: &Subscription) -> Result<Vec<Target>> {
-        let ids = subscription.partitions(&self.engine, self.rules())?;
-        let bound = ids.into_iter().map(|id| match self.engine.partition(&id) {
+    fn find_target(&self, engine: &Engine, subscription: &Subscription) -> Result<Vec<Target>> {
+        let ids = subscription.partitions(engine, self.rules())?;
+        let bound = ids.into_iter().map(|id| match engine.partition(&id) {
             Ok(partition) => Ok(Target { id, partition: Some(partition) }),
             Err(Error::UnknownTopicOrPartition(_)) => Ok(Target { id, partition: None }),
             Err(error) => Err(error),

@@ -1,6 +1,6 @@
 //! The producer: takes records from any number of threads.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard, TryLockError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::client::flush::Flush;
 use crate::client::registry;
 use crate::client::round::Working;
 use crate::client::sender::{self, Around, Sender};
-use crate::client::topics::{Known, Topics};
+use crate::client::topics::Known;
 use crate::config::producer::ProducerConfig;
 use crate::engine::{Engine, Topic, is_internal, with_patience};
 use crate::env::wake::{self, Woken};
@@ -75,8 +75,8 @@ impl Producer {
         if engine.is_read_only() {
             return Err(Error::ReadOnly(engine.dir().to_owned()));
         }
-        let sender = Arc::new(Sender::new(engine, config, around));
-        let thread = sender::start(&sender)?;
+        let sender = Arc::new(Sender::new(Arc::clone(&engine), config, around));
+        let thread = sender::start(&sender, engine)?;
         registry::add_sender(&sender);
         let weak = Arc::downgrade(&sender);
         Ok(Self { sender, weak, thread: Mutex::new(Some(thread)) })
@@ -147,10 +147,10 @@ impl Producer {
             return None;
         }
         let topics = sender.topics.try_read().ok()?;
-        let known = topics.find(like.topic, sender.engine.topics_generation()).ok()??;
+        let known = topics.find(like.topic).ok()??;
         let partition = like.partition.unwrap_or_else(|| known.partition_for(like.key));
         let slot = known.slot(partition)?;
-        let timestamp = like.timestamp.unwrap_or_else(|| sender.engine.env().clock.now());
+        let timestamp = like.timestamp.unwrap_or_else(|| sender.clock.now());
         let sticky = like.partition.is_none() && like.key.is_none() && known.partitions() > 1;
         let bytes = if sticky { sender.config.batch_size } else { usize::MAX };
         let values = Some(values).filter(|_| timestamp >= 0)?;
@@ -174,16 +174,14 @@ impl Producer {
         let topics = match sender.topics.try_read() {
             Ok(topics) => topics,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) if patient => self.topics(),
+            Err(TryLockError::WouldBlock) if patient => self.sender.topics(),
             Err(TryLockError::WouldBlock) => return Ok(Offer::Contended),
         };
-        let Some(known) = topics.find(record.topic, sender.engine.topics_generation())? else {
-            return Ok(Offer::Unknown);
-        };
+        let Some(known) = topics.find(record.topic)? else { return Ok(Offer::Unknown) };
         let partition = record.partition.unwrap_or_else(|| known.partition_for(record.key));
         let Some(slot) = known.slot(partition) else { return Ok(Offer::Unknown) };
         let timestamp = match record.timestamp {
-            None => sender.engine.env().clock.now(),
+            None => sender.clock.now(),
             Some(timestamp) if timestamp >= 0 => timestamp,
             Some(timestamp) => return Err(negative_timestamp(timestamp)),
         };
@@ -213,19 +211,20 @@ impl Producer {
         }
     }
 
-    fn topics(&self) -> RwLockReadGuard<'_, Topics> {
-        self.sender.topics.read().unwrap_or_else(PoisonError::into_inner)
+    fn engine(&self) -> Result<Arc<Engine>> {
+        self.sender.topics().engine().map(Arc::clone)
     }
 
     /// Meets the record's topic and partition; makes the topic if there is none.
     fn learn(&self, record: &Outgoing<'_>) -> Result<()> {
-        let topic = self.learn_topic(record.topic)?;
+        let engine = self.engine()?;
+        let topic = self.learn_topic(&engine, record.topic)?;
         let partition = self.chosen(record);
         if !(0..topic.partition_count()).contains(&partition) {
             return Err(no_partition(&topic, partition));
         }
         let id = TopicPartition::new(Arc::clone(&topic.name), partition);
-        let partition = self.sender.engine.partition(&id)?;
+        let partition = engine.partition(&id)?;
         let limits = Limits::new(&self.sender.config, &topic);
         let slot = Arc::new(Slot::new(partition, limits, self.sender.config.acks));
         let mut topics = self.sender.topics.write().unwrap_or_else(PoisonError::into_inner);
@@ -234,20 +233,18 @@ impl Producer {
     }
 
     fn chosen(&self, record: &Outgoing<'_>) -> i32 {
-        let topics = self.topics();
-        let generation = self.sender.engine.topics_generation();
-        let known = topics.find(record.topic, generation).ok().flatten();
+        let topics = self.sender.topics();
+        let known = topics.find(record.topic).ok().flatten();
         record.partition.or(known.map(|known| known.partition_for(record.key))).unwrap_or(0)
     }
 
-    fn learn_topic(&self, name: &str) -> Result<Arc<Topic>> {
+    fn learn_topic(&self, engine: &Engine, name: &str) -> Result<Arc<Topic>> {
         if !valid_topic_name(name) {
             return Err(Error::InvalidTopic(name.into()));
         }
         if is_internal(name) {
             return Err(Error::InternalTopic(name.into()));
         }
-        let engine = &self.sender.engine;
         let topic = if self.sender.config.allow_auto_create_topics {
             engine.topic_or_create(name)?
         } else {
@@ -283,11 +280,11 @@ impl Producer {
             return Err(Error::Forked("producer"));
         }
         loop {
-            let generation = self.sender.engine.topics_generation();
-            if let Some(known) = self.topics().find(name, generation)? {
+            if let Some(known) = self.sender.topics().find(name)? {
                 return Ok(get(known));
             }
-            self.learn_topic(name)?;
+            let engine = self.engine()?;
+            self.learn_topic(&engine, name)?;
         }
     }
 
@@ -304,8 +301,8 @@ impl Producer {
         Flush::begin(&self.sender)
     }
 
-    /// Takes no more records, and waits until all it has are delivered or failed. After
-    /// [`Error::Timeout`] the rest is still sent, in the background.
+    /// Takes no more records, waits until all it has are delivered or failed, and lets go of the
+    /// engine. After [`Error::Timeout`] that is still done, in the background.
     ///
     /// In a delivery callback it does not wait.
     pub fn close(&self, timeout: Option<Duration>) -> Result<()> {
@@ -327,7 +324,7 @@ impl Producer {
 
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
-        self.topics().is_closed()
+        self.sender.topics().is_closed()
     }
 
     /// What the producer counts, by Kafka's names.

@@ -4,7 +4,7 @@
 //! waits for a delivery and finds nobody at work. So the batches of a partition go out in order.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::Duration;
 
 use crate::client::accumulator::{Accumulator, Slot};
@@ -15,7 +15,7 @@ use crate::client::stream::Stream;
 use crate::client::topics::Topics;
 use crate::config::producer::ProducerConfig;
 use crate::engine::Engine;
-use crate::env::{lock, wake};
+use crate::env::{Clock, lock, wake};
 use crate::error::{Error, Result};
 
 /// States of `Sender::alarm`.
@@ -33,7 +33,7 @@ const HELPERS: u32 = 2;
 
 /// What a producer, its thread and its deliveries share.
 pub(super) struct Sender {
-    pub(super) engine: Arc<Engine>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) config: ProducerConfig,
     pub(super) accumulator: Accumulator,
     pub(super) topics: RwLock<Topics>,
@@ -67,9 +67,9 @@ impl Sender {
     pub(super) fn new(engine: Arc<Engine>, config: ProducerConfig, around: Option<Around>) -> Self {
         Self {
             accumulator: Accumulator::new(config.buffer_memory),
-            topics: RwLock::default(),
+            clock: Arc::clone(&engine.env().clock),
+            topics: RwLock::new(Topics::new(engine)),
             metrics: ProducerMetrics::default(),
-            engine,
             config,
             worker: Mutex::default(),
             alarm: AtomicU32::new(AWAKE),
@@ -84,7 +84,7 @@ impl Sender {
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.engine.env().clock.monotonic()
+        self.clock.monotonic()
     }
 
     /// A forked child has the producer, but neither its thread nor the right to its locks.
@@ -126,7 +126,7 @@ impl Sender {
         if round.worked {
             self.helped.fetch_add(1, Ordering::Relaxed);
         }
-        let chore = self.engine.next_chore();
+        let chore = self.topics().next_chore();
         if chore.is_some_and(|due| due < self.next_chore.load(Ordering::SeqCst)) {
             self.wake();
         }
@@ -154,8 +154,12 @@ impl Sender {
         self.slots().iter().filter_map(|slot| slot.unsettled()).collect()
     }
 
+    pub(super) fn topics(&self) -> RwLockReadGuard<'_, Topics> {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn slots(&self) -> Vec<Arc<Slot>> {
-        self.topics.read().unwrap_or_else(PoisonError::into_inner).slots().cloned().collect()
+        self.topics().slots().cloned().collect()
     }
 
     /// Refuses further records and makes the thread end when all is sent. When this returns, no
@@ -184,18 +188,20 @@ impl Sender {
         Ok(())
     }
 
-    /// The thread: works until the producer is closed and everything is sent.
-    pub(super) fn run(&self) {
-        let _end = End(self);
+    /// The thread: works until the producer is closed and everything is sent. Then nobody needs
+    /// the engine any more.
+    fn run(&self, engine: Arc<Engine>) {
+        let end = End { sender: self, engine: Some(engine) };
+        let Some(engine) = &end.engine else { return };
         let (mut naps, mut helped) = (0, 0);
         let mut stream = Stream::default();
         loop {
             self.alarm.store(AWAKE, Ordering::SeqCst);
             if self.is_helped_now() {
-                self.nap_while_helped();
+                self.nap_while_helped(engine);
                 continue;
             }
-            if self.turn().worked {
+            if self.turn(engine).worked {
                 self.helped.store(0, Ordering::Relaxed);
                 stream.worked();
                 if let Some(nap) = stream.nap() {
@@ -210,22 +216,22 @@ impl Sender {
             let state = if napping { NAPPING } else { ASLEEP };
             self.alarm.store(state, Ordering::SeqCst);
             // Looks again: whoever came before the store did not wake.
-            let round = self.turn();
+            let round = self.turn(engine);
             if self.is_finished() {
-                self.leave_nothing_to_flush();
+                leave_nothing_to_flush(engine);
                 return;
             }
             if !round.worked && (self.accumulator.is_empty() || round.next.is_some()) {
                 let began = self.now();
-                wake::wait(&self.alarm, state, self.rest(napping, round.next));
+                wake::wait(&self.alarm, state, self.rest(engine, napping, round.next));
                 stream.slept(self.now().saturating_sub(began));
             }
         }
     }
 
     /// Who helps wakes the thread for what he leaves.
-    fn nap_while_helped(&self) {
-        self.do_chores();
+    fn nap_while_helped(&self, engine: &Engine) {
+        self.do_chores(engine);
         self.alarm.store(NAPPING, Ordering::SeqCst);
         if self.is_helped_now() {
             wake::wait(&self.alarm, NAPPING, NAP);
@@ -241,23 +247,21 @@ impl Sender {
         }
     }
 
-    fn rest(&self, napping: bool, next: Option<Duration>) -> Duration {
+    fn rest(&self, engine: &Engine, napping: bool, next: Option<Duration>) -> Duration {
         const LONG: Duration = Duration::from_secs(3_600);
 
         let rest = next.map_or(LONG, |next| next.saturating_sub(self.now()));
-        let rest = self.until_chore().map_or(rest, |chore| rest.min(chore));
+        let rest = self.until_chore(engine).map_or(rest, |chore| rest.min(chore));
         if napping { rest.min(NAP) } else { rest }
     }
 
-    /// Nobody may be there when `flush.ms` is over.
-    fn leave_nothing_to_flush(&self) {
-        if let Err(error) = self.engine.flush_early() {
-            log::warn!("{}: {error}", self.engine.dir().display());
-        }
-    }
-
+    /// Not while somebody is at work, who may leave something.
     fn is_finished(&self) -> bool {
-        self.closing.load(Ordering::SeqCst) && self.accumulator.is_empty()
+        if !self.closing.load(Ordering::SeqCst) {
+            return false;
+        }
+        let _idle = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        self.accumulator.is_empty()
     }
 
     /// Whether another thread is at work: to wait for it would cost both a switch.
@@ -265,50 +269,62 @@ impl Sender {
         matches!(self.worker.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    fn turn(&self) -> Round {
+    fn turn(&self, engine: &Engine) -> Round {
         let round =
             self.round(&mut self.worker.lock().unwrap_or_else(PoisonError::into_inner), true);
-        self.do_chores();
+        self.do_chores(engine);
         round
     }
 
-    fn do_chores(&self) {
-        if let Err(error) = self.engine.do_chores(self.engine.env().clock.now()) {
-            log::warn!("{}: {error}", self.engine.dir().display());
+    fn do_chores(&self, engine: &Engine) {
+        if let Err(error) = engine.do_chores(self.clock.now()) {
+            log::warn!("{}: {error}", engine.dir().display());
         }
     }
 
     /// Until something falls due by time alone.
-    fn until_chore(&self) -> Option<Duration> {
-        let due = self.engine.next_chore();
+    fn until_chore(&self, engine: &Engine) -> Option<Duration> {
+        let due = engine.next_chore();
         self.next_chore.store(due.unwrap_or(i64::MAX), Ordering::SeqCst);
-        let left = due?.saturating_sub(self.engine.env().clock.now()).max(1);
+        let left = due?.saturating_sub(self.clock.now()).max(1);
         Some(Duration::from_millis(u64::try_from(left).unwrap_or(1)))
     }
 }
 
-/// Tells that the thread ended, however it did.
-struct End<'a>(&'a Sender);
+/// Nobody may be there when `flush.ms` is over.
+fn leave_nothing_to_flush(engine: &Engine) {
+    if let Err(error) = engine.flush_early() {
+        log::warn!("{}: {error}", engine.dir().display());
+    }
+}
+
+/// Lets go of the directory and tells that the thread ended, however it did.
+struct End<'a> {
+    sender: &'a Sender,
+    engine: Option<Arc<Engine>>,
+}
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
+        let Self { sender, engine } = self;
         if std::thread::panicking() {
             // Nothing may be taken that nobody would send.
-            self.0.close();
+            sender.close();
         }
-        self.0.ended.store(1, Ordering::Release);
-        wake::wake_all(&self.0.ended);
+        let gone = sender.topics.write().unwrap_or_else(PoisonError::into_inner).let_go();
+        drop((gone, engine.take()));
+        sender.ended.store(1, Ordering::Release);
+        wake::wake_all(&sender.ended);
     }
 }
 
 /// Starts the thread, which keeps `sender` alive until everything is sent.
-pub(super) fn start(sender: &Arc<Sender>) -> Result<std::thread::JoinHandle<()>> {
-    let mine = Arc::clone(sender);
-    std::thread::Builder::new().name("brokerless-sender".into()).spawn(move || mine.run()).map_err(
-        |source| Error::Io {
-            op: "start a thread for",
-            path: sender.engine.dir().to_owned(),
-            source,
-        },
-    )
+pub(super) fn start(
+    sender: &Arc<Sender>,
+    engine: Arc<Engine>,
+) -> Result<std::thread::JoinHandle<()>> {
+    let (mine, dir) = (Arc::clone(sender), engine.dir().to_owned());
+    let thread = std::thread::Builder::new().name("brokerless-sender".into());
+    let started = thread.spawn(move || mine.run(engine));
+    started.map_err(|source| Error::Io { op: "start a thread for", path: dir, source })
 }

@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::client::accumulator::{Limits, Slot};
 use crate::client::partitioner::{Sticky, for_key};
 use crate::config::producer::ProducerConfig;
-use crate::engine::{Topic, Topics as EngineTopics};
+use crate::engine::{Engine, Topic, Topics as EngineTopics};
 use crate::error::{Error, Result};
+use crate::types::Timestamp;
 
 /// What a producer knows of its directory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Topics {
+    /// `None` once it was let go of: the producer is closed and all is sent.
+    engine: Option<Arc<Engine>>,
     /// The engine's generation that this agrees with.
     generation: u64,
     known: Vec<Known>,
@@ -57,13 +60,43 @@ impl Known {
 }
 
 impl Topics {
-    /// The topic of that name, if it was learned under `generation`.
-    #[inline]
-    pub(super) fn find(&self, name: &str, generation: u64) -> Result<Option<&Known>> {
-        if self.closed {
-            return Err(Error::Closed("producer"));
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        Self {
+            engine: Some(engine),
+            generation: 0,
+            known: Vec::new(),
+            by_name: HashMap::new(),
+            last: AtomicUsize::new(0),
+            retired: Vec::new(),
+            closed: false,
         }
-        if self.generation != generation {
+    }
+
+    /// The engine of a producer that takes records.
+    #[inline]
+    pub(super) fn engine(&self) -> Result<&Arc<Engine>> {
+        let engine = self.engine.as_ref().filter(|_| !self.closed);
+        engine.ok_or(Error::Closed("producer"))
+    }
+
+    /// When the engine has something to do by time alone.
+    pub(super) fn next_chore(&self) -> Option<Timestamp> {
+        self.engine.as_ref()?.next_chore()
+    }
+
+    /// Lets go of the engine, and of all that is a part of it, for the caller to drop under no
+    /// lock.
+    pub(super) fn let_go(&mut self) -> impl Sized + use<> {
+        self.closed = true;
+        self.by_name.clear();
+        let known = std::mem::take(&mut self.known);
+        (known, std::mem::take(&mut self.retired), self.engine.take())
+    }
+
+    /// The topic of that name, if it was learned under the present generation.
+    #[inline]
+    pub(super) fn find(&self, name: &str) -> Result<Option<&Known>> {
+        if self.generation != self.engine()?.topics_generation() {
             return Ok(None);
         }
         let last = self.known.get(self.last.load(Ordering::Relaxed));
@@ -96,6 +129,9 @@ impl Topics {
         config: &ProducerConfig,
         seed: u64,
     ) {
+        if self.engine.is_none() {
+            return;
+        }
         self.retired.retain(|slot| slot.unsettled().is_some());
         for known in std::mem::take(&mut self.known) {
             match current.get(&known.topic.name) {
@@ -111,6 +147,9 @@ impl Topics {
 
     /// Adds a partition, and its topic if that is new.
     pub(super) fn add(&mut self, topic: &Arc<Topic>, slot: Option<Arc<Slot>>, seed: u64) {
+        if self.engine.is_none() {
+            return;
+        }
         if !self.by_name.contains_key(&topic.name) {
             self.known.push(Known::new(Arc::clone(topic), seed));
             self.index();

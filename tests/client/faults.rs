@@ -268,3 +268,21 @@ fn a_producer_whose_partition_is_stuck_closes_in_time() {
     producer.close(LONG).unwrap();
     assert_eq!(get(&held_up).offset, 1);
 }
+
+#[test]
+fn a_producer_that_had_no_time_to_close_lets_go_of_the_directory_at_the_end() {
+    let (disk, engine) = started();
+    let producer = producer(&engine, Durability::Written);
+    let stuck = Stuck::new(&disk);
+    let held_up = producer.send(&value("t", &1_u32.to_be_bytes())).unwrap();
+    let open = Arc::downgrade(&engine);
+    drop(engine);
+    assert!(producer.close(Some(Duration::from_millis(50))).is_err());
+    assert!(open.strong_count() > 0);
+
+    stuck.end();
+    producer.close(LONG).unwrap();
+
+    assert_eq!(get(&held_up).offset, 1);
+    assert_eq!(open.strong_count(), 0);
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // In tests, also outside their functions.
 
 mod assignments;
+mod closing;
 mod consumer;
 mod faults;
 mod golden;

@@ -260,16 +260,16 @@ def test_a_consumer_of_a_topic_that_is_not_there_waits(read: Read) -> None:
 
 
 def test_a_corrupt_record_names_file_position_and_what_to_do(topic: str, directory: Path) -> None:
-    with KafkaProducer() as producer:
-        producer.send(topic, b"first", partition=0).get(10)
-        producer.send(topic, b"second", partition=0).get(10)
-        producer.send(topic, b"third", partition=0).get(10)
-    log = directory / "t-0" / "00000000000000000000.log"
-    content = bytearray(log.read_bytes())
-    content[content.index(b"second")] ^= 1
-    log.write_bytes(content)
-
+    # It is open when that happens: to open it would find the damage.
     with KafkaConsumer(auto_offset_reset="earliest") as consumer:
+        with KafkaProducer() as producer:
+            producer.send(topic, b"first", partition=0).get(10)
+            producer.send(topic, b"second", partition=0).get(10)
+            producer.send(topic, b"third", partition=0).get(10)
+        log = directory / "t-0" / "00000000000000000000.log"
+        content = bytearray(log.read_bytes())
+        content[content.index(b"second")] ^= 1
+        log.write_bytes(content)
         consumer.assign([T0])
         assert consumer.poll(1000, max_records=1)[T0][0].value == b"first"
         with pytest.raises(CorruptRecordError) as raised:
