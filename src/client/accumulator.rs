@@ -35,15 +35,16 @@ pub(super) struct Limits {
     pub(super) record: usize,
     pub(super) compression: Compression,
     pub(super) level: Option<i32>,
-    /// The topic's `max.message.bytes`, after compression.
+    /// The largest batch of the topic, after compression, and the setting that says so.
     pub(super) message: usize,
+    message_setting: &'static str,
     /// A compacted topic takes no record without a key.
     pub(super) needs_key: bool,
 }
 
 impl Limits {
     pub(super) fn new(config: &ProducerConfig, topic: &Topic) -> Self {
-        let message = topic.config.max_message_bytes as usize;
+        let (message, message_setting) = topic.config.largest_batch();
         let own = topic.config.compression_type;
         let compression = own.unwrap_or(config.compression);
         let grown = match config.batch_size {
@@ -62,6 +63,7 @@ impl Limits {
             compression,
             level: if compression == config.compression { config.compression_level } else { None },
             message,
+            message_setting,
             needs_key: topic.config.compacted,
         }
     }
@@ -74,7 +76,7 @@ impl Limits {
         }
         let least = size.saturating_sub(SLACK);
         if self.compression == Compression::None && least > self.message {
-            let (max, setting) = (self.message, "max.message.bytes");
+            let (max, setting) = (self.message, self.message_setting);
             return Err(Error::RecordTooLarge { size: least, max, setting });
         }
         if self.needs_key && record.key.is_none() {

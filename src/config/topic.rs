@@ -83,6 +83,12 @@ impl TopicConfig {
         Ok(config)
     }
 
+    /// The largest batch that an append takes, and the setting that says so.
+    pub(crate) fn largest_batch(&self) -> (usize, &'static str) {
+        let by_segment = (self.segment_bytes as usize, "segment.bytes");
+        by_segment.min((self.max_message_bytes as usize, "max.message.bytes"))
+    }
+
     /// The same, with the directory's settings where the topic has none of its own.
     #[must_use]
     pub fn within(&self, directory: &DirectoryConfig) -> Self {

@@ -83,14 +83,8 @@ impl Partition {
     }
 
     fn check_size(&self, size: usize) -> Result<()> {
-        let limits = [
-            (self.config.max_message_bytes, "max.message.bytes"),
-            (self.config.segment_bytes, "segment.bytes"),
-        ];
-        match limits.into_iter().find(|(max, _)| size > *max as usize) {
-            Some((max, setting)) => Err(Error::RecordTooLarge { size, max: max as usize, setting }),
-            None => Ok(()),
-        }
+        let (max, setting) = self.config.largest_batch();
+        if size > max { Err(Error::RecordTooLarge { size, max, setting }) } else { Ok(()) }
     }
 
     fn append_in_turn(&self, batch: &mut [u8], early: Option<Tail>) -> Result<Appended> {

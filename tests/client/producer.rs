@@ -172,9 +172,14 @@ fn compression_counts_before_a_topics_limit() {
 
 #[test]
 fn many_records_of_any_codec_fit_a_topics_limit() {
-    for compression in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd]
-    {
-        let world = World::with_topic("t", 1, &[("max.message.bytes", "300000")]);
+    for (compression, limit) in [
+        (Compression::Gzip, "max.message.bytes"),
+        (Compression::Snappy, "max.message.bytes"),
+        (Compression::Lz4, "max.message.bytes"),
+        (Compression::Zstd, "segment.bytes"),
+        (Compression::None, "segment.bytes"),
+    ] {
+        let world = World::with_topic("t", 1, &[(limit, "300000")]);
         // Time to fill the batches.
         let (linger, batch_size) = (Duration::from_secs(60), 1 << 20);
         let producer =
