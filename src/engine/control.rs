@@ -90,6 +90,9 @@ impl Control {
 
     /// Opens the file that the first process in has made; `None` if it is not ready.
     pub(crate) fn open(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Option<Self>> {
+        if Self::is_missing(&**storage, dir)? {
+            return Ok(None);
+        }
         let control = Self::map(storage, dir.join(FILE))?;
         if !control.is_made() {
             return Ok(None);
@@ -107,6 +110,11 @@ impl Control {
         let Some((storage, path)) = &self.file else { return Ok(None) };
         let file = storage.open(path, Access::Read).at("open", path)?;
         Ok(Some(file.status().at("stat", path)?.id))
+    }
+
+    /// Whether there is no such file.
+    pub(crate) fn is_missing(storage: &dyn Storage, dir: &Path) -> Result<bool> {
+        Ok(LeftBehind::read(storage, &dir.join(FILE))?.0.is_none())
     }
 
     fn is_made(&self) -> bool {

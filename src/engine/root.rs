@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::engine::control::Control;
+use crate::engine::control::{self, Control};
 use crate::engine::id::Id;
 use crate::engine::{compact, patience};
 use crate::env::point::point;
@@ -27,6 +27,10 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 /// How long to wait for another process that has the directory alone for a moment.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often the control file is missed, beside others that have the directory open, before somebody
+/// must have removed it: who died while he made it anew is followed by another.
+const MISSES: u32 = 50;
+
 /// A directory that this process has open, shared with others.
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -44,18 +48,34 @@ pub(crate) struct Attached {
     pub(crate) first: bool,
 }
 
+/// What comes of one try to open a directory.
+enum Entry {
+    Attached(Box<Attached>),
+    /// Somebody has it alone, or has not made it ready yet.
+    Busy,
+    /// Others have it open, and there is no control file.
+    NoControl,
+}
+
 impl Root {
     /// Opens `dir`, which exists, for writing.
     pub(crate) fn attach(dir: &Path, env: &Env) -> Result<Attached> {
         check_format(&*env.storage, dir)?;
         let patience = patience::limit().min(PATIENCE);
         let deadline = env.clock.monotonic() + patience;
+        let mut misses = 0;
         loop {
             let path = dir.join(LOCK);
             let lock = env.storage.lock_record(&path).at("open", &path)?;
             let root = Self { env: env.clone(), dir: dir.to_owned(), lock };
-            if let Some(attached) = root.enter()? {
-                return Ok(attached);
+            match root.enter()? {
+                Entry::Attached(attached) => return Ok(*attached),
+                Entry::NoControl => misses += 1,
+                Entry::Busy => misses = 0,
+            }
+            if misses == MISSES {
+                let what = "the file was removed while others use the directory";
+                return Err(Error::Replaced { path: dir.join(control::FILE), what });
             }
             if env.clock.monotonic() > deadline {
                 return Err(Error::Timeout { what: "opening the directory", after: patience });
@@ -64,8 +84,8 @@ impl Root {
         }
     }
 
-    /// Takes the lock alone or with others; `None` while somebody else has it alone.
-    fn enter(self) -> Result<Option<Attached>> {
+    /// Takes the lock alone or with others.
+    fn enter(self) -> Result<Entry> {
         let path = self.dir.join(LOCK);
         let first = self.take(Mode::Exclusive)?;
         point("open.locked");
@@ -73,15 +93,19 @@ impl Root {
             if self.lock.holder().at("lock", &path)?.is_some() {
                 return Err(Error::HeldByBroker(self.dir));
             }
-            return Ok(None);
+            return Ok(Entry::Busy);
         }
         // A broker removes the file when it stops: the lock must be on the one others will find.
         if !self.lock.is_current().at("stat", &path)? {
-            return Ok(None);
+            return Ok(Entry::Busy);
         }
         let control =
             if first { Some(self.begin()?) } else { Control::open(&self.env.storage, &self.dir)? };
-        Ok(control.map(|control| Attached { root: self, control, first }))
+        Ok(match control {
+            Some(control) => Entry::Attached(Box::new(Attached { root: self, control, first })),
+            None if Control::is_missing(&*self.env.storage, &self.dir)? => Entry::NoControl,
+            None => Entry::Busy,
+        })
     }
 
     fn take(&self, mode: Mode) -> Result<bool> {

@@ -250,3 +250,15 @@ fn a_file_in_place_of_the_directory_is_named() {
 fn open_mem(disk: &MemDisk) -> Arc<Engine> {
     Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap()
 }
+
+#[test]
+fn a_control_file_that_was_removed_in_use_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let _engine = open(dir.path());
+    std::fs::remove_file(dir.path().join(".brokerless-control")).unwrap();
+
+    let refused = Engine::open(dir.path(), OpenOptions::default(), Env::system());
+
+    assert!(matches!(refused, Err(Error::Replaced { .. })), "{refused:?}");
+    assert!(!dir.path().join(".brokerless-control").exists(), "nothing was put in its place");
+}
