@@ -13,6 +13,8 @@ use log::{Level, LevelFilter, Metadata, Record};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
+use super::gate;
+
 /// What is kept at most; of more only the number.
 const MOST: usize = 1000;
 
@@ -98,16 +100,16 @@ fn hand_over_all(py: Python<'_>) -> PyResult<()> {
         return Ok(());
     }
     let _done = Done;
-    let Kept { said, lost } = take();
-    for said in &said {
-        ignore(py, emit(py, said))?;
-    }
+    // A daemon thread may be here while the interpreter ends.
+    gate::call(py, || emit_all(py, take()))
+}
+
+fn emit_all(py: Python<'_>, Kept { mut said, lost }: Kept) -> PyResult<()> {
     if lost > 0 {
         let text = format!("{lost} messages more are lost: nobody called meanwhile");
-        let said = Said { level: Level::Warn, logger: "brokerless".into(), text };
-        ignore(py, emit(py, &said))?;
+        said.push_back(Said { level: Level::Warn, logger: "brokerless".into(), text });
     }
-    Ok(())
+    said.iter().try_for_each(|said| ignore(py, emit(py, said)))
 }
 
 fn take() -> Kept {
