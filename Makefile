@@ -83,6 +83,9 @@ crashes: ## crashes of the machine on real file systems, failing syncs (root, FU
 FAULTS := no-owner-test no-fence no-free-test no-generation-step
 # With the test that must notice it.
 DAMAGE_FAULTS := cut-known-records:engine trust-time-index:fuzz_short take-any-memory:hostile count-from-zero:decoder
+# A test that only hangs has not noticed it: 101 is a test that failed.
+DURABILITY_FAULTS := no-data-sync:simulator no-roll-sync:simulator no-dir-sync:simulator \
+    end-from-cache:simulator ack-before-sync:simulator no-cut-sync:engine:losses no-rollback:engine:losses
 HISTORY_FAULTS := no-epoch-step no-validation no-sync-before-commit
 
 mutants: export RUSTFLAGS = --cfg brokerless_mutation
@@ -90,7 +93,7 @@ mutants: export PROPTEST_DISABLE_FAILURE_PERSISTENCE = 1
 mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
 mutants: export STORM_SECONDS = 60
 mutants: ## faults in the rules of groups, planted: the tests must notice each
-	cargo test --locked --target-dir target/mutants --lib --test storm --no-run
+	cargo test --locked --target-dir target/mutants --lib --test storm --test simulator --test engine --no-run
 	for fault in $(FAULTS); do for test in '--lib coord::group::model' '--test storm a_long -- --ignored'; do \
 	    echo "== $$fault: $$test"; \
 	    if BROKERLESS_FAULT=$$fault cargo test --locked --target-dir target/mutants $$test; \
@@ -105,6 +108,12 @@ mutants: ## faults in the rules of groups, planted: the tests must notice each
 	for it in $(DAMAGE_FAULTS); do \
 	    if BROKERLESS_FAULT=$${it%%:*} cargo test --locked --target-dir target/mutants --test $${it#*:}; \
 	    then echo "$$it was not noticed"; exit 1; fi; \
+	done
+	for it in $(DURABILITY_FAULTS); do \
+	    IFS=: read -r fault test filter <<< "$$it"; \
+	    status=0; BROKERLESS_FAULT=$$fault timeout 300 cargo test --locked --target-dir target/mutants \
+	        --test $$test $$filter || status=$$?; \
+	    if [ $$status != 101 ]; then echo "$$it was not noticed: $$status"; exit 1; fi; \
 	done
 
 fuzz: ## every fuzz target for SECONDS (needs cargo-fuzz)

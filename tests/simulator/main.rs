@@ -68,7 +68,7 @@ fn a_power_loss_at_any_step_loses_nothing_that_was_synced() {
 #[test]
 #[ignore = "long"]
 fn torture_power_losses_lose_nothing_that_was_synced() {
-    let settings = Settings { phases: 3, steps: 500, looks: 200, losses: 100 };
+    let settings = Settings { phases: 3, steps: 1_500, looks: 100, losses: 20 };
     let (first, wanted) = (number("SEED", 10_000), number("CRASHES", 20_000));
     let (next, crashes, told, kills) =
         (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));

@@ -17,6 +17,15 @@ const MOST_STEPS: u64 = 2_000_000;
 /// Steps that a failure shows.
 const SHOWN: usize = 40;
 
+/// So much likelier does a process die in the middle of a change, and is it looked before a sync.
+const ZEAL: usize = 5;
+
+/// Steps after something was taken back for which it is looked so much more often.
+const AFTERMATH: u64 = 80;
+
+/// How long a sync takes at most; a step takes up to 20 µs.
+const LONGEST_SYNC: usize = 500;
+
 /// What becomes of who made a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -61,6 +70,8 @@ struct State {
     seats: Vec<Seat>,
     /// Steps so far.
     progress: u64,
+    /// The step until which it is looked more often.
+    aftermath: u64,
     now: Duration,
     /// The machine stopped.
     over: bool,
@@ -92,6 +103,7 @@ impl Scheduler {
             running: 0,
             seats: vec![Seat::Ready; seats],
             progress: 0,
+            aftermath: 0,
             now,
             over: false,
             failure: None,
@@ -117,19 +129,31 @@ impl Scheduler {
         if state.is_over() {
             return Verdict::Die;
         }
-        let kills = if state.is_ending() { 0 } else { state.plan.kills };
+        let kills = state.kills(what, path);
         if state.dice.chance(kills) {
             return Verdict::Die;
         }
         let stays = state.plan.stays;
-        if !state.dice.chance(stays) {
+        if what == "sync_data" {
+            state = self.sleep(state, seat);
+        } else if !state.dice.chance(stays) {
             state = self.hand_over(state, seat);
         }
         if state.over {
             return Verdict::Die;
         }
-        let looks = state.plan.looks;
+        let looks = state.looks(what);
         if state.dice.chance(looks) { Verdict::Look } else { Verdict::GoOn }
+    }
+
+    /// Others go on while a process syncs.
+    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>, seat: usize) -> MutexGuard<'a, State> {
+        let time = Duration::from_micros(state.dice.below(LONGEST_SYNC) as u64);
+        let until = Some(state.now + time);
+        state.seats[seat] = Seat::Blocked { until, looked: u64::MAX };
+        let mut state = self.hand_over(state, seat);
+        state.seats[seat] = Seat::Ready;
+        state
     }
 
     /// The process cannot go on before somebody else does something, or that time comes.
@@ -205,6 +229,22 @@ impl State {
         self.progress += 1;
         self.now += Duration::from_micros(self.dice.below(20) as u64);
         self.trace.add(seat, what, path);
+    }
+
+    fn kills(&mut self, what: &str, path: &str) -> usize {
+        if self.is_ending() {
+            return 0;
+        }
+        if path.starts_with("rollback.") {
+            self.aftermath = self.progress + AFTERMATH;
+        }
+        let in_change = what == "write on" || ["append.written", "roll.created"].contains(&path);
+        self.plan.kills * if in_change { ZEAL } else { 1 }
+    }
+
+    fn looks(&self, what: &str) -> usize {
+        let zeal = what == "sync_data" || self.progress < self.aftermath;
+        self.plan.looks * if zeal { ZEAL } else { 1 }
     }
 
     fn is_ending(&self) -> bool {
