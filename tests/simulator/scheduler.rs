@@ -17,10 +17,14 @@ const MOST_STEPS: u64 = 2_000_000;
 /// Steps that a failure shows.
 const SHOWN: usize = 40;
 
-/// So much likelier does a process die in the middle of a change, and is it looked before a sync.
+/// So much likelier does a process die in the middle of a change, and is it looked after something
+/// was taken back.
 const ZEAL: usize = 5;
 
-/// Steps after something was taken back for which it is looked so much more often.
+/// And so much likelier before a sync.
+const SYNC_ZEAL: usize = 25;
+
+/// Steps after something was taken back for which it is looked more often.
 const AFTERMATH: u64 = 80;
 
 /// How long a sync takes at most; a step takes up to 20 µs.
@@ -243,8 +247,12 @@ impl State {
     }
 
     fn looks(&self, what: &str) -> usize {
-        let zeal = what == "sync_data" || self.progress < self.aftermath;
-        self.plan.looks * if zeal { ZEAL } else { 1 }
+        self.plan.looks
+            * match what {
+                "sync_data" => SYNC_ZEAL,
+                _ if self.progress < self.aftermath => ZEAL,
+                _ => 1,
+            }
     }
 
     fn is_ending(&self) -> bool {
