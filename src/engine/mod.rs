@@ -115,6 +115,7 @@ impl Engine {
             point("open.surveyed");
             topics.write(&*env.storage, dir)?;
             point("open.written");
+            note_missing(&*env.storage, dir, &topics)?;
             root.keep(|id| topics.get(&id.topic).is_some())?;
             point("open.kept");
             root.share()?;
@@ -293,6 +294,21 @@ fn check_network(dir: &Path, options: OpenOptions, env: &Env) -> Result<()> {
         Some(kind) => Err(Error::NetworkFileSystem { path: dir.to_owned(), kind }),
         None => Ok(()),
     }
+}
+
+/// Warns of topics that had records when the directory was closed, and whose folders are gone.
+fn note_missing(storage: &dyn Storage, dir: &Path, topics: &Topics) -> Result<()> {
+    let is_deleted = |name: &str| topics.deleted().iter().any(|topic| *topic.name == *name);
+    for (id, end) in root::recovery_points(storage, dir)? {
+        if end > 0 && topics.get(&id.topic).is_none() && !is_deleted(&id.topic) {
+            log::warn!(
+                "{id} had records up to offset {end}, and its folder is gone from {}: the topic \
+                 begins anew, unless all close the directory and put the folder back",
+                dir.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The settings in `brokerless.properties`; the defaults where there is none.
