@@ -13,14 +13,15 @@
 //! would come while it syncs, and wait for that and for another. It waits half of a sync at most,
 //! and not at all when it was alone the last time.
 
+use std::io::ErrorKind;
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::engine::partition::Partition;
-use crate::env::Mode;
 use crate::env::point::point;
 use crate::env::wake::Woken;
+use crate::env::{Access, Mode};
 use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::log::segment::Segment;
@@ -157,13 +158,29 @@ impl Partition {
         self.shared.chores.synced();
     }
 
-    /// Makes the names of the partition's files survive a crash.
+    /// Makes the names of the partition's files survive a crash, the first time with what a
+    /// partition begins with: a broker refuses one whose id or leader epochs cannot be read.
     pub(crate) fn sync_names(&self) -> Result<()> {
+        if self.page.is_unnamed() {
+            self.sync_beginnings()?;
+        }
         if !planted("no-dir-sync") {
             self.shared.env.storage.sync_dir(&self.dir).at("sync", &self.dir)?;
         }
         point("sync.named");
         self.page.set_named();
+        Ok(())
+    }
+
+    fn sync_beginnings(&self) -> Result<()> {
+        for name in [files::PARTITION_METADATA, files::LEADER_EPOCHS] {
+            let path = self.dir.join(name);
+            match self.shared.env.storage.open(&path, Access::Read) {
+                // Whoever opens the partition next makes it anew.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                file => file.and_then(|file| file.sync_data()).at("sync", &path)?,
+            }
+        }
         Ok(())
     }
 
