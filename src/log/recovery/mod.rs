@@ -1,0 +1,254 @@
+//! Finds out where a log ends when no running process knows (Kafka's `LogLoader`).
+//!
+//! What may be trusted depends on what has happened, see [`Trust`]. Bytes below the recovery point
+//! are never cut: if they are bad, the disk lost them, and that is an error.
+
+mod transactions;
+mod walk;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::TopicConfig;
+use crate::env::Storage;
+use crate::env::point::point;
+use crate::error::{At, Error, Result};
+use crate::log::aborted::AbortedTransaction;
+use crate::log::checkpoint::LeaderEpochs;
+use crate::log::files;
+use crate::log::segment::Segment;
+use crate::log::swap;
+use crate::log::tail::Tail;
+use crate::planted::planted;
+use transactions::Transactions;
+use walk::Walk;
+
+/// What happened since the log was last known to be whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Trust {
+    /// The last process out closed the directory.
+    Clean = 0,
+    /// All processes died, the machine did not: every completed write is there.
+    Process = 1,
+    /// The machine crashed, or nobody knows: only what was synced is there for sure.
+    Machine = 2,
+}
+
+/// The log to recover.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site<'a> {
+    pub(crate) storage: &'a Arc<dyn Storage>,
+    pub(crate) dir: &'a Path,
+    pub(crate) config: &'a TopicConfig,
+    /// Whether files may be changed. If not, the log is taken to end where it is bad.
+    pub(crate) writable: bool,
+    /// Whether the log was there before the directory was opened.
+    pub(crate) found: bool,
+    /// From `log-start-offset-checkpoint`.
+    pub(crate) log_start_offset: i64,
+    /// Everything below it was synced once.
+    pub(crate) synced: i64,
+    /// What is bad below it is an error, and never cut.
+    pub(crate) recovery_point: i64,
+}
+
+/// What recovery found.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) tail: Tail,
+    pub(crate) log_start_offset: i64,
+    pub(crate) leader_epoch: i32,
+    /// Everything below it is on the disk.
+    pub(crate) synced_offset: i64,
+    /// Whether the names of its files survive a crash.
+    pub(crate) names_synced: bool,
+    /// Where the oldest open transaction begins.
+    pub(crate) first_unstable_offset: Option<i64>,
+    /// Whether idempotent or transactional producers have written to it.
+    pub(crate) has_producers: bool,
+    pub(crate) aborted: Vec<AbortedTransaction>,
+}
+
+/// Recovers a log. After `Ok` the files hold exactly the log that is described; after `Err` no
+/// byte below the recovery point was changed, and recovery can be tried again.
+pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
+    if site.writable {
+        swap::settle(site.storage, site.dir)?;
+    }
+    point("recovery.settled");
+    let mut bases = files::offsets(&**site.storage, site.dir, files::LOG)?;
+    if bases.is_empty() {
+        check_end(site, site.log_start_offset)?;
+        return create(site, trust);
+    }
+    let suspect = first_suspect(site, &bases, trust)?;
+    let mut tail = Tail::empty(bases[suspect]);
+    for at in suspect..bases.len() {
+        if bases[at] < tail.end_offset {
+            quarantine(site, &bases[at..])?;
+            bases.truncate(at);
+            break;
+        }
+        let bound = next_with_batches(site, &bases[at + 1..])?;
+        let is_last = at + 1 == bases.len();
+        let mut walk = Walk::new(site, bases[at], trust, tail.end_offset, bound, is_last)?;
+        let bad = walk.run()?;
+        point("recovery.walked");
+        tail = walk.tail;
+        if let Some(what) = bad {
+            walk.check_cut(what)?;
+            // The bad bytes go last: who dies before that leaves the reason to the next.
+            quarantine(site, &bases[at + 1..])?;
+            walk.cut()?;
+            point("recovery.cut");
+            bases.truncate(at + 1);
+            break;
+        }
+    }
+    check_end(site, tail.end_offset)?;
+    finish(site, trust, &bases, suspect, tail)
+}
+
+/// What was synced must be there. A reader that changes nothing may look at what is left.
+fn check_end(site: &Site<'_>, end: i64) -> Result<()> {
+    if end >= site.synced {
+        return Ok(());
+    }
+    let missing = Error::RecordsMissing { path: site.dir.to_owned(), end, known: site.synced };
+    if site.writable {
+        return Err(missing);
+    }
+    log::warn!("{missing}");
+    Ok(())
+}
+
+/// A log without files begins where its start says, with one empty segment.
+fn create(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
+    let base = site.log_start_offset;
+    // A crash may have taken all of a log that somebody has read.
+    let crashed = trust == Trust::Machine && site.found;
+    let leader_epoch = if crashed { next_epoch(site)? } else { 0 };
+    if site.writable {
+        let mut epochs = LeaderEpochs::default();
+        epochs.begin(leader_epoch, base);
+        if crashed {
+            epochs.write(&**site.storage, site.dir)?;
+        } else {
+            epochs.write_first(&**site.storage, site.dir)?;
+        }
+        point("recovery.begun");
+        Segment::create(site.storage, site.dir, base)?;
+    }
+    Ok(Recovered {
+        tail: Tail::empty(base),
+        log_start_offset: base,
+        leader_epoch,
+        synced_offset: base,
+        names_synced: false,
+        first_unstable_offset: None,
+        has_producers: false,
+        aborted: Vec::new(),
+    })
+}
+
+/// The leader epoch after a crash.
+fn next_epoch(site: &Site<'_>) -> Result<i32> {
+    let latest = LeaderEpochs::read(&**site.storage, site.dir)?.latest();
+    Ok(latest.unwrap_or(0) + 1)
+}
+
+/// The first segment that must be walked: the active one, or after a crash of the machine the one
+/// that holds the recovery point. An empty segment proves nothing, so the one before it is walked.
+fn first_suspect(site: &Site<'_>, bases: &[i64], trust: Trust) -> Result<usize> {
+    let last = bases.len() - 1;
+    if trust == Trust::Machine {
+        let below = bases.partition_point(|base| *base <= site.recovery_point);
+        return Ok(below.saturating_sub(1));
+    }
+    let active = Segment::open(site.storage, site.dir, bases[last], false)?;
+    Ok(if active.is_empty()? { last.saturating_sub(1) } else { last })
+}
+
+/// Where the next segment begins that is not empty.
+fn next_with_batches(site: &Site<'_>, bases: &[i64]) -> Result<Option<i64>> {
+    for base in bases {
+        if !Segment::open(site.storage, site.dir, *base, false)?.is_empty()? {
+            return Ok(Some(*base));
+        }
+    }
+    Ok(None)
+}
+
+/// Segments behind a cut are kept under another name: nobody can say where they belong.
+fn quarantine(site: &Site<'_>, bases: &[i64]) -> Result<()> {
+    if !site.writable || bases.is_empty() {
+        return Ok(());
+    }
+    for base in bases {
+        for suffix in [files::INDEX, files::TIME_INDEX, files::TXN_INDEX] {
+            files::remove(&**site.storage, &files::path(site.dir, *base, suffix))?;
+        }
+        let from = files::path(site.dir, *base, files::LOG);
+        let to = files::free_quarantine(&**site.storage, &from)?;
+        log::warn!("{} lies behind a damaged segment: it is now {}", from.display(), to.display());
+        site.storage.rename(&from, &to).at("rename", &from)?;
+        point("recovery.quarantined");
+    }
+    site.storage.sync_dir(site.dir).at("sync", site.dir)
+}
+
+fn finish(
+    site: &Site<'_>,
+    trust: Trust,
+    bases: &[i64],
+    suspect: usize,
+    mut tail: Tail,
+) -> Result<Recovered> {
+    let transactions = Transactions::replay(site, bases, suspect, trust, &tail)?;
+    point("recovery.replayed");
+    tail.last_stable_offset = transactions.first_unstable_offset.unwrap_or(tail.end_offset);
+    let mut epochs = LeaderEpochs::read(&**site.storage, site.dir)?;
+    let mut leader_epoch = epochs.latest().unwrap_or(0);
+    let mut synced_offset = tail.segment_base;
+    if site.writable {
+        metadata_survives(site, trust, &bases[suspect..])?;
+        point("recovery.synced");
+        if epochs.latest().is_none() {
+            epochs.begin(0, bases[0]);
+            epochs.write(&**site.storage, site.dir)?;
+        }
+        if trust == Trust::Machine && !planted("no-epoch-step") {
+            leader_epoch = leader_epoch.saturating_add(1);
+            epochs.begin(leader_epoch, tail.end_offset);
+            epochs.write(&**site.storage, site.dir)?;
+            point("recovery.epochs");
+        }
+        if trust != Trust::Process {
+            synced_offset = tail.end_offset;
+        }
+    }
+    Ok(Recovered {
+        tail,
+        log_start_offset: site.log_start_offset.max(bases[0]).min(tail.end_offset),
+        leader_epoch,
+        synced_offset,
+        // A new log may have been closed, or its processes killed, before anybody synced it.
+        names_synced: trust == Trust::Machine,
+        first_unstable_offset: transactions.first_unstable_offset,
+        has_producers: transactions.has_producers,
+        aborted: transactions.aborted,
+    })
+}
+
+/// After a crash of the machine what was found must be on the disk before it is shown.
+fn metadata_survives(site: &Site<'_>, trust: Trust, bases: &[i64]) -> Result<()> {
+    if trust != Trust::Machine {
+        return Ok(());
+    }
+    for base in bases {
+        let segment = Segment::open(site.storage, site.dir, *base, true)?;
+        segment.log.sync_data().at("sync", &segment.path)?;
+    }
+    site.storage.sync_dir(site.dir).at("sync", site.dir)
+}

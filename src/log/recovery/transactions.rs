@@ -1,0 +1,113 @@
+//! The transactions of a log, read again from the newest snapshot of producers on.
+
+use bytes::Bytes;
+
+use crate::error::{AtPosition, Corruption, Result};
+use crate::log::aborted::{self, AbortedTransaction};
+use crate::log::producers::Producers;
+use crate::log::recovery::{Site, Trust};
+use crate::log::scan::{Check, Found, Scan};
+use crate::log::segment::Segment;
+use crate::log::tail::Tail;
+use crate::record::Batch;
+use crate::record::control::{ControlType, EndTransactionMarker};
+
+/// A control batch decompresses to no more than this.
+const CONTROL_LIMIT: usize = 1 << 20;
+
+/// What the log says of transactions, from the newest snapshot on.
+pub(crate) struct Transactions {
+    pub(crate) first_unstable_offset: Option<i64>,
+    pub(crate) has_producers: bool,
+    pub(crate) aborted: Vec<AbortedTransaction>,
+}
+
+impl Transactions {
+    pub(crate) fn replay(
+        site: &Site<'_>,
+        bases: &[i64],
+        suspect: usize,
+        trust: Trust,
+        tail: &Tail,
+    ) -> Result<Self> {
+        let rebuilt = if trust == Trust::Machine { &bases[suspect..] } else { &[] };
+        let known = rebuilt.first().copied().unwrap_or(tail.end_offset);
+        let (from, mut producers) = Producers::load(&**site.storage, site.dir, known)?
+            .unwrap_or((bases[0], Producers::default()));
+        let mut aborted = Vec::new();
+        let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
+        for base in &bases[first..] {
+            let mut of_segment = Vec::new();
+            replay_segment(site, *base, from, tail, &mut producers, &mut of_segment)?;
+            if site.writable && rebuilt.contains(base) {
+                aborted::write(&**site.storage, site.dir, *base, &of_segment)?;
+            }
+            aborted.append(&mut of_segment);
+        }
+        for base in bases {
+            for entry in aborted::read(&**site.storage, site.dir, *base)? {
+                if entry.last_offset < tail.end_offset && !aborted.contains(&entry) {
+                    aborted.push(entry);
+                }
+            }
+        }
+        aborted.sort_unstable_by_key(|entry| entry.last_offset);
+        if site.writable && from < tail.segment_base {
+            producers_at(site, &producers, tail)?;
+        }
+        Ok(Self {
+            first_unstable_offset: producers.first_unstable_offset(),
+            has_producers: !producers.is_empty(),
+            aborted,
+        })
+    }
+}
+
+/// A snapshot of the end spares the next recovery this replay.
+fn producers_at(site: &Site<'_>, producers: &Producers, tail: &Tail) -> Result<()> {
+    producers.save(&**site.storage, site.dir, tail.end_offset)
+}
+
+fn replay_segment(
+    site: &Site<'_>,
+    base: i64,
+    from: i64,
+    tail: &Tail,
+    producers: &mut Producers,
+    aborted: &mut Vec<AbortedTransaction>,
+) -> Result<()> {
+    let segment = Segment::open(site.storage, site.dir, base, false)?;
+    let end = if base == tail.segment_base { tail.end_position } else { segment.len()? };
+    let start = segment.find(from, end)?;
+    let mut scan = Scan::new(&*segment.log, &segment.path, start, end, Check::Headers);
+    loop {
+        let position = scan.position();
+        let info = match scan.next()? {
+            Found::Batch(info) => info,
+            Found::End => return Ok(()),
+            Found::Bad(what) => return Err(what).at_position(&segment.path, position),
+        };
+        let mut ends = None;
+        if info.is_control {
+            let bytes = Bytes::copy_from_slice(scan.last(info.size)?);
+            ends = marker(bytes).at_position(&segment.path, position)?;
+        }
+        if info.is_control && ends.is_none() {
+            continue;
+        }
+        aborted.extend(producers.replay(&info, ends));
+    }
+}
+
+/// What a control batch says of a transaction, if it does.
+fn marker(batch: Bytes) -> Result<Option<EndTransactionMarker>, Corruption> {
+    let batch = Batch::decode(batch, CONTROL_LIMIT)?;
+    let Some(record) = batch.records().next().transpose()? else { return Ok(None) };
+    let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+    match ControlType::parse(key)? {
+        ControlType::Abort | ControlType::Commit => {
+            EndTransactionMarker::parse(key, value).map(Some)
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,88 @@
+//! Puts files aside, and corrects those of text.
+
+use std::path::Path;
+
+use crate::env::Access;
+use crate::error::{At, Result};
+use crate::log::checkpoint::LeaderEpochs;
+use crate::log::files;
+use crate::verify::finding::Finding;
+use crate::verify::repair::{Repair, base_of, folder};
+use crate::verify::standing::Survey;
+
+impl Repair<'_> {
+    /// Gives a file a name that nobody reads.
+    pub(super) fn shelve(&mut self, path: &Path, shown: &Path) -> Result<()> {
+        let storage = &**self.storage();
+        let to = files::free_quarantine(storage, path)?;
+        storage.rename(path, &to).at("rename", path)?;
+        let dir = folder(path);
+        storage.sync_dir(dir).at("sync", dir)?;
+        let message = format!("put aside as {}", self.task.name(&to).display());
+        self.done(shown, message);
+        Ok(())
+    }
+
+    pub(super) fn shelve_segment(&mut self, path: &Path, shown: &Path) -> Result<()> {
+        let Some(base) = base_of(path, files::LOG) else { return Ok(()) };
+        for suffix in [files::INDEX, files::TIME_INDEX, files::TXN_INDEX] {
+            let index = files::path(folder(path), base, suffix);
+            if self.storage().open(&index, Access::Read).is_ok() {
+                self.shelve(&index, &self.task.name(&index))?;
+            }
+        }
+        self.shelve(path, shown)
+    }
+
+    /// Replaces a file of text; the old one is kept.
+    pub(super) fn text(&mut self, found: &Finding, path: &Path, text: &str) -> Result<()> {
+        if found.code == "records-missing" {
+            self.forget_missing()?;
+        }
+        let old = self.storage().open(path, Access::Read).at("open", path)?;
+        let len = old.len().at("stat", path)?;
+        let aside = self.keep_bytes(&*old, path, (0, len), path)?;
+        files::replace(&**self.storage(), path, text.as_bytes())?;
+        let message = format!("corrected; the old one is {}", self.task.name(&aside).display());
+        self.done(&found.path, message);
+        Ok(())
+    }
+
+    /// Begins an epoch in each log that ends before what was on the disk.
+    fn forget_missing(&mut self) -> Result<()> {
+        self.unmark()?;
+        let survey = Survey::take(self.task.dir, self.task.env, true)?;
+        for (id, point) in &survey.recovery_points {
+            if self.storage().list(&self.task.dir.join(id.to_string())).is_err() {
+                continue;
+            }
+            let outcome = self.task.check_partition(&survey, id)?;
+            if outcome.known && outcome.end < *point && outcome.end > 0 {
+                self.begin_epoch(&self.task.dir.join(id.to_string()), outcome.end)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn epochs(
+        &mut self,
+        path: &Path,
+        shown: &Path,
+        epochs: &[(i32, i64)],
+    ) -> Result<()> {
+        let storage = self.storage().clone();
+        let dir = folder(path);
+        if storage.open(path, Access::Read).is_ok() {
+            let old = storage.open(path, Access::Read).at("open", path)?;
+            let len = old.len().at("stat", path)?;
+            self.keep_bytes(&*old, path, (0, len), path)?;
+        }
+        let mut list = LeaderEpochs::default();
+        for (epoch, offset) in epochs {
+            list.begin(*epoch, *offset);
+        }
+        list.write(&*storage, dir)?;
+        self.done(shown, "made anew from the batches");
+        Ok(())
+    }
+}
