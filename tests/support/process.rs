@@ -44,6 +44,21 @@ impl Process {
         Self::start_by(command, role, args, &[])
     }
 
+    /// The same, on a file system in memory of `size` (`2m`) that only it and its own processes see
+    /// at `dir`.
+    pub(crate) fn start_on_small_disk(
+        role: &str,
+        args: &[(&str, &str)],
+        dir: &str,
+        size: &str,
+    ) -> Self {
+        let mut command = Command::new("unshare");
+        let script = "mount -t tmpfs -o size=\"$0\" none \"$1\" && shift && exec \"$@\"";
+        command.args(["-rm", "sh", "-c", script, size, dir]);
+        command.arg(env::current_exe().expect("a test binary has a path"));
+        Self::start_by(command, role, args, &[])
+    }
+
     fn start_by(
         mut command: Command,
         role: &str,
