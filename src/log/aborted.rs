@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::env::{Access, File, Storage};
 use crate::error::{At, Result};
 use crate::log::files;
+use crate::planted::planted;
 use crate::record::BatchInfo;
 
 /// One aborted transaction: what `producer_id` wrote between the two offsets does not count.
@@ -49,7 +50,9 @@ pub(crate) fn read(
     Ok(bytes.as_chunks::<ENTRY>().0.iter().map_while(parse).collect())
 }
 
-/// Writes a segment's index anew; without entries there is no file.
+/// Writes a segment's index anew, unless it is as it should be; without entries there is no file.
+/// After `Ok` it survives a crash: nobody would look at the segment again, and readers would be
+/// given what was aborted.
 pub(crate) fn write(
     storage: &dyn Storage,
     dir: &Path,
@@ -60,7 +63,15 @@ pub(crate) fn write(
     if entries.is_empty() {
         return files::remove(storage, &path);
     }
-    write_to(storage, &path, entries).map(drop)
+    let bytes: Vec<u8> = entries.iter().flat_map(encode).collect();
+    if files::read(storage, &path)?.is_none_or(|found| found != bytes) {
+        let file = write_to(storage, &path, entries)?;
+        if !planted("no-aborted-sync") {
+            file.sync_data().at("sync", &path)?;
+            storage.sync_dir(dir).at("sync", dir)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes an index to a path of its own, also one without entries.

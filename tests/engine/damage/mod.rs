@@ -2,6 +2,7 @@
 
 mod cases;
 mod sites;
+mod takeover;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -31,14 +32,17 @@ impl Dice {
     }
 }
 
+/// The place of a record.
+type Id = (TopicPartition, i64);
+
 /// What a directory gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Answers {
     /// Offsets and values of all records.
-    records: BTreeMap<(TopicPartition, i64), Option<Vec<u8>>>,
+    records: BTreeMap<Id, Option<Vec<u8>>>,
     aborted: BTreeMap<TopicPartition, Vec<AbortedTransaction>>,
     /// What is found at some moments.
-    times: BTreeMap<(TopicPartition, i64), Option<TimedOffset>>,
+    times: BTreeMap<Id, Option<TimedOffset>>,
     errors: Vec<String>,
 }
 

@@ -1,0 +1,86 @@
+//! A broker's directory with transactions is taken over while calls of the system fail, and the
+//! machine crashes after that.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use brokerless::engine::{Engine, OpenOptions};
+use brokerless::env::mem::{MemDisk, Repeat};
+use brokerless::env::{Access, Storage};
+use brokerless::{Error, TopicPartition};
+
+use super::sites::{DIR, brokers, files};
+use super::{Answers, Id};
+use crate::support::batch_at;
+
+const TOPIC: &str = "transactions";
+const NEW: &str = "new";
+
+/// A broker's directory, all of which is on the disk.
+fn prepare(directory: &str) -> MemDisk {
+    let disk = brokers(directory, "transactions-0");
+    for file in files(&disk) {
+        disk.open(&file, Access::Read).unwrap().sync_data().unwrap();
+        disk.sync_dir(file.parent().unwrap()).unwrap();
+    }
+    for folder in ["/", DIR] {
+        disk.sync_dir(Path::new(folder)).unwrap();
+    }
+    disk
+}
+
+/// Opens the directory, looks for what was aborted, goes on writing, and closes.
+fn take_over(disk: &MemDisk) -> Result<(), Error> {
+    let engine = Engine::open(Path::new(DIR), OpenOptions::default(), disk.env())?;
+    for number in 0..2 {
+        let partition = engine.partition(&TopicPartition::new(TOPIC, number))?;
+        partition.aborted(0, i64::MAX)?;
+        let appended = partition.append(&mut batch_at(0, &[NEW]))?;
+        partition.sync(appended.end_offset)?;
+    }
+    Ok(())
+}
+
+/// All of the broker's is there, in its place, and nothing else but what was appended.
+fn check(disk: &MemDisk, due: &Answers, what: &str) {
+    let found = Answers::of(disk, false);
+    assert_eq!(found.errors, Vec::<String>::new(), "{what}");
+    assert_eq!(found.aborted, due.aborted, "{what}");
+    let is_new = |at: &Id| !due.records.contains_key(at);
+    for (at, value) in &found.records {
+        let due = if is_new(at) { Some(NEW.as_bytes()) } else { due.records[at].as_deref() };
+        assert_eq!(value.as_deref(), due, "{what}: {at:?}");
+    }
+    assert!(due.records.keys().all(|at| found.records.contains_key(at)), "{what}");
+}
+
+fn every_call_fails(directory: &str) {
+    let prepared = prepare(directory);
+    let due = Answers::of(&prepared.copy(), true);
+    assert_eq!(due.errors, Vec::<String>::new());
+    assert!(due.aborted.values().any(|it| !it.is_empty()));
+    let process = prepared.copy().process();
+    take_over(&process).unwrap();
+    for n in 1..=process.calls() {
+        for repeat in [Repeat::Once, Repeat::Forever] {
+            let disk = prepared.copy();
+            let process = disk.process();
+            process.fail(n, ErrorKind::StorageFull, repeat);
+            // Not each failure is one of the work: some are only logged.
+            let _ = take_over(&process);
+            process.heal();
+            let left = if repeat == Repeat::Once { disk.after_crash(n) } else { disk };
+            check(&left, &due, &format!("{directory}, call {n}, {repeat:?}"));
+        }
+    }
+}
+
+#[test]
+fn any_call_may_fail_when_transactions_of_a_broker_that_was_stopped_are_taken_over() {
+    every_call_fails("clean");
+}
+
+#[test]
+fn any_call_may_fail_when_transactions_of_a_broker_that_was_killed_are_taken_over() {
+    every_call_fails("killed");
+}
