@@ -72,12 +72,31 @@ torture: ## the long versions of the tests of docs/reliability.md, each for SECO
 FS ?= ext4 xfs btrfs
 IMAGES ?= 300
 
-MACHINE := target/machine/debug/brokerless-machine
+# Failing syncs.
+ROUNDS ?= 50
+# Faults that must be noticed on the first of the file systems.
+CRASH_FAULTS := no-data-sync no-roll-sync
 
+BUILD_MACHINE := cargo build --locked --manifest-path tests/machine/Cargo.toml --target-dir
+MACHINE := target/machine/debug/brokerless-machine
+FAULTY_MACHINE := target/machine-mutants/debug/brokerless-machine
+
+# In the background, so that the shell hears of Ctrl-C and of a kill at once, and cleans up.
 crashes: ## crashes of the machine on real file systems, failing syncs (root, FUSE, loop devices, strace)
-	cargo build --locked --manifest-path tests/machine/Cargo.toml --target-dir target/machine
-	for fs in $(FS); do $(MACHINE) crashes $$fs $(IMAGES); done
-	$(MACHINE) sync-failures 50
+	$(BUILD_MACHINE) target/machine
+	RUSTFLAGS="--cfg brokerless_mutation" $(BUILD_MACHINE) target/machine-mutants
+	run() { "$$@" & wait $$!; }; \
+	clean() { kill $$! 2>/dev/null || true; wait $$! 2>/dev/null || true; $(MACHINE) clean; }; \
+	trap clean EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP; \
+	for fs in $(FS); do run $(MACHINE) crashes $$fs $(IMAGES); done; \
+	for fault in $(CRASH_FAULTS); do \
+	    echo "== $$fault"; status=0; \
+	    export BROKERLESS_FAULT=$$fault; \
+	    run $(FAULTY_MACHINE) crashes $(firstword $(FS)) 16 || status=$$?; \
+	    if [ $$status != 1 ]; then echo "$$fault was not noticed: $$status"; exit 1; fi; \
+	done; \
+	unset BROKERLESS_FAULT; \
+	run $(MACHINE) sync-failures $(ROUNDS)
 
 # Faults that src/planted.rs can plant.
 FAULTS := no-owner-test no-fence no-free-test no-generation-step

@@ -7,9 +7,11 @@
 //! ```text
 //! machine crashes ext4|xfs|btrfs [images] [operations]
 //! machine sync-failures rounds
+//! machine clean
 //! ```
 //!
 //! The second lets syncs of one of several processes fail (with `strace`), in a folder of `TMPDIR`.
+//! The third removes what runs have left that were killed: mounts, loop devices, folders.
 //!
 //! Needs root, `/dev/fuse` and loop devices. `SEED` repeats a choice of moments.
 
@@ -17,13 +19,14 @@ mod check;
 mod device;
 mod images;
 mod mounts;
+mod place;
 mod sync_failures;
 mod work;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,6 +34,7 @@ use check::{Promised, Verdict, check};
 use device::{DISK, Device, MARKS, Op};
 use images::{Dice, Disk, FATES, save};
 use mounts::{Failure, Fs, Loop, Mount, text};
+use place::Place;
 
 /// The name of the directory on the file system.
 const DATA: &str = "data";
@@ -45,11 +49,12 @@ fn main() -> ExitCode {
         ["crashes", fs, images] => crashes(fs, images, "4000"),
         ["crashes", fs, images, operations] => crashes(fs, images, operations),
         ["sync-failures", rounds] => sync_failures(rounds),
+        ["clean"] => place::clean().map(|()| true),
         ["work", role, dir, marks, name] => {
             work::play(role, Path::new(dir), Path::new(marks), name).map(|()| true)
         }
         _ => Err(
-            "machine crashes ext4|xfs|btrfs [images] [operations], or machine sync-failures rounds"
+            "machine crashes ext4|xfs|btrfs [images] [operations], machine sync-failures rounds, or machine clean"
                 .into(),
         ),
     };
@@ -73,8 +78,8 @@ fn seed() -> Result<u64, Failure> {
 }
 
 fn sync_failures(rounds: &str) -> Result<bool, Failure> {
-    let folder = format!("brokerless-{}", std::process::id());
-    let place = std::env::temp_dir().join(folder);
+    place::clean()?;
+    let place = std::env::temp_dir().join(place::name());
     let done = sync_failures::run(&place, rounds.parse()?, seed()?);
     let _ = std::fs::remove_dir_all(&place);
     done
@@ -84,6 +89,7 @@ fn sync_failures(rounds: &str) -> Result<bool, Failure> {
 fn crashes(fs: &str, images: &str, operations: &str) -> Result<bool, Failure> {
     let fs = Fs::parse(fs).ok_or("one of ext4, xfs and btrfs is due")?;
     let seed = seed()?;
+    place::clean()?;
     let place = Place::new()?;
     let began = Instant::now();
     let device = Device::new(fs.size());
@@ -91,34 +97,6 @@ fn crashes(fs: &str, images: &str, operations: &str) -> Result<bool, Failure> {
     println!("recorded in {:?}", began.elapsed());
     let log = device.log();
     judge(&log.ops, start, fs, &place, images.parse()?, seed)
-}
-
-/// A folder for mounts, in memory.
-struct Place(PathBuf);
-
-impl Place {
-    fn new() -> Result<Self, Failure> {
-        let path = Path::new("/dev/shm").join(format!("brokerless-{}", std::process::id()));
-        for folder in ["fuse", "work", "crash"] {
-            std::fs::create_dir_all(path.join(folder))?;
-        }
-        Ok(Self(path))
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        for folder in ["fuse", "work", "crash"] {
-            // Nothing but an empty folder goes: a mount that is left stays.
-            let _ = std::fs::remove_dir(self.at(folder));
-        }
-        let _ = std::fs::remove_file(self.at("image"));
-        let _ = std::fs::remove_dir(&self.0);
-    }
 }
 
 /// Processes that are killed at the end.
@@ -173,7 +151,9 @@ fn record(device: &Device, fs: Fs, place: &Place, operations: usize) -> Result<u
 fn begin(role: &str, name: &str, place: &Place) -> Result<Child, Failure> {
     let program = std::env::current_exe()?;
     let (dir, marks) = (place.at("work").join(DATA), place.at("fuse").join(MARKS));
-    Ok(Command::new(program).args(["work", role, text(&dir), text(&marks), name]).spawn()?)
+    let args = ["work", role, text(&dir), text(&marks), name];
+    // It ends with its input, and so with us.
+    Ok(Command::new(program).args(args).stdin(Stdio::piped()).spawn()?)
 }
 
 fn judge(

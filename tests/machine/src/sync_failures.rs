@@ -41,7 +41,7 @@ impl Writer {
             }
         };
         let (dir, marks) = (place.join("data"), place.join("marks"));
-        command.args(["work", "stopping", text(&dir), text(&marks), name]);
+        command.args(["work", work::STOPPING, text(&dir), text(&marks), name]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let said = listen(child.stdout.take().ok_or("its output is a pipe")?);
         Ok(Self { child, said })

@@ -1,7 +1,7 @@
 //! The processes that work on the disk, and say what they were promised.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ use crate::sync_failures::stopped;
 pub const TOPIC: &str = "orders";
 pub const GROUP: &str = "group";
 pub const PARTITIONS: i32 = 2;
+/// The role of one that learns of a failed sync; it reads its input itself.
+pub const STOPPING: &str = "stopping";
 /// Sent before anything is waited for.
 const BURST: u64 = 4;
 
@@ -31,6 +33,9 @@ pub fn prepare(dir: &Path) -> Result<(), Failure> {
 
 /// Plays a role until it is killed.
 pub fn play(role: &str, dir: &Path, marks: &Path, name: &str) -> Result<(), Failure> {
+    if role != STOPPING {
+        end_with_input();
+    }
     let engine = directory::open(dir, Opening::default())?;
     let marks = Marks(OpenOptions::new().append(true).open(marks)?);
     match role {
@@ -38,12 +43,20 @@ pub fn play(role: &str, dir: &Path, marks: &Path, name: &str) -> Result<(), Fail
         "committer" => commit(&engine, &marks),
         "creator" => create(&engine, &marks, name),
         // A failed sync stops one partition: it writes to that alone.
-        "stopping" => match write_to(&engine, &marks, name, 1) {
+        STOPPING => match write_to(&engine, &marks, name, 1) {
             Err(error) if error.to_string().contains("an earlier fdatasync") => stopped(),
             other => other,
         },
         other => Err(format!("{other} is no role").into()),
     }
+}
+
+/// Whoever started us holds the other end: when that is killed, we go too.
+fn end_with_input() {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(1);
+    });
 }
 
 /// Lines that say what was acknowledged.
