@@ -128,6 +128,11 @@ impl Partition {
         let mut next = match written {
             Ok(next) => next,
             Err(error) => {
+                if planted("keep-torn") {
+                    self.page.publish(&Tail { end_position: active.len()?, ..*tail });
+                    self.page.set_intent(false);
+                    return Err(error);
+                }
                 // If this fails too, the intent stays and the next holder of the lock tries.
                 if self.undo(active, tail).is_ok() {
                     self.page.set_intent(false);

@@ -19,6 +19,7 @@ use self::path::{open, regular, regular_with_one_name};
 use super::lock::{Flock, OfdLock};
 use super::syscall::Range;
 use super::{Access, Description, Entry, File, Kind, Lock, Map, RecordLock, Status, Storage, map};
+use crate::planted::planted;
 
 /// Where a map may begin: a multiple of every page size there is.
 const MAP_UNIT: u64 = 64 * 1024;
@@ -151,6 +152,9 @@ impl File for DiskFile {
     }
 
     fn write_at(&self, position: u64, buf: &[u8]) -> io::Result<()> {
+        if planted("short-write") {
+            return self.0.write_at(buf, position).map(drop);
+        }
         self.0.write_all_at(buf, position)
     }
 
