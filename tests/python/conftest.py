@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,3 +87,53 @@ def read() -> Read:
         return sorted(records, key=lambda record: (record.partition, record.offset))
 
     return read
+
+
+Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Runs `brokerless ARGS` as a shell does, and gives what it printed."""
+
+    def command(*args: object, timeout: float = 60, **options: object) -> object:
+        return subprocess.run(
+            [sys.executable, "-m", "brokerless", *map(str, args)],
+            **{  # type: ignore[call-overload]
+                "stdin": None if "input" in options else subprocess.DEVNULL,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "cwd": tmp_path,
+                "timeout": timeout,
+                "check": False,
+                **options,
+            },
+        )
+
+    return command  # type: ignore[return-value]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `brokerless ARGS` beside the test, and ends it with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*args: object, **options: object) -> subprocess.Popen[bytes]:
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            [sys.executable, "-m", "brokerless", *map(str, args)],
+            **{  # type: ignore[call-overload]
+                "stdin": subprocess.DEVNULL,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "cwd": tmp_path,
+                **options,
+            },
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,265 @@
+"""`brokerless consume`: records become lines."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from brokerless.cli.clients import check_topic, consumer
+from brokerless.cli.ending import FailedError
+from brokerless.cli.format import NULL, compile_format
+from brokerless.cli.options import (
+    BYTES,
+    PLACE,
+    TOPIC,
+    Place,
+    directory_option,
+    json_option,
+    read_only_option,
+)
+from brokerless.cli.output import Output
+from brokerless.cli.values import line_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from brokerless import ConsumerRecord, KafkaConsumer, TopicPartition
+
+__all__ = ["CONSUMER", "Ends", "consume", "seek"]
+
+# Of a poll, and milliseconds until the next look at whether all is read.
+CONSUMER = {"max_poll_records": 20_000, "fetch_max_bytes": 64 << 20}
+PAUSE_MS = 500
+
+
+@click.command(
+    epilog="With --group what was printed is committed, never what was not: after a crash some "
+    "records may come again, none is lost."
+)
+@click.argument("topic", type=TOPIC)
+@click.option("--from-beginning", is_flag=True, help="Begin with the oldest record there is.")
+@click.option(
+    "-o",
+    "--offset",
+    "place",
+    type=PLACE,
+    metavar="PLACE",
+    help="Begin there, in each partition: N, -N for the last N, @TIME (milliseconds, ISO 8601, "
+    "or -10m), earliest or latest.",
+)
+@click.option("-n", "--max-records", "most", type=click.IntRange(0), help="End after so many.")
+@click.option(
+    "-e", "--exit-at-end", is_flag=True, help="End when all that was there at the start is read."
+)
+@click.option("-g", "--group", help="Read as a member of this group, and commit.")
+@click.option(
+    "-p",
+    "--partition",
+    "numbers",
+    type=click.IntRange(0),
+    multiple=True,
+    help="Only this partition; may be repeated.",
+)
+@json_option("Print each record as a JSON object in a line.")
+@click.option("-f", "--format", "text", type=click.UNPROCESSED, help="How to print: see below.")
+@click.option(
+    "-K",
+    "--key-separator",
+    type=BYTES,
+    metavar="TEXT",
+    help="Print the key and this text before the value.",
+)
+@click.option(
+    "-D",
+    "--delimiter",
+    type=BYTES,
+    default="\\n",
+    show_default=True,
+    metavar="TEXT",
+    help="What ends a record.",
+)
+@click.option("-Z", "--null", is_flag=True, help="Print null keys and values as NULL.")
+@click.option(
+    "--isolation",
+    type=click.Choice(["read_uncommitted", "read_committed"]),
+    default="read_uncommitted",
+    show_default=True,
+    help="Whether records of open and aborted transactions count.",
+)
+@read_only_option
+@directory_option
+def consume(topic: str, **given: Any) -> None:
+    r"""Print the records of TOPIC, from now on and until Ctrl-C.
+
+    --format takes kcat's letters, and prints no line end of its own:
+
+    \b
+      %t topic    %p partition    %o offset    %T timestamp in milliseconds
+      %k key      %K its length (-1: null)
+      %s value    %S its length (-1: null)     %R its length as four bytes
+      %h headers, as name=value,name=value     %% a percent sign
+      \n \r \t \\ \0 \xHH
+
+    \b
+    Examples:
+      brokerless consume orders --from-beginning --exit-at-end
+      brokerless consume orders -o -10 -e -f '%T %k=%s\n'
+      brokerless consume orders -o @-10m --json | jq .value
+      brokerless consume orders --group billing
+    """
+    emit = _emitter(given)
+    _check(given)
+    output = Output(as_json=given["as_json"])
+    reset = "earliest" if given["from_beginning"] else "latest"
+    with consumer(
+        **CONSUMER,
+        group_id=given["group"],
+        enable_auto_commit=False,
+        # What was asked for by number is there or an error; later, what is there next.
+        auto_offset_reset="earliest" if given["place"] else reset,
+        isolation_level=given["isolation"],
+        exclude_internal_topics=False,
+        read_only=given["read_only"],
+    ) as client:
+        check_topic(topic, client.topics())
+        _begin(client, topic, given["place"], given["numbers"], given["group"])
+        _print(client, given["most"], given["exit_at_end"], given["group"], emit, output)
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    if given["group"] is not None and (given["place"] or given["numbers"] or given["read_only"]):
+        raise click.UsageError(
+            "--group decides where to read: give no --offset, --partition or --read-only with it"
+        )
+    if given["from_beginning"] and given["place"]:
+        raise click.UsageError("give --from-beginning or --offset, not both")
+
+
+def _emitter(given: Mapping[str, Any]) -> Callable[[ConsumerRecord], bytes]:
+    """What gives each record its bytes."""
+    null = NULL if given["null"] else b""
+    separator, end = given["key_separator"], given["delimiter"]
+    if given["as_json"]:
+        if given["text"] is not None:
+            raise click.UsageError("give --json or --format, not both")
+        return lambda record: line_of(record) + b"\n"
+    if given["text"] is not None:
+        try:
+            return compile_format(given["text"].encode(errors="surrogateescape"), null)
+        except ValueError as error:
+            raise click.UsageError(f"--format: {error}") from None
+    if separator is None:
+        return lambda record: (null if record.value is None else record.value) + end
+    return lambda record: b"".join(
+        (
+            null if record.key is None else record.key,
+            separator,
+            null if record.value is None else record.value,
+            end,
+        )
+    )
+
+
+def _begin(
+    client: KafkaConsumer,
+    topic: str,
+    place: Place | None,
+    numbers: Sequence[int],
+    group: str | None,
+) -> None:
+    if group is not None or not (place or numbers):
+        client.subscribe([topic])
+        return
+    from brokerless import TopicPartition
+
+    there = client.partitions_for_topic(topic)
+    wanted = sorted(set(numbers) or there)
+    for number in wanted:
+        if number not in there:
+            raise FailedError(f"topic '{topic}' has no partition {number}: it has {len(there)}")
+    partitions = [TopicPartition(topic, number) for number in wanted]
+    client.assign(partitions)
+    if place:
+        seek(client, partitions, place)
+
+
+def seek(client: KafkaConsumer, partitions: Sequence[TopicPartition], place: Place) -> None:
+    """Go to the place in each partition."""
+    begins, ends = client.beginning_offsets(partitions), client.end_offsets(partitions)
+    if place.kind == "time":
+        times = client.offsets_for_times(dict.fromkeys(partitions, place.number))
+    for partition in partitions:
+        begin, end = begins[partition], ends[partition]
+        if place.kind == "offset" and not begin <= place.number <= end:
+            raise FailedError(
+                f"{partition.topic}-{partition.partition} has no offset {place.number}: it has "
+                f"{begin} to {end}"
+            )
+        found = times[partition] if place.kind == "time" else None
+        client.seek(
+            partition,
+            {
+                "earliest": begin,
+                "latest": end,
+                "offset": place.number,
+                "before-end": max(begin, end - place.number),
+                "time": end if found is None else found.offset,
+            }[place.kind],
+        )
+
+
+class Ends:
+    """Where each partition ended when it was first seen."""
+
+    def __init__(self, client: KafkaConsumer) -> None:
+        self._client = client
+        self._ends: dict[TopicPartition, int] = {}
+
+    def are_reached(self) -> bool:
+        """Whether all that is assigned is read."""
+        client = self._client
+        assigned = client.assignment()
+        if not assigned:
+            return self._has_nothing()
+        new = [partition for partition in assigned if partition not in self._ends]
+        if new:
+            self._ends |= client.end_offsets(new)
+        return all((client.position(it) or 0) >= self._ends[it] for it in assigned)
+
+    def _has_nothing(self) -> bool:
+        """Whether it is a member that others left nothing for."""
+        standing = self._client._standing()  # noqa: SLF001
+        return standing is not None and standing[2]
+
+
+def _print(
+    client: KafkaConsumer,
+    most: int | None,
+    exit_at_end: bool,
+    group: str | None,
+    emit: Callable[[ConsumerRecord], bytes],
+    output: Output,
+) -> None:
+    left = most
+    ends = Ends(client)
+    while left is None or left > 0:
+        wanted = min(left, CONSUMER["max_poll_records"]) if left is not None else None
+        polled = client.poll(timeout_ms=PAUSE_MS, max_records=wanted)
+        records = [record for found in polled.values() for record in found]
+        if records:
+            output.write(b"".join(map(emit, records)))
+            if group is not None:
+                _commit(client)
+            left = None if left is None else left - len(records)
+        if exit_at_end and ends.are_reached():
+            return
+
+
+def _commit(client: KafkaConsumer) -> None:
+    from brokerless.errors import CommitFailedError
+
+    # Another member has the partitions by now, and will print the records again.
+    with contextlib.suppress(CommitFailedError):
+        client.commit()

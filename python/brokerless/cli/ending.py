@@ -1,0 +1,91 @@
+"""How a command ends: one plain line for an error, and an exit code for scripts."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from brokerless.errors.base import KafkaError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["FAILED", "INTERRUPTED", "NO_READER", "WRONG", "FailedError", "call"]
+
+# Could not be done; wrong arguments; Ctrl-C, and a closed pipe, as shells report them.
+FAILED, WRONG, INTERRUPTED, NO_READER = 1, 2, 130, 141
+
+# What a write to the standard output fails with.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class FailedError(Exception):
+    """What could not be done, in a sentence."""
+
+
+def call(command: click.Command, args: Sequence[str]) -> int:
+    """Run the command and give the exit code."""
+    if "_BROKERLESS_COMPLETE" in os.environ:
+        command.main(list(args), prog_name="brokerless", complete_var="_BROKERLESS_COMPLETE")
+    try:
+        code = _invoke(command, list(args))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = NO_READER
+    except (FailedError, KafkaError, OSError, click.ClickException) as error:
+        code = _say(error)
+    if code:
+        _drop_output()
+    return code
+
+
+def _invoke(command: click.Command, args: list[str]) -> int:
+    try:
+        with command.make_context("brokerless", args) as context:
+            code = command.invoke(context)
+    except click.exceptions.Exit as exited:
+        return exited.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _say(error: Exception) -> int:
+    message = " ".join(_message(error).split())
+    code = WRONG if isinstance(error, click.UsageError) else FAILED
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        message = f"{message} (see '{error.ctx.command_path} --help')"
+    with contextlib.suppress(OSError):  # there may be nobody to tell
+        print(f"brokerless: {message}", file=sys.stderr, flush=True)
+    return code
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename is not None else ""
+        # Of a file of ours it would be an error of the engine.
+        deed = "cannot write: " if error.errno in _FULL else ""
+        return f"{place}{deed}{error.strerror or error}"
+    # Of an error of the engine the sentence alone.
+    return str(error.args[0] if error.args else type(error).__name__)
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush meet no error again."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())

@@ -1,0 +1,110 @@
+"""`brokerless export`: topics as JSON lines, for `brokerless import`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brokerless.cli.clients import check_topic, consumer
+from brokerless.cli.consume import CONSUMER
+from brokerless.cli.options import TOPIC, directory_option, read_only_option
+from brokerless.cli.output import Output, Progress
+from brokerless.cli.values import line_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from brokerless import KafkaConsumer, TopicPartition
+
+    Write = Callable[[bytes], object]
+
+__all__ = ["export"]
+
+
+@click.command()
+@click.argument("topics", nargs=-1, type=TOPIC, metavar="[TOPIC]...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
+    default="-",
+    help="The file to write, instead of the standard output.",
+)
+@click.option(
+    "--isolation",
+    type=click.Choice(["read_uncommitted", "read_committed"]),
+    default="read_committed",
+    show_default=True,
+    help="Whether records of open and aborted transactions count.",
+)
+@read_only_option
+@directory_option
+def export(topics: Sequence[str], output: str, isolation: str, read_only: bool) -> None:
+    r"""Print all records of TOPICs, or of all topics, as JSON lines.
+
+    What is there when it begins is printed, partition by partition. A topic's first line says
+    how many partitions it has; each other line is a record. Bytes that are no text are
+    {"base64": "..."}.
+
+    \b
+    Examples:
+      brokerless export > all.jsonl
+      brokerless export orders | zstd > orders.jsonl.zst
+      brokerless export --dir old | brokerless import --dir new
+    """
+    with consumer(
+        **CONSUMER,
+        auto_offset_reset="earliest",
+        isolation_level=isolation,
+        read_only=read_only,
+        exclude_internal_topics=not topics,
+    ) as client:
+        known = client.topics()
+        for topic in topics:
+            check_topic(topic, known)
+        names = list(dict.fromkeys(topics)) or sorted(known)
+        if output == "-":
+            _export(client, names, Output(as_json=True).write)
+        else:
+            with Path(output).open("wb") as file:
+                _export(client, names, file.write)
+
+
+def _export(client: KafkaConsumer, names: Sequence[str], write: Write) -> None:
+    from brokerless import TopicPartition
+
+    partitions = [
+        TopicPartition(name, number)
+        for name in names
+        for number in sorted(client.partitions_for_topic(name))
+    ]
+    begins, ends = client.beginning_offsets(partitions), client.end_offsets(partitions)
+    total = sum(ends[it] - begins[it] for it in partitions)
+    with Progress(total) as progress:
+        for name in names:
+            own = [it for it in partitions if it.topic == name]
+            write(_topic_line(name, len(own)))
+            for partition in own:
+                _partition(client, partition, ends[partition], write, progress)
+
+
+def _topic_line(name: str, partitions: int) -> bytes:
+    line = {"type": "topic", "topic": name, "partitions": partitions}
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def _partition(
+    client: KafkaConsumer, partition: TopicPartition, end: int, write: Write, progress: Progress
+) -> None:
+    client.assign([partition])
+    client.seek_to_beginning(partition)
+    at = client.position(partition) or 0
+    while at < end:
+        found = client.poll(timeout_ms=500).get(partition, [])
+        write(b"".join([line_of(record) + b"\n" for record in found if record.offset < end]))
+        now = client.position(partition) or 0
+        progress.advance(now - at)
+        at = now

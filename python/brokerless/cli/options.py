@@ -1,0 +1,251 @@
+"""What commands are given: the directory, places in a topic, moments, headers."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
+
+    Parameter = click.ParamType[Any]
+else:
+    Parameter = click.ParamType  # generic since click 8.4 or so
+
+__all__ = [
+    "BYTES",
+    "HEADER",
+    "MOMENT",
+    "PLACE",
+    "SETTING",
+    "TOPIC",
+    "Place",
+    "directory_option",
+    "json_option",
+    "read_only_option",
+]
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+def _choose_directory(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    """Make it the default one, for this process."""
+    if value is not None:
+        from brokerless.location import directory_of
+
+        os.environ["BROKERLESS_DIR"] = directory_of(value if "://" in value else Path(value))
+
+
+def directory_option(command: Command) -> Command:
+    """Give the command `--dir`."""
+    return click.option(
+        "--dir",
+        metavar="DIR",
+        expose_value=False,
+        is_eager=True,
+        callback=_choose_directory,
+        type=click.Path(),
+        help="The data directory, instead of $BROKERLESS_DIR or the default one.",
+    )(command)
+
+
+def json_option(what: str) -> Callable[[Command], Command]:
+    """Give the command `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help=what)
+
+
+def read_only_option(command: Command) -> Command:
+    """Give the command `--read-only`."""
+    return click.option(
+        "--read-only",
+        is_flag=True,
+        help="Change and lock nothing: for the directory of a stopped broker, or a copy.",
+    )(command)
+
+
+class _Topic(Parameter):
+    """The name of a topic."""
+
+    name = "topic"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from brokerless.cli.clients import known_topics
+
+        hide = not incomplete.startswith("_")
+        return [
+            CompletionItem(name)
+            for name in known_topics()
+            if name.startswith(incomplete) and not (hide and name.startswith("__"))
+        ]
+
+
+TOPIC = _Topic()
+
+
+class _Bytes(Parameter):
+    r"""Text with the escapes \n, \t, \r, \0, \\ and \xHH."""
+
+    name = "text"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> bytes:
+        return value if isinstance(value, bytes) else unescape(os.fsencode(value))
+
+
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|.)", re.DOTALL)
+_ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0"}
+
+
+def unescape(text: bytes) -> bytes:
+    """Replace the escapes."""
+
+    def one(match: re.Match[bytes]) -> bytes:
+        what: bytes = match[1]
+        if what[:1] == b"x" and len(what) > 1:
+            return bytes([int(what[1:], 16)])
+        return _ESCAPED.get(what, what)
+
+    return _ESCAPE.sub(one, text)
+
+
+BYTES = _Bytes()
+
+
+class _Header(Parameter):
+    """`name=value`; without `=` the value is null."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, bytes | None]:
+        if isinstance(value, tuple):
+            return value
+        name, separator, rest = str(value).partition("=")
+        if not name:
+            self.fail(f"{value!r} has no name before the '='", param, ctx)
+        return name, os.fsencode(rest) if separator else None
+
+
+HEADER = _Header()
+
+
+class _Setting(Parameter):
+    """`name=value`, of a topic's setting."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, separator, rest = str(value).partition("=")
+        if not (name and separator):
+            self.fail(f"{value!r} is not of the form NAME=VALUE", param, ctx)
+        return name.strip(), rest.strip()
+
+
+SETTING = _Setting()
+
+
+class _Moment(Parameter):
+    """A point in time, as milliseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return moment(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_AGO = re.compile(r"-(\d+)(ms|s|m|h|d)")
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def moment(text: str) -> int:
+    """Milliseconds since 1970: given as such, as ISO 8601, or as `-10m`, ten minutes ago.
+
+    Without a zone it is UTC, as in Kafka's tools.
+    """
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if ago := _AGO.fullmatch(text):
+        return time.time_ns() // 1_000_000 - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        given = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", _whole_fraction(text)))
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no time: give milliseconds, 2026-01-31T12:00:00Z, or -10m"
+        ) from None
+    if given.tzinfo is None:
+        given = given.replace(tzinfo=timezone.utc)
+    return (given - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _whole_fraction(text: str) -> str:
+    """Python 3.10 wants three or six digits behind the point."""
+    return re.sub(r"\.(\d+)", lambda match: f".{match[1]:0<6.6}", text)
+
+
+MOMENT = _Moment()
+
+
+class Place(NamedTuple):
+    """Where to begin in a partition."""
+
+    kind: str
+    """`earliest`, `latest`, `offset`, `before-end` or `time`."""
+    number: int = 0
+
+
+class _Place(Parameter):
+    """`5`, `-5` (before the end), `@time`, `earliest` or `latest`."""
+
+    name = "place"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Place:
+        if isinstance(value, Place):
+            return value
+        if value in ("earliest", "beginning"):
+            return Place("earliest")
+        if value in ("latest", "end"):
+            return Place("latest")
+        try:
+            if value.startswith("@"):
+                return Place("time", moment(value[1:]))
+            number = int(value)
+        except ValueError as error:
+            reason = f": {error}" if value.startswith("@") else ""
+            self.fail(
+                f"{value!r} is no place{reason}; give an offset, -N for the last N, @time, "
+                "earliest or latest",
+                param,
+                ctx,
+            )
+        if value.startswith("-"):
+            return Place("before-end", -number)
+        return Place("offset", number)
+
+
+PLACE = _Place()

@@ -1,0 +1,234 @@
+"""`brokerless produce`: lines become records."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from brokerless.cli.clients import producer
+from brokerless.cli.ending import FailedError
+from brokerless.cli.options import BYTES, HEADER, TOPIC, directory_option
+from brokerless.cli.output import Progress, total_size
+from brokerless.cli.reading import Source, lines_of, naming, numbered_lines
+from brokerless.cli.values import parse_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from brokerless import KafkaProducer
+
+__all__ = ["PRODUCER", "Sending", "produce", "serialize"]
+
+# Larger batches than a program's: few, and well compressed. A line of a slow input still goes
+# at once.
+PRODUCER = {"linger_ms": 5, "batch_size": 512 * 1024, "buffer_memory": 64 * 1024 * 1024}
+
+# A value that is null also where there is no key, which the producer takes for a mistake.
+NULL = object()
+
+
+def serialize(value: Any) -> bytes | None:
+    """Make `NULL` null."""
+    return None if value is NULL else value
+
+
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+class Lines(NamedTuple):
+    """How lines are read, and what all records have."""
+
+    separator: bytes | None
+    key: bytes | None
+    empty_is_null: bool
+    headers: list[tuple[str, bytes | None]]
+    partition: int | None
+
+
+@click.command(epilog="Nothing that was sent is lost, also after Ctrl-C.")
+@click.argument("topic", type=TOPIC)
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("-k", "--key", type=BYTES, help="The key of every record.")
+@click.option(
+    "-K",
+    "--key-separator",
+    type=BYTES,
+    metavar="TEXT",
+    help="A line is a key, this text, and a value.",
+)
+@click.option("--json", "as_json", is_flag=True, help="A line is a record as JSON: see below.")
+@click.option(
+    "-H",
+    "--header",
+    "headers",
+    type=HEADER,
+    multiple=True,
+    help="A header of every record; may be repeated.",
+)
+@click.option("-p", "--partition", type=click.IntRange(0), help="The partition.")
+@click.option("-z", "--compression", type=click.Choice(CODECS), default="none", show_default=True)
+@click.option(
+    "--acks",
+    type=click.Choice(["all", "1", "0"]),
+    default="all",
+    show_default=True,
+    help="When a record counts as sent: on the disk, written, or taken.",
+)
+@click.option("-Z", "--null", "empty_is_null", is_flag=True, help="Empty values become null.")
+@click.option(
+    "-D",
+    "--delimiter",
+    type=BYTES,
+    default="\\n",
+    show_default=True,
+    metavar="TEXT",
+    help="What ends a record.",
+)
+@click.option("--whole", is_flag=True, help="Each file is one record.")
+@directory_option
+def produce(
+    topic: str,
+    files: Sequence[str],
+    as_json: bool,
+    compression: str,
+    acks: str,
+    delimiter: bytes,
+    whole: bool,
+    **given: Any,
+) -> None:
+    r"""Send each line of FILES, or of the standard input, to TOPIC.
+
+    With --json a line is an object with any of key, value, headers ([[name, value], ...]),
+    partition and timestamp (milliseconds), as `consume --json` prints it; bytes that are no
+    text are {"base64": "..."}.
+
+    \b
+    Examples:
+      brokerless produce orders access.log
+      echo 'customer-7:{"total": 12}' | brokerless produce orders -K :
+      tail -f access.log | brokerless produce orders -z zstd
+    """
+    lines = Lines(
+        given["key_separator"],
+        given["key"],
+        given["empty_is_null"],
+        list(given["headers"]),
+        given["partition"],
+    )
+    _check(as_json, whole, lines, delimiter)
+    settings: dict[str, Any] = {
+        **PRODUCER,
+        "acks": acks if acks == "all" else int(acks),
+        "compression_type": None if compression == "none" else compression,
+    }
+    if as_json or lines.empty_is_null:
+        settings["value_serializer"] = serialize
+    paths = files or ("-",)
+    with producer(**settings) as client, Progress(total_size(paths)) as progress:
+        sending = Sending(client)
+        for path in paths:
+            source = Source(path, progress.advance)
+            with source:
+                if as_json:
+                    _send_json(sending, topic, source, lines)
+                else:
+                    _send_lines(sending, topic, source, lines, None if whole else delimiter)
+        sending.finish()
+    if sys.stderr is not None and sys.stderr.isatty():
+        click.echo(f"{sending.count:,} records sent", err=True)
+
+
+def _check(as_json: bool, whole: bool, lines: Lines, delimiter: bytes) -> None:
+    if not delimiter:
+        raise click.UsageError("--delimiter is empty")
+    if lines.separator == b"":
+        raise click.UsageError("--key-separator is empty")
+    if lines.separator is not None and lines.key is not None:
+        raise click.UsageError("give --key or --key-separator, not both")
+    if as_json and (whole or lines.separator is not None or lines.key is not None):
+        raise click.UsageError("with --json the key is in the line, and a line is a record")
+
+
+class Sending:
+    """Sends, notices the first failure early, and counts."""
+
+    # So many calls may be under way before one is waited for.
+    MOST = 1000
+
+    def __init__(self, client: KafkaProducer) -> None:
+        self._client = client
+        self._futures: deque[Any] = deque()
+        self.count = 0
+
+    def many(self, topic: str, values: Sequence[Any], **what: Any) -> None:
+        """Send the values."""
+        self._await(self._client.send_many(topic, values, **what))
+        self.count += len(values)
+
+    def one(self, topic: str, value: bytes | None, **record: Any) -> None:
+        """Send a record."""
+        self._await(self._client.send(topic, NULL if value is None else value, **record))
+        self.count += 1
+
+    def finish(self) -> None:
+        """Wait for all."""
+        self._client.flush()
+        for future in self._futures:
+            future.get()
+
+    def _await(self, future: Any) -> None:
+        self._futures.append(future)
+        while self._futures and (self._futures[0].is_done or len(self._futures) > self.MOST):
+            self._futures.popleft().get()
+
+
+def _send_lines(
+    sending: Sending, topic: str, source: Source, lines: Lines, delimiter: bytes | None
+) -> None:
+    what: dict[str, Any] = {"headers": lines.headers or None, "partition": lines.partition}
+    before = 0
+    for found in [[source.all()]] if delimiter is None else lines_of(source, delimiter):
+        values: list[Any] = list(found)
+        if lines.separator is not None:
+            keys, values = _keyed(found, lines.separator, source.name, before)
+            what["keys"] = keys
+        elif lines.key is not None:
+            what["keys"] = [lines.key] * len(values)
+        if lines.empty_is_null:
+            values = [value or NULL for value in values]
+        sending.many(topic, values, **what)
+        before += len(found)
+
+
+def _keyed(
+    found: Sequence[bytes], separator: bytes, name: str, before: int
+) -> tuple[list[bytes], list[Any]]:
+    keys: list[bytes] = []
+    values: list[Any] = []
+    for number, line in enumerate(found, before + 1):
+        key, separated, value = line.partition(separator)
+        if not separated:
+            shown = separator.decode(errors="backslashreplace")
+            raise FailedError(f"{name}, line {number}: there is no {shown!r} between key and value")
+        keys.append(key)
+        values.append(value)
+    return keys, values
+
+
+def _send_json(sending: Sending, topic: str, source: Source, lines: Lines) -> None:
+    for number, line in numbered_lines(source):
+        with naming(source, number):
+            record = parse_line(line)
+        value = record.value or None if lines.empty_is_null else record.value
+        partition = lines.partition if record.partition is None else record.partition
+        sending.one(
+            topic,
+            value=value,
+            key=record.key,
+            headers=[*record.headers, *lines.headers],
+            partition=partition,
+            timestamp_ms=record.timestamp,
+        )

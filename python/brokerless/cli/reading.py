@@ -1,0 +1,96 @@
+"""What is read: a file or the standard input, in large pieces, as soon as they are there."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from brokerless.cli.ending import FailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["Source", "lines_of", "naming", "numbered_lines"]
+
+PIECE = 1 << 20
+
+
+class Source:
+    """One file, or `-` for the standard input."""
+
+    def __init__(self, path: str, progress: Callable[[int], None] | None = None) -> None:
+        self.name = "standard input" if path == "-" else path
+        self._progress = progress
+        self._own = path != "-"
+        if path == "-" and sys.stdin is None:
+            raise OSError(errno.EBADF, "the standard input is closed")
+        self._file: BinaryIO = open_bytes(path) if self._own else sys.stdin.buffer
+
+    def __iter__(self) -> Iterator[bytes]:
+        # Of a pipe what is there; read() would wait for more.
+        while piece := self._file.read1(PIECE):  # type: ignore[attr-defined]
+            yield piece
+            if self._progress is not None:
+                self._progress(len(piece))
+
+    def all(self) -> bytes:
+        """The whole of it."""
+        return b"".join(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._own:
+            self._file.close()
+
+
+def open_bytes(path: str) -> BinaryIO:
+    """Open a file to read it."""
+    return Path(path).open("rb")
+
+
+def lines_of(source: Source, delimiter: bytes) -> Iterator[list[bytes]]:
+    """The lines of each piece, without their ends; the last one needs none."""
+    parts: list[bytes] = []
+    for piece in source:
+        if len(delimiter) == 1 and delimiter not in piece:
+            parts.append(piece)
+            continue
+        lines = b"".join([*parts, piece]).split(delimiter)
+        parts = [lines.pop()]
+        if lines:
+            yield lines
+    last = b"".join(parts)
+    if last:
+        yield [last]
+
+
+def numbered_lines(source: Source) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not empty, and their numbers."""
+    number = 0
+    for found in lines_of(source, b"\n"):
+        for line in found:
+            number += 1
+            if line.strip():
+                yield number, line
+
+
+@contextmanager
+def naming(source: Source, number: int) -> Iterator[None]:
+    """Let an error in a line say which line it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise FailedError(f"{source.name}, line {number}: {error}") from None

@@ -1,0 +1,152 @@
+"""`brokerless topics`: list, create, delete them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from brokerless.cli.app import Lazy
+from brokerless.cli.clients import admin, check_topic, consumer
+from brokerless.cli.options import SETTING, TOPIC, directory_option, json_option, read_only_option
+from brokerless.cli.output import print_json, print_table
+from brokerless.location import default_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from brokerless import KafkaConsumer
+
+__all__ = ["create", "delete", "list_topics", "topics"]
+
+
+@click.group(
+    cls=Lazy,
+    places={
+        "list": "brokerless.cli.topics:list_topics",
+        "create": "brokerless.cli.topics:create",
+        "delete": "brokerless.cli.topics:delete",
+    },
+)
+@directory_option
+def topics() -> None:
+    """List, create and delete topics."""
+
+
+@click.command()
+@click.option("-l", "--long", "as_table", is_flag=True, help="Print a table of what they hold.")
+@click.option("--exclude-internal", is_flag=True, help="Leave out __consumer_offsets.")
+@json_option("Print a JSON array of what they hold.")
+@read_only_option
+@directory_option
+def list_topics(as_table: bool, exclude_internal: bool, as_json: bool, read_only: bool) -> None:
+    """Print the names of all topics."""
+    with consumer(exclude_internal_topics=exclude_internal, read_only=read_only) as client:
+        names = sorted(client.topics())
+        if not (as_table or as_json):
+            for name in names:
+                click.echo(name)
+            return
+        rows = [_summary(client, name) for name in names]
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ["TOPIC", "PARTITIONS", "RECORDS", "SIZE"]
+        print_table(columns, [[row[column.lower()] for column in columns] for row in rows])
+
+
+def _summary(client: KafkaConsumer, name: str) -> dict[str, Any]:
+    rows = partitions_of(client, name)
+    return {
+        "topic": name,
+        "partitions": len(rows),
+        "records": sum(row["records"] for row in rows),
+        "size": sum(row["size"] for row in rows),
+    }
+
+
+def partitions_of(client: KafkaConsumer, name: str) -> list[dict[str, Any]]:
+    """What each partition of a topic holds."""
+    from brokerless import TopicPartition
+
+    partitions = [TopicPartition(name, it) for it in sorted(client.partitions_for_topic(name))]
+    begins, ends = client.beginning_offsets(partitions), client.end_offsets(partitions)
+    return [
+        {
+            "topic": name,
+            "partition": it.partition,
+            "log_start_offset": begins[it],
+            "log_end_offset": ends[it],
+            # No more than so many: compaction and transactions leave offsets without one.
+            "records": ends[it] - begins[it],
+            "size": _size(f"{name}-{it.partition}"),
+        }
+        for it in partitions
+    ]
+
+
+def _size(folder: str) -> int:
+    """Bytes of the logs."""
+    logs = Path(default_directory(), folder).glob("*.log")
+    total = 0
+    for log in logs:
+        try:
+            total += log.stat().st_size
+        except OSError:  # noqa: PERF203 - deleted just now
+            continue
+    return total
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="TOPIC...")
+@click.option("-p", "--partitions", type=click.IntRange(1), help="How many it has.")
+@click.option(
+    "-c",
+    "--config",
+    "settings",
+    type=SETTING,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting, by Kafka's name; may be repeated.",
+)
+@click.option("--if-not-exists", is_flag=True, help="A topic that is there is no error.")
+@directory_option
+def create(
+    names: Sequence[str],
+    partitions: int | None,
+    settings: Sequence[tuple[str, str]],
+    if_not_exists: bool,
+) -> None:
+    """Create topics; the directory too, if there is none."""
+    from brokerless.admin import NewTopic
+    from brokerless.errors import TopicAlreadyExistsError
+
+    with admin(make=True) as client:
+        for name in names:
+            topic = NewTopic(name, partitions or -1, -1, topic_configs=dict(settings))
+            try:
+                client.create_topics([topic])
+            except TopicAlreadyExistsError:
+                if not if_not_exists:
+                    raise
+            else:
+                click.echo(f"Created topic {name}.")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="TOPIC...", type=TOPIC)
+@click.option("--if-exists", is_flag=True, help="A topic that is not there is no error.")
+@directory_option
+def delete(names: Sequence[str], if_exists: bool) -> None:
+    """Delete topics with all their records. Nothing is asked."""
+    with admin() as client:
+        known = client.list_topics()
+        for name in dict.fromkeys(names):
+            if name not in known and if_exists:
+                continue
+            check_topic(name, known)
+        for name in dict.fromkeys(names):
+            if name in known:
+                client.delete_topics([name])
+                click.echo(f"Deleted topic {name}.")

@@ -1,0 +1,235 @@
+"""How commands of `brokerless` end: errors, exit codes, closed pipes, Ctrl-C, a full output."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import brokerless
+
+Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+READING = [["topics", "list"], ["consume", "t"], ["export"], ["topics", "delete", "t"]]
+
+
+@pytest.mark.parametrize("args", READING, ids=" ".join)
+def test_what_only_reads_makes_no_directory(
+    command: Command, directory: Path, args: list[str]
+) -> None:
+    done = command(*args)
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == f"brokerless: there is no directory {directory}\n".encode()
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("args", READING, ids=" ".join)
+def test_a_directory_of_something_else_is_left_alone(
+    command: Command, directory: Path, args: list[str]
+) -> None:
+    directory.mkdir()
+    (directory / "letter.txt").write_text("Dear Sir")
+
+    done = command(*args)
+
+    assert done.returncode == 1
+    assert done.stderr == f"brokerless: {directory} is no data directory\n".encode()
+    assert [path.name for path in directory.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(
+    "args", [["consume", "ordrs"], ["export", "ordrs"], ["topics", "delete", "ordrs"]], ids=" ".join
+)
+def test_a_topic_that_is_not_there_is_said_and_not_made(
+    command: Command, directory: Path, args: list[str]
+) -> None:
+    command("produce", "orders", input=b"x\n")
+
+    done = command(*args)
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    where = f"there is no topic 'ordrs' in {directory}; did you mean 'orders'?"
+    assert done.stderr == f"brokerless: {where}\n".encode()
+    assert command("topics", "list").stdout == b"orders\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["nonsense"], "No such command 'nonsense'."),
+        (["prodce"], "No such command 'prodce'. Did you mean 'produce'?"),
+        (["--nonsense"], "No such option"),
+        (["topics", "lst"], "No such command 'lst'. Did you mean 'list'?"),
+        (["topics", "create"], "Missing argument"),
+        (["where", "much"], "Got unexpected extra argument (much)"),
+    ],
+)
+def test_wrong_arguments_exit_with_2_and_one_line(
+    command: Command, args: list[str], said: str
+) -> None:
+    done = command(*args)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().startswith(f"brokerless: {said}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_a_command_the_commands_are_shown(command: Command) -> None:
+    for args in ([], ["--help"], ["-h"]):
+        done = command(*args)
+        assert (done.returncode, done.stderr) == (0, b"")
+        for name in ("topics", "produce", "consume", "export", "import", "where", "run"):
+            assert f"\n  {name} ".encode() in done.stdout
+
+
+def test_the_version_is_that_of_the_package(command: Command) -> None:
+    assert command("--version").stdout.decode().strip() == brokerless.__version__
+
+
+def commands_of(command: Command, *path: str) -> list[list[str]]:
+    """Every command there is, as its help says."""
+    shown = command(*path, "--help").stdout.decode()
+    if "\nCommands:\n" not in shown:
+        return [list(path)]
+    lines = shown.split("\nCommands:\n")[1].split("\n\n")[0].splitlines()
+    names = [line.split()[0] for line in lines if line[2:3] != " "]
+    return [found for name in names for found in commands_of(command, *path, name)]
+
+
+def test_every_command_has_a_help_page_and_takes_a_directory(command: Command) -> None:
+    found = commands_of(command)
+
+    assert len(found) >= 10
+    for path in found:
+        done = command(*path, "--help")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert path == ["completion"] or b"--dir DIR" in done.stdout, path
+
+
+def test_the_directory_can_be_chosen_anywhere(command: Command, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    command("produce", "t", "--dir", "other", input=b"x\n")
+
+    for args in (
+        ["--dir", "other", "topics", "list"],
+        ["topics", "--dir", other, "list"],
+        ["topics", "list", "--dir", "./other/../other"],
+        ["topics", "list", "--dir", f"file://{other}"],
+        ["--dir", "elsewhere", "topics", "list", "--dir", "other"],
+    ):
+        done = command(*args)
+        assert (done.returncode, done.stdout) == (0, b"t\n"), args
+    code = "import os; print(os.environ['BROKERLESS_DIR'])"
+    assert command("--dir", "other", "run", "-c", code).stdout.decode() == f"{other}\n"
+
+
+@pytest.fixture
+def many(command: Command, tmp_path: Path) -> str:
+    """A topic with more records than a pipe holds."""
+    (tmp_path / "many").write_bytes(b"".join(b"record number %d\n" % it for it in range(100_000)))
+    command("produce", "many", "many")
+    return "many"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["consume", "many", "--from-beginning"], ["export", "many"], ["consume", "many", "-o0", "-e"]],
+    ids=" ".join,
+)
+def test_a_reader_that_goes_away_ends_it_quietly(start: Start, many: str, args: list[str]) -> None:
+    process = start(*args)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+
+    assert process.wait(30) == 141
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["consume", "many", "-o", "0", "-e"], ["topics", "list"], ["export"], ["where"], ["--help"]],
+    ids=" ".join,
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such file on this system")
+def test_a_full_output_is_an_error(command: Command, many: str, args: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = command(*args, stdout=full)
+
+    assert done.returncode == 1
+    assert done.stderr == b"brokerless: cannot write: No space left on device\n"
+
+
+@pytest.mark.parametrize("args", [["consume", "many", "-o", "0", "-e"], ["export"]], ids=" ".join)
+def test_a_closed_output_is_an_error(command: Command, many: str, args: list[str]) -> None:
+    shell = 'exec "$@" >&-'
+    done = subprocess.run(
+        ["sh", "-c", shell, "sh", sys.executable, "-m", "brokerless", *args],
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == b"brokerless: the standard output is closed\n"
+
+
+def test_ctrl_c_ends_a_consumer_quietly(start: Start, command: Command) -> None:
+    command("produce", "t", input=b"x\n")
+    process = start("consume", "t", "--from-beginning")
+    assert process.stdout is not None
+    process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 130
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+
+
+def test_ctrl_c_at_a_producer_loses_nothing(start: Start, command: Command) -> None:
+    process = start("produce", "t", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b"one\ntwo\n")
+    process.stdin.flush()
+    while command("consume", "t", "-o", "0", "-n", "1", "-e").stdout != b"one\n":
+        pass
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 130
+    assert command("consume", "t", "-o", "0", "-e").stdout == b"one\ntwo\n"
+
+
+def test_a_directory_without_the_right_to_write_is_one_line(
+    command: Command, directory: Path
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    directory.mkdir(mode=0o500)
+
+    done = command("produce", "t", input=b"x\n")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"brokerless: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_package_does_without_the_library_of_the_command_line() -> None:
+    code = "import brokerless, brokerless.admin, sys; print('click' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+    assert done.stdout == b"False\n"
+
+
+def test_a_program_that_is_run_sees_nothing_of_the_command_line(command: Command) -> None:
+    done = command("run", "-c", "import sys; print('click' in sys.modules)")
+
+    assert done.stdout == b"False\n"

@@ -1,0 +1,157 @@
+"""`brokerless export` and `import`, as a shell uses them."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from brokerless import ConsumerRecord, KafkaAdminClient, KafkaProducer, NewTopic
+
+Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
+Read = Callable[..., list[ConsumerRecord]]
+
+
+def all_of(records: list[ConsumerRecord]) -> list[tuple[object, ...]]:
+    return [
+        (it.partition, it.offset, it.timestamp, it.timestamp_type, it.key, it.value, it.headers)
+        for it in records
+    ]
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> str:
+    """A topic with every kind of key, value and header, in three partitions."""
+    every_byte = bytes(range(256))
+    kinds = [
+        None,
+        b"",
+        b"text",
+        every_byte,
+        b"\xe2\x82\xac \xf0\x9f\x98\x80",
+        b"\0",
+        b'{"a": 1}',
+        b'{"base64":"eA=="}',
+        b"\xed\xa0\x80",
+        b"\xff",
+        b"a\nb\r\n\x1b",
+        b"\xe2\x80\xa8",
+    ]
+    null = object()
+    with KafkaAdminClient() as admin:
+        admin.create_topics([NewTopic("odd", 3, 1), NewTopic("none", 2, 1)])
+    with KafkaProducer(value_serializer=lambda value: None if value is null else value) as producer:
+        for number, key in enumerate(kinds):
+            for value in kinds:
+                producer.send(
+                    "odd",
+                    null if value is None else value,
+                    key=key,
+                    headers=[("", value), ("h\u20ac", key), ("h\u20ac", b"")][: number % 4],
+                    partition=number % 3,
+                    timestamp_ms=number * 1000,
+                )
+    return "odd"
+
+
+def test_what_is_imported_equals_what_was_exported(
+    command: Command, odd: str, read: Read, tmp_path: Path
+) -> None:
+    exported = command("export")
+    (tmp_path / "export").write_bytes(exported.stdout)
+
+    done = command("import", "export", "--dir", "new")
+
+    assert (exported.returncode, done.returncode, done.stderr) == (0, 0, b"")
+    new = read(odd, bootstrap_servers=tmp_path / "new")
+    assert all_of(new) == all_of(read(odd))
+    assert len(new) == 144
+    assert command("export", "--dir", "new").stdout == exported.stdout
+    assert command("topics", "list", "--dir", "new").stdout == b"none\nodd\n"
+
+
+def test_a_pipe_carries_it_to_another_directory(
+    start: Start, command: Command, odd: str, read: Read, tmp_path: Path
+) -> None:
+    exporting = start("export", odd)
+
+    done = command("import", "--dir", "new", stdin=exporting.stdout)
+
+    assert done.returncode == 0
+    assert all_of(read(odd, bootstrap_servers=tmp_path / "new")) == all_of(read(odd))
+
+
+def test_the_lines_are_plain_json(command: Command) -> None:
+    command("produce", "t", "-K", ":", input=b"k:v\n")
+
+    head, line = map(json.loads, command("export", "t").stdout.splitlines())
+
+    assert head == {"type": "topic", "topic": "t", "partitions": 1}
+    assert {name: line[name] for name in ("topic", "partition", "offset", "key", "value")} == {
+        "topic": "t",
+        "partition": 0,
+        "offset": 0,
+        "key": "k",
+        "value": "v",
+    }
+
+
+def test_what_consume_prints_can_be_imported(
+    command: Command, odd: str, read: Read, tmp_path: Path
+) -> None:
+    printed = command("consume", odd, "--from-beginning", "-e", "--json").stdout
+
+    command("topics", "create", "other", "-p", "3")
+    done = command("import", "--topic", "other", input=printed)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert all_of(read("other")) == all_of(read(odd))
+
+
+def test_records_go_into_another_topic_with_its_partitions(
+    command: Command, odd: str, read: Read
+) -> None:
+    command("import", "--topic", "copy", input=command("export", odd).stdout)
+
+    assert all_of(read("copy")) == all_of(read(odd))
+
+
+def test_only_what_is_there_at_the_beginning_is_exported(
+    command: Command, start: Start, odd: str
+) -> None:
+    start("produce", odd, "/dev/zero", "-D", "\\0", "-p", "0")  # never ends
+
+    done = command("export", odd)
+
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) >= 145
+
+
+def test_an_export_into_a_file(command: Command, odd: str, tmp_path: Path) -> None:
+    done = command("export", odd, "--output", "file.jsonl")
+
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert (tmp_path / "file.jsonl").read_bytes() == command("export", odd).stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (b"{}", "the record has no topic, and there is no --topic"),
+        (b'{"type": "topic"}', "a line of a topic has its name and its number of partitions"),
+        (b'{"topic": 1}', "topic must be text"),
+        (b"half a li", "this is no JSON"),
+    ],
+)
+def test_a_line_that_cannot_be_imported_is_named(
+    command: Command, tmp_path: Path, line: bytes, what: str
+) -> None:
+    (tmp_path / "file").write_bytes(b'{"topic": "t", "value": "x"}\n' + line)
+
+    done = command("import", "file")
+
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith(f"brokerless: file, line 2: {what}")
+    assert len(done.stderr.splitlines()) == 1

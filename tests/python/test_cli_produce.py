@@ -1,0 +1,193 @@
+"""`brokerless produce`, as a shell uses it."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from brokerless import ConsumerRecord, KafkaConsumer
+
+Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
+Read = Callable[..., list[ConsumerRecord]]
+
+
+def test_each_line_is_a_record_and_the_last_needs_no_end(command: Command, read: Read) -> None:
+    done = command("produce", "t", input=b"one\n\n two \r\nthree")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert [record.value for record in read("t")] == [b"one", b"", b" two \r", b"three"]
+    assert {record.key for record in read("t")} == {None}
+
+
+def test_bytes_that_are_no_text_arrive_as_they_are(command: Command, read: Read) -> None:
+    lines = [bytes(byte for byte in range(256) if byte != 10), b"\xff\xfe", b"\0"]
+
+    command("produce", "t", input=b"\n".join(lines) + b"\n")
+
+    assert [record.value for record in read("t")] == lines
+
+
+def test_a_separator_stands_between_key_and_value(command: Command, read: Read) -> None:
+    command("produce", "t", "-K", "::", input=b"a::1\nb::x::y\nc::\n")
+
+    found = [(record.key, record.value) for record in read("t")]
+    assert found == [(b"a", b"1"), (b"b", b"x::y"), (b"c", b"")]
+
+
+def test_a_line_without_its_separator_is_named(command: Command) -> None:
+    done = command("produce", "t", "-K", "\\t", input=b"a\t1\nb\n")
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        b"brokerless: standard input, line 2: there is no '\\t' between key and value\n"
+    )
+
+
+def test_empty_values_become_null_if_wanted(command: Command, read: Read) -> None:
+    command("produce", "t", "-K", ":", "-Z", input=b"a:1\na:\n")
+
+    assert [(record.key, record.value) for record in read("t")] == [(b"a", b"1"), (b"a", None)]
+
+
+def test_a_key_and_headers_of_all_records(command: Command, read: Read) -> None:
+    command("produce", "t", "-k", "k", "-H", "a=1=2", "-H", "b", "-H", "a=", input=b"1\n2\n")
+
+    found = [(record.key, record.headers) for record in read("t")]
+    assert found == [(b"k", [("a", b"1=2"), ("b", None), ("a", b"")])] * 2
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_every_compression(command: Command, read: Read, directory: Path, codec: str) -> None:
+    command("produce", "t", "--compression", codec, input=b"x" * 10_000 + b"\n")
+
+    assert [record.value for record in read("t")] == [b"x" * 10_000]
+    log = (directory / "t-0" / "00000000000000000000.log").read_bytes()
+    assert log[22] & 7 == ["none", "gzip", "snappy", "lz4", "zstd"].index(codec)
+
+
+def test_a_partition_that_is_not_there_is_said(command: Command, topic: str, read: Read) -> None:
+    assert command("produce", topic, "-p", "2", input=b"x\n").returncode == 0
+    assert [(record.partition, record.value) for record in read(topic)] == [(2, b"x")]
+
+    done = command("produce", topic, "-p", "3", input=b"y\n")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"brokerless: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_files_are_read_in_order_and_may_be_one_record_each(
+    command: Command, read: Read, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_bytes(b"1\n2\n")
+    (tmp_path / "b").write_bytes(b"3")
+
+    command("produce", "lines", "a", "-", "b", input=b"x\n")
+    command("produce", "whole", "a", "b", "--whole")
+
+    assert [record.value for record in read("lines")] == [b"1", b"2", b"x", b"3"]
+    assert [record.value for record in read("whole")] == [b"1\n2\n", b"3"]
+
+
+def test_json_says_all_about_a_record(command: Command, topic: str, read: Read) -> None:
+    lines = [
+        {"key": "k", "value": "v", "partition": 1, "timestamp": 7, "headers": [["h", "x"]]},
+        {"value": {"base64": "/w=="}, "partition": 1, "headers": [["h", None], ["h", ""]]},
+        {"key": "", "value": None, "partition": 1, "timestamp": 0},
+    ]
+
+    done = command("produce", topic, "--json", input="\n".join(map(json.dumps, lines)).encode())
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    first, second, third = read(topic)
+    assert (first.key, first.value, first.timestamp) == (b"k", b"v", 7)
+    assert first.headers == [("h", b"x")]
+    assert (second.key, second.value) == (None, b"\xff")
+    assert second.headers == [("h", None), ("h", b"")]
+    assert (third.key, third.value, third.timestamp) == (b"", None, 0)
+    assert {record.partition for record in (first, second, third)} == {1}
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (b"{", "this is no JSON"),
+        (b"[1]", "a line must be a JSON object"),
+        (b'{"valu": "x"}', "a record has no 'valu'"),
+        (b'{"value": {"a": 1}}', 'value must be text, null or {"base64": "..."}'),
+        (b'{"value": {"base64": "?"}}', "value is no base64"),
+        (b'{"value": "\\ud800"}', "value has half a character"),
+        (b'{"timestamp": "now"}', "timestamp must be a whole number"),
+        (b'{"headers": ["x"]}', "headers must be a list of [name, value]"),
+        (b"\xff", "this is no JSON"),
+    ],
+)
+def test_a_line_that_is_no_record_is_named(
+    command: Command, read: Read, line: bytes, what: str
+) -> None:
+    done = command("produce", "t", "--json", input=b'{"value": "before"}\n\n' + line)
+
+    assert done.returncode == 1
+    said = done.stderr.decode()
+    assert said.startswith(f"brokerless: standard input, line 3: {what}")
+    assert len(said.splitlines()) == 1
+    assert [record.value for record in read("t")] == [b"before"]
+
+
+def test_a_line_arrives_while_the_input_is_still_open(start: Start, topic: str) -> None:
+    producing = start("produce", topic, stdin=subprocess.PIPE)
+    assert producing.stdin is not None
+
+    with KafkaConsumer(topic, auto_offset_reset="earliest", consumer_timeout_ms=30_000) as consumer:
+        for value in (b"first", b"second"):
+            producing.stdin.write(value + b"\n")
+            producing.stdin.flush()
+            assert next(consumer).value == value
+
+
+def test_a_long_line_and_many_lines(command: Command, read: Read, tmp_path: Path) -> None:
+    lines = [b"x" * 900_000, *(b"%d" % number for number in range(300_000)), b"y" * 900_000]
+    (tmp_path / "input").write_bytes(b"\n".join(lines))
+
+    done = command("produce", "t", "input")
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [record.value for record in read("t")] == lines
+
+
+def test_a_record_that_is_too_large_is_an_error(command: Command) -> None:
+    done = command("produce", "t", input=b"x" * 2_000_000)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"brokerless: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["t", "nowhere"],
+        ["t", "--nonsense"],
+        ["t", "-z", "rar"],
+        ["t", "-p", "-1"],
+        ["t", "-K", ""],
+        ["t", "-D", ""],
+        ["t", "-K", ":", "-k", "k"],
+        ["t", "--json", "-K", ":"],
+        ["t", "-H", "=x"],
+    ],
+)
+def test_wrong_arguments_exit_with_2_and_one_line(
+    command: Command, directory: Path, args: list[str]
+) -> None:
+    done = command("produce", *args, input=b"x\n")
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"brokerless: ")
+    assert done.stderr.endswith(b"(see 'brokerless produce --help')\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert not directory.exists()

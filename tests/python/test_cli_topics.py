@@ -1,0 +1,180 @@
+"""`brokerless topics`, `where` and `completion`, as a shell uses them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from brokerless import KafkaConsumer
+
+Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def test_topics_are_created_and_listed_by_name(command: Command) -> None:
+    created = command("topics", "create", "b", "a", "--partitions", "3")
+
+    assert (created.returncode, created.stdout) == (0, b"Created topic b.\nCreated topic a.\n")
+    assert command("topics", "list").stdout == b"a\nb\n"
+    with KafkaConsumer() as consumer:
+        assert consumer.partitions_for_topic("a") == {0, 1, 2}
+
+
+def test_a_topic_is_not_created_twice(command: Command) -> None:
+    command("topics", "create", "a")
+
+    again = command("topics", "create", "a")
+    assert (again.returncode, again.stdout) == (1, b"")
+    assert again.stderr.startswith(b"brokerless: ")
+    assert len(again.stderr.splitlines()) == 1
+    fine = command("topics", "create", "a", "--if-not-exists")
+    assert (fine.returncode, fine.stdout, fine.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["a", "-p", "0"], 2),
+        (["a", "-c", "cleanup.policy"], 2),
+        (["a", "-c", "=x"], 2),
+        (["a", "-c", "cleanup.policy=nonsense"], 1),
+        (["a", "-c", "nonsense=1"], 1),
+        (["a/b"], 1),
+        ([".."], 1),
+    ],
+)
+def test_what_cannot_be_created_is_said(command: Command, args: list[str], code: int) -> None:
+    done = command("topics", "create", *args)
+
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert done.stderr.startswith(b"brokerless: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_topics_hold_is_a_table_or_json(command: Command) -> None:
+    command("topics", "create", "empty", "-p", "2")
+    command("produce", "full", input=b"x\n" * 10)
+
+    table = command("topics", "list", "--long").stdout.decode().splitlines()
+    rows = json.loads(command("topics", "list", "--json").stdout)
+
+    assert table[0].split() == ["TOPIC", "PARTITIONS", "RECORDS", "SIZE"]
+    assert table[1].split() == ["empty", "2", "0", "0"]
+    assert table[2].split()[:3] == ["full", "1", "10"]
+    assert rows[0] == {"topic": "empty", "partitions": 2, "records": 0, "size": 0}
+    assert (rows[1]["records"], str(rows[1]["size"])) == (10, table[2].split()[3])
+
+
+def test_internal_topics_can_be_left_out(command: Command) -> None:
+    command("produce", "t", input=b"x\n")
+    command("consume", "t", "-g", "g", "--from-beginning", "-n", "1")
+
+    assert command("topics", "list").stdout == b"__consumer_offsets\nt\n"
+    assert command("topics", "list", "--exclude-internal").stdout == b"t\n"
+
+
+def test_a_topic_is_deleted_beside_another_process(start: Start, command: Command) -> None:
+    command("topics", "create", "a", "b", "c")
+    beside = start("produce", "b", stdin=subprocess.PIPE)
+    assert beside.stdin is not None
+    beside.stdin.write(b"x\n")
+    beside.stdin.flush()
+
+    done = command("topics", "delete", "a", "c")
+
+    assert (done.returncode, done.stdout) == (0, b"Deleted topic a.\nDeleted topic c.\n")
+    assert command("topics", "list").stdout == b"b\n"
+
+
+def test_nothing_is_deleted_if_one_is_not_there(command: Command) -> None:
+    command("topics", "create", "a")
+
+    assert command("topics", "delete", "a", "x").returncode == 1
+    assert command("topics", "list").stdout == b"a\n"
+    assert command("topics", "delete", "a", "x", "--if-exists").stdout == b"Deleted topic a.\n"
+
+
+def test_where_tells_who_has_it_open(start: Start, command: Command, directory: Path) -> None:
+    command("produce", "t", input=b"x\n")
+    holder = start("consume", "t", "--from-beginning")
+    assert holder.stdout is not None
+    holder.stdout.readline()
+
+    shown = command("where").stdout.decode().splitlines()
+    facts = json.loads(command("where", "--json").stdout)
+
+    assert shown[0] == str(directory)
+    assert shown[1].endswith("on the disk")
+    assert facts["directory"] == str(directory)
+    assert facts["exists"]
+    size = sum(path.lstat().st_blocks * 512 for path in directory.rglob("*") if path.is_file())
+    assert facts["size"] == size
+    if Path("/proc/self/fd").is_dir():
+        assert [it["pid"] for it in facts["open_by"]] == [holder.pid]
+        assert "consume t" in facts["open_by"][0]["command"]
+        assert shown[-1].split()[0] == str(holder.pid)
+
+
+def test_where_of_a_directory_that_is_not_there(command: Command, directory: Path) -> None:
+    facts = json.loads(command("where", "--json").stdout)
+
+    assert command("where").stdout == f"{directory}\n".encode()
+    assert facts == {"directory": str(directory), "exists": False, "size": 0, "open_by": []}
+    assert not directory.exists()
+
+
+def test_a_script_can_have_the_path_alone(command: Command, directory: Path) -> None:
+    command("topics", "create", "t")
+
+    assert command("where", "--path").stdout == f"{directory}\n".encode()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_each_shell(command: Command, shell: str) -> None:
+    done = command("completion", shell)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"_BROKERLESS_COMPLETE" in done.stdout
+
+
+def completed(line: str) -> list[str]:
+    """What bash is offered for the last word."""
+    words = line.split(" ")
+    done = subprocess.run(
+        [sys.executable, "-m", "brokerless"],
+        env={
+            **os.environ,
+            "_BROKERLESS_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(["brokerless", *words]),
+            "COMP_CWORD": str(len(words)),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    return [line.split(",", 1)[1] for line in done.stdout.split()]
+
+
+def test_commands_options_and_topics_complete(command: Command) -> None:
+    command("topics", "create", "orders", "orphans", "other")
+    command("produce", "orders", input=b"x\n")
+    command("consume", "orders", "-g", "billing", "--from-beginning", "-n", "1")
+
+    assert completed("con") == ["consume"]
+    assert completed("topics de") == ["delete"]
+    assert completed("consume --from") == ["--from-beginning"]
+    assert completed("consume or") == ["orders", "orphans"]
+    assert completed("topics delete ot") == ["other"]
+    assert completed("consume __") == ["__consumer_offsets"]
+    assert "__consumer_offsets" not in completed("consume ")
+
+
+def test_completion_makes_no_directory(command: Command, directory: Path) -> None:
+    assert completed("consume x") == []
+    assert not directory.exists()
