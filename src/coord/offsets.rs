@@ -1,6 +1,6 @@
 //! Committed offsets: what a commit appends, and what the records add up to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::coord::schema::{self, CommitValue};
 use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
@@ -135,10 +135,10 @@ impl Offsets {
         if over.is_empty() && !ends { Expiry::Nothing } else { Expiry::Offsets(over, ends) }
     }
 
-    /// What each group has committed for a topic.
-    pub(crate) fn of_topic(&self, topic: &str) -> Vec<(String, Vec<TopicPartition>)> {
+    /// What each group has committed for a topic, in order.
+    pub(crate) fn of_topic(&self, topic: &str) -> BTreeMap<String, BTreeSet<TopicPartition>> {
         let of = |commits: &HashMap<TopicPartition, CommitValue>| {
-            commits.keys().filter(|id| *id.topic == *topic).cloned().collect::<Vec<_>>()
+            commits.keys().filter(|id| *id.topic == *topic).cloned().collect::<BTreeSet<_>>()
         };
         let all = self.commits.iter().map(|(group, commits)| (group.clone(), of(commits)));
         all.filter(|(_, partitions)| !partitions.is_empty()).collect()
@@ -146,12 +146,12 @@ impl Offsets {
 
     /// The records, key and value, that take away what expires: the group itself too, if nothing
     /// is left of it.
-    pub(crate) fn tombstones(
+    pub(crate) fn tombstones<'a>(
         group: &str,
-        partitions: &[TopicPartition],
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
         ends: bool,
     ) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-        let offsets = partitions.iter().map(|partition| schema::encode_key(group, partition));
+        let offsets = partitions.into_iter().map(|partition| schema::encode_key(group, partition));
         let group = ends.then(|| schema::encode_group_key(group));
         offsets.chain(group).map(|key| (key, None)).collect()
     }

@@ -162,6 +162,11 @@ impl Partition {
         &self.id
     }
 
+    /// The id of its topic: another one of the name has another.
+    pub fn topic_id(&self) -> Id {
+        self.topic_id
+    }
+
     /// The settings of its topic, and the directory's where it has none of its own.
     pub fn config(&self) -> &TopicConfig {
         &self.config

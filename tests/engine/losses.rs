@@ -8,7 +8,7 @@ use brokerless::engine::{Engine, OpenOptions, Partition};
 use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::env::{Access, Storage as _, point};
 
-use crate::support::{append, batch_at, numbered, partition, read};
+use crate::support::{ORDERS, append, batch_at, numbered, partition, read};
 
 fn open(disk: &MemDisk) -> Arc<Engine> {
     Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap()
@@ -88,16 +88,19 @@ fn what_recovery_cuts_does_not_come_back() {
     }
 }
 
+/// The batch is written whole, and then its index entry fails.
 #[test]
 fn an_append_that_failed_does_not_come_back() {
     let values = ["first", "seen", "later"];
     let disk = MemDisk::new();
     let engine = open(&disk);
+    let settings = [("index.interval.bytes".to_owned(), "10".to_owned())];
+    engine.create_topic(ORDERS, None, &settings).unwrap();
     let orders = partition(&engine);
     append(&orders, &values[..1]);
     orders.sync(1).unwrap();
-    disk.fail_call(Call::Write, 1, std::io::ErrorKind::StorageFull, Repeat::Once);
-    orders.append(&mut batch_at(1_000, &["lost", "lost", "lost"])).unwrap_err();
+    disk.fail_call(Call::Write, 2, std::io::ErrorKind::StorageFull, Repeat::Once);
+    orders.append(&mut batch_at(1_000, &["lost"])).unwrap_err();
 
     append_each(&orders, &values[1..]);
 

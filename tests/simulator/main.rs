@@ -7,12 +7,19 @@
 #![allow(clippy::unwrap_used)]
 
 mod actor;
-mod dice;
+mod changes;
 mod model;
 mod program;
 mod run;
 mod scheduler;
+mod team;
+mod topics;
 mod verdict;
+
+/// Chance, shared with other tests.
+#[path = "../support/dice.rs"]
+#[allow(dead_code)]
+mod dice;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;

@@ -5,15 +5,32 @@ use std::collections::{BTreeMap, HashMap};
 
 use brokerless::TopicPartition;
 
+use crate::team::Team;
+use crate::topics::{Tick, Topics};
+use crate::verdict::State;
+
 /// A record that somebody tried to append: its number is its value.
 pub(crate) type Number = u64;
+
+/// A partition in one life of its topic: under the name there may be another later.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Place {
+    pub(crate) life: usize,
+    pub(crate) id: TopicPartition,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.id, self.life)
+    }
+}
 
 /// What the model takes for a violation.
 pub(crate) type Wrong = String;
 
 /// A record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct Record {
     pub(crate) offset: i64,
     pub(crate) epoch: i32,
     pub(crate) key: String,
@@ -31,7 +48,7 @@ pub(crate) enum Event {
 
 #[derive(Clone, Debug)]
 struct Attempt {
-    partition: TopicPartition,
+    partition: Place,
     /// What no two processes have in common.
     producer: usize,
     key: String,
@@ -63,22 +80,28 @@ struct Commit {
     /// Told to survive a crash; 0 if none was.
     told: i64,
     tried: i64,
+    /// It may be one for the topic that had the name before.
+    crossed: bool,
 }
 
 /// All that is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
+    pub(crate) topics: Topics,
+    pub(crate) team: Team,
     attempts: Vec<Attempt>,
-    logs: BTreeMap<TopicPartition, Log>,
-    commits: BTreeMap<(String, TopicPartition), Commit>,
+    logs: BTreeMap<Place, Log>,
+    commits: BTreeMap<(String, Place), Commit>,
+    /// Those that are under way: by whom, for which group, of what, and which offset.
+    committing: Vec<(usize, String, Place, i64)>,
     /// Appends, syncs and commits that were told to have succeeded.
     pub(crate) told: u64,
 }
 
 /// A log as it was found after an event: all records, its end and its epoch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FoundLog {
-    pub(crate) records: Vec<Found>,
+    pub(crate) records: Vec<Record>,
     pub(crate) end: i64,
     pub(crate) epoch: i32,
 }
@@ -90,28 +113,55 @@ macro_rules! check {
         }
     };
 }
+pub(crate) use check;
 
 impl Model {
-    pub(crate) fn add(&mut self, partition: TopicPartition, compacted: bool) {
-        self.logs.insert(partition, Log { compacted, ..Log::default() });
+    /// Somebody is about to make a topic; gives the number of its life.
+    pub(crate) fn begin_create(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        compacted: bool,
+        maker: usize,
+    ) -> usize {
+        let life = self.topics.begin_create(name, partitions, compacted, maker);
+        for number in 0..partitions {
+            let id = TopicPartition::new(name, number);
+            self.logs.insert(Place { life, id }, Log { compacted, ..Log::default() });
+        }
+        for (_, group, place, offset) in self.committing.clone() {
+            if *place.id.topic == *name {
+                self.cross(&group, &Place { life, ..place }, offset);
+            }
+        }
+        life
     }
 
-    pub(crate) fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.logs.keys()
+    /// That process ended, or died.
+    pub(crate) fn end_of(&mut self, process: usize) {
+        self.topics.end_of(process);
+        self.team.end_of(process);
+        self.committing.retain(|(it, ..)| *it != process);
     }
 
-    pub(crate) fn log(&self, partition: &TopicPartition) -> &Log {
+    /// A commit by name may be taken for one of a later topic of the name.
+    fn cross(&mut self, group: &str, place: &Place, offset: i64) {
+        let commit = self.commits.entry((group.to_owned(), place.clone())).or_default();
+        (commit.tried, commit.crossed) = (commit.tried.max(offset), true);
+    }
+
+    pub(crate) fn log(&self, partition: &Place) -> &Log {
         &self.logs[partition]
     }
 
-    fn log_mut(&mut self, partition: &TopicPartition) -> &mut Log {
+    fn log_mut(&mut self, partition: &Place) -> &mut Log {
         self.logs.get_mut(partition).expect("a partition that was added")
     }
 
     /// Somebody is about to append a batch of these keys; gives the number of its first record.
     pub(crate) fn begin_append(
         &mut self,
-        partition: &TopicPartition,
+        partition: &Place,
         producer: usize,
         keys: &[String],
     ) -> Number {
@@ -147,13 +197,13 @@ impl Model {
             let attempt = &self.attempts[number as usize];
             let (partition, key) = (attempt.partition.clone(), attempt.key.clone());
             let offset = base + (number - first) as i64;
-            self.see(&partition, &Found { offset, epoch, key, number })?;
+            self.see(&partition, &Record { offset, epoch, key, number })?;
         }
         Ok(())
     }
 
     /// A record was told, or read.
-    pub(crate) fn see(&mut self, partition: &TopicPartition, found: &Found) -> Result<(), Wrong> {
+    pub(crate) fn see(&mut self, partition: &Place, found: &Record) -> Result<(), Wrong> {
         self.check_attempt(partition, found)?;
         let log = self.log_mut(partition);
         log.check(partition, found)?;
@@ -161,7 +211,7 @@ impl Model {
         Ok(())
     }
 
-    fn check_attempt(&self, partition: &TopicPartition, found: &Found) -> Result<(), Wrong> {
+    fn check_attempt(&self, partition: &Place, found: &Record) -> Result<(), Wrong> {
         let attempt = self.attempts.get(found.number as usize);
         let fits = attempt.is_some_and(|it| it.partition == *partition && it.key == found.key);
         check!(fits, "{partition}: nobody appended {found:?}");
@@ -172,9 +222,9 @@ impl Model {
     /// Records that a reader got in one read, which began at `from`.
     pub(crate) fn read(
         &mut self,
-        partition: &TopicPartition,
+        partition: &Place,
         from: i64,
-        records: &[Found],
+        records: &[Record],
     ) -> Result<(), Wrong> {
         let dense = !self.log(partition).compacted;
         let follow = records.iter().enumerate().all(|(at, it)| it.offset == from + at as i64);
@@ -183,45 +233,79 @@ impl Model {
     }
 
     /// Everything below `end` was told to be on the disk.
-    pub(crate) fn synced(&mut self, partition: &TopicPartition, end: i64) {
+    pub(crate) fn synced(&mut self, partition: &Place, end: i64) {
         self.told += 1;
         let log = self.log_mut(partition);
         log.durable = log.durable.max(end);
     }
 
     /// An offset to commit: behind all that were tried before, not behind the known end.
-    pub(crate) fn begin_commit(&mut self, group: &str, partition: &TopicPartition) -> Option<i64> {
-        let end = self.log(partition).end();
-        let commit = self.commits.entry((group.to_owned(), partition.clone())).or_default();
-        (end > commit.tried).then(|| {
-            commit.tried = end;
-            end
-        })
+    pub(crate) fn begin_commit(
+        &mut self,
+        process: usize,
+        group: &str,
+        place: &Place,
+    ) -> Option<i64> {
+        let end = self.log(place).end();
+        let commit = self.commits.entry((group.to_owned(), place.clone())).or_default();
+        if end <= commit.tried {
+            return None;
+        }
+        commit.tried = end;
+        for life in self.topics.later(place.life) {
+            self.cross(group, &Place { life, ..place.clone() }, end);
+        }
+        self.committing.push((process, group.to_owned(), place.clone(), end));
+        Some(end)
     }
 
-    /// The commit was told to be on the disk, and all records below.
-    pub(crate) fn committed(&mut self, group: &str, partition: &TopicPartition, offset: i64) {
-        let commit = self.commits.entry((group.to_owned(), partition.clone())).or_default();
+    /// The commit came back; if told so, it is on the disk, and so are all records below.
+    pub(crate) fn end_commit(
+        &mut self,
+        process: usize,
+        group: &str,
+        place: &Place,
+        told: Option<i64>,
+    ) {
+        self.committing.retain(|(it, ..)| *it != process);
+        let Some(offset) = told.filter(|_| !self.topics.is_doomed(place.life)) else { return };
+        let commit = self.commits.entry((group.to_owned(), place.clone())).or_default();
         commit.told = commit.told.max(offset);
-        self.synced(partition, offset);
+        self.synced(place, offset);
     }
 
-    /// Commits as they are read; with the ends, where these are known.
-    pub(crate) fn check_commits(
+    /// What the group was told to have committed.
+    pub(crate) fn told(&self, group: &str) -> BTreeMap<Place, i64> {
+        let of = self.commits.iter().filter(|((it, _), _)| it == group);
+        of.map(|((_, place), commit)| (place.clone(), commit.told)).collect()
+    }
+
+    /// Partitions that were there at that time and are now.
+    pub(crate) fn sure_places(&self, then: Tick) -> impl Iterator<Item = &Place> {
+        self.logs.keys().filter(move |place| self.topics.is_sure(place.life, then))
+    }
+
+    /// Commits of a group for these partitions as they are read; with the ends, where these are
+    /// known.
+    pub(crate) fn check_commits<'a>(
         &self,
         group: &str,
+        places: impl Iterator<Item = &'a Place>,
+        least: &BTreeMap<Place, i64>,
         found: impl Fn(&TopicPartition) -> Option<i64>,
-        end: impl Fn(&TopicPartition) -> Option<i64>,
+        end: impl Fn(&Place) -> Option<i64>,
     ) -> Result<(), Wrong> {
-        for ((_, partition), commit) in self.commits.iter().filter(|((it, _), _)| it == group) {
-            let found = found(partition).unwrap_or(0);
-            let Commit { told, tried } = *commit;
+        for place in places {
+            let key = (group.to_owned(), place.clone());
+            let Commit { tried, crossed, .. } = self.commits.get(&key).copied().unwrap_or_default();
+            let told = least.get(place).copied().unwrap_or(0);
+            let found = found(&place.id).unwrap_or(0);
             check!(
                 (told..=tried).contains(&found),
-                "group {group} has {found} of {partition}: not in {told}..={tried}"
+                "group {group} has {found} of {place}: not in {told}..={tried}"
             );
-            let end = end(partition).unwrap_or(i64::MAX);
-            check!(found <= end, "group {group} has {found} of {partition}, which ends at {end}");
+            let end = end(place).filter(|_| !crossed).unwrap_or(i64::MAX);
+            check!(found <= end, "group {group} has {found} of {place}, which ends at {end}");
         }
         Ok(())
     }
@@ -236,7 +320,7 @@ impl Model {
     pub(crate) fn check_after(
         &self,
         event: Event,
-        partition: &TopicPartition,
+        partition: &Place,
         found: &FoundLog,
     ) -> Result<(), Wrong> {
         let log = self.log(partition);
@@ -259,7 +343,7 @@ impl Model {
     }
 
     /// Each producer's records are in the order it sent them, and batches are whole.
-    fn check_order(&self, partition: &TopicPartition, found: &FoundLog) -> Result<(), Wrong> {
+    fn check_order(&self, partition: &Place, found: &FoundLog) -> Result<(), Wrong> {
         let mut last: HashMap<usize, Number> = HashMap::new();
         let dense = !self.log(partition).compacted;
         for (at, record) in found.records.iter().enumerate() {
@@ -275,8 +359,20 @@ impl Model {
         Ok(())
     }
 
+    /// Takes what was found for what there is; nobody is there who was before.
+    pub(crate) fn accept_all(&mut self, event: Event, found: &State) {
+        for (name, topic) in &found.topics {
+            self.topics.accept(event, name, topic.as_ref());
+        }
+        for (place, log) in &found.logs {
+            self.accept(event, place, log);
+        }
+        self.team = Team::default();
+        self.committing.clear();
+    }
+
     /// Takes what was found for what there is.
-    pub(crate) fn accept(&mut self, event: Event, partition: &TopicPartition, found: &FoundLog) {
+    fn accept(&mut self, event: Event, partition: &Place, found: &FoundLog) {
         let log = self.log_mut(partition);
         if event == Event::Machine {
             let lost = log.known.split_off(&found.end);
@@ -296,8 +392,8 @@ impl Log {
     }
 
     /// A record stands at one place, and at a place stands one record.
-    fn check(&self, partition: &TopicPartition, found: &Found) -> Result<(), Wrong> {
-        let Found { offset, epoch, number, .. } = *found;
+    fn check(&self, partition: &Place, found: &Record) -> Result<(), Wrong> {
+        let Record { offset, epoch, number, .. } = *found;
         let known = self.known.get(&offset);
         check!(
             known.is_none_or(|known| *known == (number, epoch)),
@@ -316,14 +412,14 @@ impl Log {
         Ok(())
     }
 
-    fn know(&mut self, found: &Found) {
+    fn know(&mut self, found: &Record) {
         self.known.insert(found.offset, (found.number, found.epoch));
         self.placed.insert(found.number, found.offset);
         self.history.insert((found.epoch, found.offset), found.number);
     }
 
     /// No record is missing: of a compacted log, none that is the last of its key.
-    fn check_complete(&self, partition: &TopicPartition, found: &FoundLog) -> Result<(), Wrong> {
+    fn check_complete(&self, partition: &Place, found: &FoundLog) -> Result<(), Wrong> {
         let offsets: Vec<i64> = found.records.iter().map(|it| it.offset).collect();
         if !self.compacted {
             let dense = offsets.iter().copied().eq(0..found.end);
@@ -339,11 +435,7 @@ impl Log {
 /// Compacted logs.
 impl Model {
     /// Whether the last record of each key is there.
-    pub(crate) fn check_last(
-        &self,
-        partition: &TopicPartition,
-        found: &FoundLog,
-    ) -> Result<(), Wrong> {
+    pub(crate) fn check_last(&self, partition: &Place, found: &FoundLog) -> Result<(), Wrong> {
         let log = self.log(partition);
         let mut last: BTreeMap<&str, i64> = BTreeMap::new();
         for (offset, (number, _)) in log.known.range(..found.end) {

@@ -5,22 +5,29 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
+use brokerless::engine::{Cursor, Engine, Membership, OpenOptions, Partition};
 use brokerless::env::mem::MemDisk;
 use brokerless::env::{Access, Env, Storage as _};
 use brokerless::record::{Batch, BatchBuilder, BatchInfo};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
 
+use crate::actor::Faults;
 use crate::dice::Dice;
-use crate::model::{Found, Model, Wrong};
+use crate::model::{Event, Model, Place, Record, Wrong};
 use crate::scheduler::Scheduler;
+use crate::topics::{Answer, Found, Topics};
 
 pub(crate) const DIR: &str = "/data";
 
-/// A topic that keeps all, with two partitions, and one that is compacted.
+/// Topics that stay: one that keeps all, and one that is compacted.
 pub(crate) const PLAIN: &str = "plain";
 pub(crate) const COMPACTED: &str = "compacted";
+/// Those that come and go.
+pub(crate) const PASSING: [&str; 2] = ["passing", "fleeting"];
+
+/// The group that all processes share.
+pub(crate) const TEAM: &str = "team";
 
 /// Opens the directory as a process does.
 pub(crate) fn open(env: Env) -> Result<Arc<Engine>, Error> {
@@ -39,28 +46,41 @@ pub(crate) fn configure(disk: &MemDisk) {
     disk.sync_dir(Path::new("/")).unwrap();
 }
 
-/// Makes the topics, small enough that segments are rolled all the time.
-pub(crate) fn make_topics(engine: &Engine) {
-    for (name, partitions, policy) in [(PLAIN, 2, "delete"), (COMPACTED, 1, "compact")] {
-        let settings = [
-            ("cleanup.policy", policy),
-            ("segment.bytes", "500"),
-            ("index.interval.bytes", "100"),
-            ("min.cleanable.dirty.ratio", "0.1"),
-        ];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        engine.create_topic(name, Some(partitions), &settings).unwrap();
+/// How many partitions a topic has.
+fn partitions(name: &str) -> i32 {
+    if name == COMPACTED { 1 } else { 2 }
+}
+
+/// Makes the topics that stay.
+pub(crate) fn make_topics(engine: &Engine, model: &mut Model) {
+    for name in [PLAIN, COMPACTED] {
+        let life = model.begin_create(name, partitions(name), name == COMPACTED, 0);
+        let topic = engine.create_topic(name, Some(partitions(name)), &settings(model, life));
+        let found = Found::of(&topic.unwrap());
+        hold(model.topics.end_create(life, Answer::Done, Some(&found)));
     }
 }
 
-pub(crate) fn partitions() -> Vec<(TopicPartition, bool)> {
-    let plain = (0..2).map(|number| (TopicPartition::new(PLAIN, number), false));
-    plain.chain([(TopicPartition::new(COMPACTED, 0), true)]).collect()
+/// Those by which a topic is known again.
+pub(crate) fn settings(model: &Model, life: usize) -> Vec<(String, String)> {
+    let policy = if model.topics.life(life).compacted { "compact" } else { "delete" };
+    let settings = [
+        ("cleanup.policy", policy),
+        ("segment.bytes", &Topics::segment_bytes(life).to_string()),
+        ("index.interval.bytes", "100"),
+        ("min.cleanable.dirty.ratio", "0.1"),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// One life of one process.
 pub(crate) struct Program<'a> {
     pub(crate) env: Env,
+    /// Its own disk, whose calls may fail.
+    pub(crate) disk: MemDisk,
+    pub(crate) faults: Faults,
+    /// How the members of the group that all share do it.
+    pub(crate) cooperative: bool,
     pub(crate) model: &'a Mutex<Model>,
     pub(crate) scheduler: &'a Scheduler,
     pub(crate) dice: Dice,
@@ -70,10 +90,11 @@ pub(crate) struct Program<'a> {
     pub(crate) life: usize,
 }
 
-/// An engine, and where this process reads.
-struct Session {
-    engine: Arc<Engine>,
-    cursors: BTreeMap<TopicPartition, Cursor>,
+/// An engine, where this process reads, and its place in the group of all.
+pub(crate) struct Session {
+    pub(crate) engine: Arc<Engine>,
+    cursors: BTreeMap<Place, Cursor>,
+    pub(crate) member: Option<Membership>,
 }
 
 impl Program<'_> {
@@ -81,115 +102,200 @@ impl Program<'_> {
     pub(crate) fn run(mut self) {
         while !self.scheduler.is_ending() {
             let Some(engine) = self.open() else { continue };
-            let mut session = Session { engine, cursors: BTreeMap::new() };
+            // What was read before a sync failed may be gone for who opens the directory now.
+            if self.scheduler.is_poisoned() {
+                return;
+            }
+            let mut session = Session { engine, cursors: BTreeMap::new(), member: None };
             for _ in 0..self.dice.below(40) {
                 if self.scheduler.is_ending() {
-                    return;
+                    break;
                 }
                 self.act(&mut session);
             }
+            self.model().team.end_of(self.life);
         }
     }
 
     fn open(&self) -> Option<Arc<Engine>> {
         match open(self.env.clone()) {
-            Ok(engine) => Some(engine),
             // Somebody else had it alone for too long.
             Err(Error::Timeout { .. }) => None,
-            Err(error) => panic!("{error}"),
+            opened => self.allow(opened),
         }
     }
 
     fn act(&mut self, session: &mut Session) {
-        let all = partitions();
-        let (id, compacted) = &all[self.dice.below(all.len())];
-        let partition = session.engine.partition(id).unwrap();
         match self.dice.below(100) {
-            0..45 => self.append(&partition),
-            45..65 => self.sync(&partition),
-            65..80 => self.read(
-                &partition,
-                session.cursors.entry(id.clone()).or_insert_with(|| Cursor::new(0)),
-            ),
-            80..86 => self.commit(&session.engine, id),
-            86..90 => self.read_commits(&session.engine),
-            90..94 => self.env.clock.pause(Duration::from_millis(self.dice.below(100) as u64)),
-            _ if *compacted => self.compact(&partition),
-            _ => {}
+            0..5 => self.create(&session.engine),
+            5..9 => self.delete(&session.engine),
+            9..24 => self.take_part(session),
+            24..27 => self.env.clock.pause(Duration::from_millis(self.dice.below(100) as u64)),
+            27 if self.has_faults() => self.disk.heal(),
+            _ => self.work(session),
         }
     }
 
-    fn model(&self) -> MutexGuard<'_, Model> {
+    fn work(&mut self, session: &mut Session) {
+        let name = self.dice.pick(&[PLAIN, PLAIN, COMPACTED, PASSING[0], PASSING[1]]);
+        let Some((place, partition)) = self.find(&session.engine, name) else { return };
+        match self.dice.below(100) {
+            0..50 => self.append(&place, &partition),
+            50..70 => self.sync(&place, &partition),
+            70..83 => {
+                let cursor = session.cursors.entry(place.clone()).or_insert_with(|| Cursor::new(0));
+                self.read(&place, &partition, cursor);
+            }
+            83..90 => self.commit(&session.engine, &place),
+            90..94 => self.read_commits(&session.engine),
+            _ => self.compact(&place, &partition),
+        }
+    }
+
+    /// Whether calls of the system fail, for this process or for others.
+    pub(crate) fn has_faults(&self) -> bool {
+        self.faults != Faults::None
+    }
+
+    pub(crate) fn model(&self) -> MutexGuard<'_, Model> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn append(&mut self, partition: &Partition) {
+    /// What a call gave; `None` if it failed, which is only right where calls of the system fail.
+    /// Nobody has a lock for so long that it is given up.
+    pub(crate) fn allow<T>(&self, result: Result<T, Error>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error @ Error::Timeout { .. }) => panic!("{error}"),
+            Err(_) if self.has_faults() => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same of a partition, which may be deleted by others.
+    fn allow_of<T>(&self, place: &Place, result: Result<T, Error>) -> Option<T> {
+        match result {
+            Err(Error::UnknownTopicOrPartition(_)) if self.model().topics.is_doomed(place.life) => {
+                None
+            }
+            result => self.allow(result),
+        }
+    }
+
+    /// A partition of the topic that has the name now.
+    fn find(&mut self, engine: &Engine, name: &str) -> Option<(Place, Arc<Partition>)> {
+        let id = TopicPartition::new(name, self.dice.below(partitions(name) as usize) as i32);
+        let began = self.model().topics.tick();
+        let partition = match engine.partition(&id) {
+            Err(Error::UnknownTopicOrPartition(_)) => {
+                hold(self.model().topics.miss(Event::Processes, name, began));
+                return None;
+            }
+            found => self.allow(found)?,
+        };
+        let found = Found {
+            id: partition.topic_id(),
+            segment_bytes: partition.config().segment_bytes,
+            partitions: partitions(name),
+        };
+        let life = hold(self.model().topics.see(Event::Processes, name, &found, began));
+        Some((Place { life, id }, partition))
+    }
+
+    fn append(&mut self, place: &Place, partition: &Partition) {
         let keys: Vec<String> =
             (0..=self.dice.below(3)).map(|_| format!("k{}", self.dice.below(8))).collect();
-        let first = self.model().begin_append(partition.id(), self.life, &keys);
+        let first = self.model().begin_append(place, self.life, &keys);
         let padding = "x".repeat(self.dice.below(60));
         let mut builder = BatchBuilder::new(Compression::None, None);
         for (index, key) in keys.iter().enumerate() {
             let value = format!("{} {padding}", first + index as u64);
             builder.append(1_000, Some(key.as_bytes()), Some(value.as_bytes()), &[]);
         }
-        let appended = partition.append(&mut builder.finish().unwrap()).unwrap();
+        let appended = partition.append(&mut builder.finish().unwrap());
+        let Some(appended) = self.allow_of(place, appended) else {
+            // Where all calls fail, what was written cannot be taken back, and may be found.
+            if self.faults != Faults::Lasting {
+                hold(self.model().end_append(first, Err(())));
+            }
+            return;
+        };
         let told = (appended.base_offset, appended.end_offset, appended.leader_epoch);
         hold(self.model().end_append(first, Ok(told)));
         if self.dice.below(4) == 0 {
-            partition.sync(appended.end_offset).unwrap();
-            self.model().synced(partition.id(), appended.end_offset);
+            self.sync_to(place, partition, appended.end_offset);
         }
     }
 
-    fn sync(&self, partition: &Partition) {
-        let end = partition.ends().unwrap().log_end_offset;
-        partition.sync(end).unwrap();
-        self.model().synced(partition.id(), end);
+    fn sync(&self, place: &Place, partition: &Partition) {
+        let Some(ends) = self.allow_of(place, partition.ends()) else { return };
+        self.sync_to(place, partition, ends.log_end_offset);
     }
 
-    fn read(&mut self, partition: &Partition, cursor: &mut Cursor) {
+    fn sync_to(&self, place: &Place, partition: &Partition, end: i64) {
+        if self.allow_of(place, partition.sync(end)).is_some() {
+            self.model().synced(place, end);
+        }
+    }
+
+    fn read(&mut self, place: &Place, partition: &Partition, cursor: &mut Cursor) {
         if self.dice.below(8) == 0 {
-            let end = partition.ends().unwrap().log_end_offset as usize;
+            let Some(ends) = self.allow_of(place, partition.ends()) else { return };
+            let end = ends.log_end_offset as usize;
             *cursor = Cursor::new(self.dice.below(end + 1) as i64);
         }
         let from = cursor.offset();
-        let found = read_on(partition, cursor, 1 + self.dice.below(600)).unwrap();
-        hold(self.model().read(partition.id(), from, &found));
+        let found = read_on(partition, cursor, 1 + self.dice.below(600));
+        let Some(found) = self.allow_of(place, found) else { return };
+        hold(self.model().read(place, from, &found));
     }
 
-    fn group(&self) -> String {
-        format!("g{}", self.seat)
+    fn commit(&self, engine: &Arc<Engine>, place: &Place) {
+        let group = format!("g{}", self.seat);
+        self.commit_as(&group, place, |offsets| engine.group(&group)?.commit(offsets));
     }
 
-    fn commit(&self, engine: &Engine, id: &TopicPartition) {
-        let group = self.group();
-        let Some(offset) = self.model().begin_commit(&group, id) else { return };
-        let commit = OffsetAndMetadata { offset, metadata: String::new(), leader_epoch: 0 };
-        match engine.commit_offsets(&group, &[(id.clone(), commit)]) {
-            Ok(()) => self.model().committed(&group, id, offset),
-            Err(Error::Timeout { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
+    /// Whether the commit succeeded.
+    pub(crate) fn commit_as(
+        &self,
+        group: &str,
+        place: &Place,
+        commit: impl FnOnce(&[(TopicPartition, OffsetAndMetadata)]) -> Result<(), Error>,
+    ) -> bool {
+        let Some(offset) = self.model().begin_commit(self.life, group, place) else { return false };
+        let at = OffsetAndMetadata { offset, metadata: String::new(), leader_epoch: 0 };
+        let committed = match commit(&[(place.id.clone(), at)]) {
+            Err(Error::Timeout { .. }) => None,
+            Err(Error::CommitFailed { .. } | Error::RebalanceInProgress(_)) if group == TEAM => {
+                None
+            }
+            committed => self.allow_of(place, committed),
+        };
+        let told = committed.map(|()| offset);
+        self.model().end_commit(self.life, group, place, told);
+        told.is_some()
     }
 
-    fn read_commits(&self, engine: &Engine) {
-        let group = self.group();
-        let found = engine.committed_offsets(&group).unwrap();
+    fn read_commits(&mut self, engine: &Engine) {
+        let group = self.dice.pick(&[TEAM, &*format!("g{}", self.seat)]).to_owned();
+        let began = self.model().topics.tick();
+        let least = self.model().told(&group);
+        let Some(found) = self.allow(engine.committed_offsets(&group)) else { return };
         let offset = |id: &TopicPartition| found.get(id).map(|commit| commit.offset);
-        hold(self.model().check_commits(&group, offset, |_| None));
+        let model = self.model();
+        hold(model.check_commits(&group, model.sure_places(began), &least, offset, |_| None));
     }
 
-    fn compact(&self, partition: &Partition) {
-        partition.compact(self.env.clock.now()).unwrap();
+    fn compact(&self, place: &Place, partition: &Partition) {
+        if self.model().log(place).compacted {
+            self.allow_of(place, partition.compact(self.env.clock.now()));
+        }
     }
 }
 
 /// What the model says must hold.
-fn hold(said: Result<(), Wrong>) {
-    if let Err(wrong) = said {
-        panic!("{wrong}");
-    }
+pub(crate) fn hold<T>(said: Result<T, Wrong>) -> T {
+    said.unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 /// The records of one read.
@@ -197,7 +303,7 @@ pub(crate) fn read_on(
     partition: &Partition,
     cursor: &mut Cursor,
     max_bytes: usize,
-) -> Result<Vec<Found>, Error> {
+) -> Result<Vec<Record>, Error> {
     let from = cursor.offset();
     let chunk = partition.read(cursor, max_bytes, IsolationLevel::ReadUncommitted)?;
     let (mut rest, mut found) = (chunk.bytes, Vec::new());
@@ -207,7 +313,7 @@ pub(crate) fn read_on(
         for record in batch.records().map(Result::unwrap).filter(|it| it.offset >= from) {
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
             let value = text(record.value.unwrap());
-            found.push(Found {
+            found.push(Record {
                 offset: record.offset,
                 epoch: info.leader_epoch,
                 key: text(record.key.unwrap()),

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use brokerless::env::mem::MemDisk;
+use brokerless::env::random;
 
-use crate::actor::{Actor, Ended, Look};
+use crate::actor::{Actor, Ended, Faults, Look};
 use crate::dice::Dice;
 use crate::model::{Event, Model, Wrong};
-use crate::program::{Program, configure, make_topics, open, partitions};
+use crate::program::{Program, configure, make_topics, open};
 use crate::scheduler::{Plan, Scheduler, Trace};
 use crate::verdict::check;
 
@@ -55,6 +56,7 @@ pub(crate) fn simulate(seed: u64, settings: Settings) -> Result<Outcome, Wrong> 
 struct Simulation {
     settings: Settings,
     dice: Dice,
+    cooperative: bool,
     disk: MemDisk,
     model: Arc<Mutex<Model>>,
     now: Duration,
@@ -68,14 +70,14 @@ impl Simulation {
     fn new(seed: u64, settings: Settings) -> Self {
         let disk = MemDisk::new();
         configure(&disk);
-        make_topics(&open(disk.env()).expect("an empty disk"));
         let mut model = Model::default();
-        for (id, compacted) in partitions() {
-            model.add(id, compacted);
-        }
+        random::with_seed(seed, || {
+            make_topics(&open(disk.env()).expect("an empty disk"), &mut model);
+        });
         Self {
             settings,
             dice: Dice::new(seed),
+            cooperative: seed.is_multiple_of(2),
             disk,
             model: Arc::new(Mutex::new(model)),
             now: Duration::ZERO,
@@ -93,9 +95,10 @@ impl Simulation {
     /// From a start of the machine to its end, or that of all processes.
     fn phase(&mut self) -> Result<(), Wrong> {
         let plan = self.plan();
-        self.work(plan)?;
+        let poisoned = self.work(plan)?;
         let crashes = plan.dies && self.dice.below(3) > 0;
-        let event = if crashes { Event::Machine } else { Event::Processes };
+        // After a failed sync only the disk counts.
+        let event = if crashes || poisoned { Event::Machine } else { Event::Processes };
         self.disk = if crashes {
             self.disk.after_crash(self.dice.below(64) as u64)
         } else {
@@ -103,12 +106,9 @@ impl Simulation {
         };
         self.crashes.fetch_add(u64::from(crashes), Ordering::Relaxed);
         let dies = self.dice.below(2) == 0;
-        let found = check(&self.disk, &self.model(), event, dies)?;
-        let mut model = self.model();
-        for (id, found) in &found {
-            model.accept(event, id, found);
-        }
-        drop(model);
+        let seed = self.dice.roll();
+        let found = random::with_seed(seed, || check(&self.disk, &self.model(), event, dies))?;
+        self.model().accept_all(event, &found);
         self.disk = self.disk.copy();
         Ok(())
     }
@@ -120,11 +120,13 @@ impl Simulation {
             kills: self.dice.pick(&[0, 5, 20, 100]),
             stays: self.dice.pick(&[5_000, 9_000, 9_500, 9_900, 9_900]),
             looks: self.settings.looks,
+            faults: self.dice.pick(&[Faults::None, Faults::None, Faults::Single, Faults::Lasting]),
         }
     }
 
     /// Lets the processes work.
-    fn work(&mut self, plan: Plan) -> Result<(), Wrong> {
+    /// Whether a sync has failed.
+    fn work(&mut self, plan: Plan) -> Result<bool, Wrong> {
         let processes = 1 + self.dice.below(4);
         let trace = std::mem::take(&mut self.trace);
         let scheduler =
@@ -136,24 +138,38 @@ impl Simulation {
                 let (scheduler, look, this) = (&scheduler, &look, &*self);
                 scope.spawn(move || {
                     scheduler.begin(seat);
-                    this.live(scheduler, look, seat, dice);
+                    this.live(scheduler, look, plan, seat, dice);
                     scheduler.finish(seat);
                 });
             }
         });
         let (trace, failure, now) = scheduler.outcome();
         (self.trace, self.now) = (trace, now);
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(scheduler.is_poisoned()), Err)
     }
 
     /// The lives of one process, one after the other.
-    fn live(&self, scheduler: &Arc<Scheduler>, look: &Arc<Look>, seat: usize, mut dice: Dice) {
+    fn live(
+        &self,
+        scheduler: &Arc<Scheduler>,
+        look: &Arc<Look>,
+        plan: Plan,
+        seat: usize,
+        mut dice: Dice,
+    ) {
         loop {
             let actor = Actor::new(scheduler.clone(), seat, self.disk.process(), look.clone());
             let life = self.lives.fetch_add(1, Ordering::Relaxed);
-            let dice = dice.split();
-            let model = &*self.model;
-            let ended = actor.run(|env| Program { env, model, scheduler, dice, seat, life }.run());
+            let mut dice = dice.split();
+            let (model, disk, cooperative) = (&*self.model, actor.disk().clone(), self.cooperative);
+            let faults = actor.plan_faults(plan.faults, &mut dice);
+            let seed = dice.roll();
+            let ended = actor.run(|env| {
+                let program =
+                    Program { env, disk, faults, cooperative, model, scheduler, dice, seat, life };
+                random::with_seed(seed, || program.run());
+            });
+            self.model().end_of(life);
             match ended {
                 Ended::Failed(what) => scheduler.fail(&what),
                 Ended::Killed if !scheduler.is_ending() => {
@@ -161,7 +177,7 @@ impl Simulation {
                 }
                 _ => {}
             }
-            if scheduler.is_ending() {
+            if scheduler.is_ending() || scheduler.is_poisoned() {
                 return;
             }
         }
@@ -203,10 +219,10 @@ fn check_loss(disk: &MemDisk, model: &Model, seed: u64) -> Result<(), Wrong> {
     if dice.below(4) == 0 {
         let again = check(&after.after_crash(dice.roll()), model, Event::Machine, true)
             .map_err(|wrong| format!("and another one after recovery: {wrong}"))?;
-        for (id, log) in &found {
-            let same = again[id].records == log.records && again[id].end == log.end;
-            if !same {
-                return Err(format!("{id} was recovered to {log:?}, and then to {:?}", again[id]));
+        for (place, log) in &found.logs {
+            let same = again.logs.get(place);
+            if !same.is_some_and(|same| same.records == log.records && same.end == log.end) {
+                return Err(format!("{place} was recovered to {log:?}, and then to {same:?}"));
             }
         }
     }

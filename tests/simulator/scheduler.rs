@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::actor::Faults;
 use crate::dice::Dice;
 
 /// Steps after which a phase has hung.
@@ -53,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) stays: usize,
     /// Of ten thousand steps, those before which is looked.
     pub(crate) looks: usize,
+    /// Calls of the system that fail.
+    pub(crate) faults: Faults,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +82,8 @@ struct State {
     now: Duration,
     /// The machine stopped.
     over: bool,
+    /// A sync has failed.
+    poisoned: bool,
     failure: Option<String>,
     trace: Trace,
 }
@@ -110,6 +115,7 @@ impl Scheduler {
             aftermath: 0,
             now,
             over: false,
+            poisoned: false,
             failure: None,
             trace,
         };
@@ -134,20 +140,20 @@ impl Scheduler {
             return Verdict::Die;
         }
         let kills = state.kills(what, path);
-        if state.dice.chance(kills) {
+        if state.dice.rarely(kills) {
             return Verdict::Die;
         }
         let stays = state.plan.stays;
         if what == "sync_data" {
             state = self.sleep(state, seat);
-        } else if !state.dice.chance(stays) {
+        } else if !state.dice.rarely(stays) {
             state = self.hand_over(state, seat);
         }
         if state.over {
             return Verdict::Die;
         }
         let looks = state.looks(what);
-        if state.dice.chance(looks) { Verdict::Look } else { Verdict::GoOn }
+        if state.dice.rarely(looks) { Verdict::Look } else { Verdict::GoOn }
     }
 
     /// Others go on while a process syncs.
@@ -209,6 +215,15 @@ impl Scheduler {
     pub(crate) fn is_ending(&self) -> bool {
         let state = self.state();
         state.is_ending() || state.over
+    }
+
+    /// A sync has failed.
+    pub(crate) fn poison(&self) {
+        self.state().poisoned = true;
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.state().poisoned
     }
 
     /// A chance that belongs to the order of steps.

@@ -25,6 +25,11 @@ impl Dice {
     }
 
     /// One of them.
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    /// One of these and those between.
     pub(crate) fn between(&mut self, from: usize, to: usize) -> usize {
         from + self.below(to - from + 1)
     }
@@ -32,6 +37,16 @@ impl Dice {
     /// True `percent` times of a hundred.
     pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
+    }
+
+    /// True this many times of 10,000.
+    pub(crate) fn rarely(&mut self, of_ten_thousand: usize) -> bool {
+        self.below(10_000) < of_ten_thousand
+    }
+
+    /// Another one, for somebody whose turns must not change ours.
+    pub(crate) fn split(&mut self) -> Self {
+        Self(self.roll())
     }
 
     pub(crate) fn millis(&mut self, from: usize, to: usize) -> Duration {
