@@ -95,9 +95,11 @@ pub enum Error {
     },
     /// A file holds bytes that are not what was written.
     #[error(
-        "{} is corrupt at position {position}: {what}; restore the file from a copy, or move its \
-         partition's folder away",
-        path.display()
+        "{} is corrupt at position {position}: {what}; put the file back from a copy, or close \
+         every process that uses the directory and run `brokerless verify --repair {}`, which \
+         keeps all other records",
+        path.display(),
+        directory_of(path).display()
     )]
     CorruptRecord {
         /// The file.
@@ -237,9 +239,10 @@ pub enum Error {
     /// A log that ends before what was once on the disk for sure.
     #[error(
         "{} ends at offset {end}, but it was on the disk up to offset {known}: files of it were \
-         removed or cut; put them back from a copy, or remove its line from \
-         recovery-point-offset-checkpoint to go on without the records",
-        path.display()
+         removed or cut; put them back from a copy, or run `brokerless verify --repair {}` to go \
+         on without the records",
+        path.display(),
+        above(path).display()
     )]
     RecordsMissing {
         /// The partition's folder.
@@ -255,7 +258,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What to do.
-        remedy: &'static str,
+        remedy: String,
     },
     /// A sync of the partition failed: what it holds on disk is unknown until it is reopened.
     #[error(
@@ -293,6 +296,9 @@ pub enum Error {
     /// A place that is taken by something else.
     #[error("{} is not a directory; name another place", .0.display())]
     NotADirectory(PathBuf),
+    /// A folder with nothing in it that a data directory has.
+    #[error("{} is no data directory: nothing in it is of Kafka or brokerless; name another place", .0.display())]
+    NotADataDirectory(PathBuf),
     /// A directory that this user, or nobody, may write to.
     #[error("{} cannot be written to: {source}; get the right to write, or open it read-only", path.display())]
     NotWritable {
@@ -390,6 +396,15 @@ impl Error {
     }
 }
 
+/// The data directory that a file of a partition lies in.
+fn directory_of(file: &Path) -> &Path {
+    above(above(file))
+}
+
+fn above(path: &Path) -> &Path {
+    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Adds to an error what was tried, and where.
 pub trait At<T> {
     /// Turns the error into [`Error::Io`] or [`Error::CorruptRecord`].
@@ -411,5 +426,29 @@ pub trait AtPosition<T> {
 impl<T> AtPosition<T> for Result<T, Corruption> {
     fn at_position(self, path: &Path, position: u64) -> Result<T> {
         self.map_err(|what| Error::CorruptRecord { path: path.to_owned(), position, what })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_repair_can_put_right_names_it_and_the_directory() {
+        let missing = |path: &str| Error::RecordsMissing { path: path.into(), end: 1, known: 2 };
+        let corrupt = |path: &str| Error::CorruptRecord {
+            path: path.into(),
+            position: 0,
+            what: Corruption::Varint,
+        };
+        for (error, directory) in [
+            (missing("/data/a-0"), "/data"),
+            (missing("a-0"), "."),
+            (corrupt("data/a-0/0.log"), "data"),
+            (corrupt("0.log"), "."),
+        ] {
+            let advice = format!("`brokerless verify --repair {directory}`");
+            assert!(error.to_string().contains(&advice), "{error}");
+        }
     }
 }

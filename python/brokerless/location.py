@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from brokerless._log import log_info
+from brokerless._log import log, log_info
 from brokerless.errors.base import SettingError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def directory_of(bootstrap_servers: object) -> str:
             f"bootstrap_servers={bootstrap_servers!r} names more than one place: name one directory"
         )
     directory = directories.pop() or default_directory()
+    _warn_of_folders(servers, directory)
     _log_once(",".join(servers), directory)
     return directory
 
@@ -108,6 +109,20 @@ def _user_data() -> str:
     if sys.platform == "darwin":
         return os.path.join(home, "Library", "Application Support")
     return os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
+
+
+def _warn_of_folders(servers: list[str], directory: str) -> None:
+    """A bare name is a host, also where a folder of that name was meant."""
+    for server in servers:
+        if not _is_path(server) and os.path.isdir(server) and (server, "") not in _logged:
+            _logged.add((server, ""))
+            log().warning(
+                "%s means the default directory, %s; for the folder of that name, write .%s%s",
+                server,
+                directory,
+                os.sep,
+                server,
+            )
 
 
 def _log_once(servers: str, directory: str) -> None:

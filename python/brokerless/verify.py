@@ -30,7 +30,10 @@ def run_verify(directory: str, *, repair: bool = False, as_json: bool = False) -
         return _fail("interrupted", 130)
     except Exception as error:  # noqa: BLE001 - whatever it is, one plain line
         # Of an error of ours the sentence alone.
-        return _fail(str(error.args[0] if error.args else error), UNKNOWN)
+        message = str(error.args[0] if error.args else error)
+        if as_json:
+            print(json.dumps({"directory": directory, "error": message}, indent=2))
+        return _fail(message, UNKNOWN)
     finally:
         if progress is not None:
             progress.clear()
@@ -87,7 +90,8 @@ def _print(report: Mapping[str, Any]) -> None:
     print(counts if report["errors"] or report["warnings"] else f"nothing is wrong ({counts})")
     left = [finding for finding in report.get("left", ()) if finding["severity"] != "note"]
     if "left" in report:
-        print(f"{_number(len(left), 'thing')} left to put right" + (":" if left else ""))
+        count = _number(len(left), "thing") if left else "nothing"
+        print(f"{count} left to put right" + (":" if left else ""))
         _print_findings(left)
 
 

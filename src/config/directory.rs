@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 pub const FILE: &str = "brokerless.properties";
 
 /// The name of [`DirectoryConfig::max_decompressed_bytes`].
-const MAX_DECOMPRESSED: &str = "max.decompressed.bytes";
+pub(crate) const MAX_DECOMPRESSED: &str = "max.decompressed.bytes";
 
 /// The same as errors name it.
 pub(crate) const MAX_DECOMPRESSED_SETTING: &str = "max.decompressed.bytes (brokerless.properties)";
@@ -121,7 +121,8 @@ const SETTINGS: [(&str, Set); 10] = [
 
 impl DirectoryConfig {
     /// The settings in the bytes of a file, over the defaults; of two of one name the last counts.
-    /// An unknown name or an impossible value is refused: `path` is for the error.
+    /// An impossible value is refused: `path` is for the error. An unknown name says nothing, as in
+    /// Kafka: see [`unknown`](Self::unknown).
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         let refused = |line, what: String| Error::InvalidProperty { path: path.into(), line, what };
         let properties = properties::parse(bytes)
@@ -129,12 +130,21 @@ impl DirectoryConfig {
         let mut config = Self::default();
         for property in properties {
             let (name, value) = (&property.name, &property.value);
-            let set = SETTINGS.iter().find(|(known, _)| known == name);
-            let (_, set) = set.ok_or_else(|| refused(property.line, unknown(name)))?;
+            let Some((_, set)) = SETTINGS.iter().find(|(known, _)| known == name) else {
+                continue;
+            };
             set(&mut config, value.trim())
                 .map_err(|due| refused(property.line, format!("{name}={value}: {due}")))?;
         }
         Ok(config)
+    }
+
+    /// The lines that set what there is not, and which name may have been meant.
+    pub fn unknown(bytes: &[u8]) -> Vec<(usize, String)> {
+        let properties = properties::parse(bytes).unwrap_or_default();
+        let is_known = |name: &str| SETTINGS.iter().any(|(known, _)| *known == name);
+        let unknown_ones = properties.iter().filter(|property| !is_known(&property.name));
+        unknown_ones.map(|property| (property.line, unknown(&property.name))).collect()
     }
 }
 
@@ -211,16 +221,10 @@ mod tests {
     fn what_is_wrong_is_said_with_file_line_and_name() {
         let cases = [
             (
-                "\noffset.retention.minutes=5",
-                "line 2: no setting of a directory is called \"offset.retention.minutes\"; \
-                 did you mean offsets.retention.minutes?",
-            ),
-            (
                 "offsets.retention.minutes=0",
                 "line 1: offsets.retention.minutes=0: a whole number from 1 to 2147483647 is due",
             ),
             ("offsets.topic.segment.bytes=4MB", "line 1: offsets.topic.segment.bytes=4MB: a whole"),
-            ("log.dirs=/x", "no setting of a directory is called \"log.dirs\"; there are group."),
             ("log.preallocate=1", "line 1: log.preallocate=1: true or false is due"),
             ("a=\\u1", "line 1: \\u needs four hexadecimal digits"),
         ];
@@ -230,5 +234,22 @@ mod tests {
             assert!(error.starts_with("data/brokerless.properties, line "), "{error}");
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_name_that_there_is_not_sets_nothing_and_is_told_with_its_line() {
+        let text = "\noffset.retention.minutes=5\nlog.dirs=/x\nlog.preallocate=true";
+
+        let config = parse(text).unwrap();
+
+        assert_eq!(config, DirectoryConfig { log_preallocate: true, ..Default::default() });
+        let unknown = DirectoryConfig::unknown(text.as_bytes());
+        assert_eq!(unknown.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(
+            unknown[0].1,
+            "no setting of a directory is called \"offset.retention.minutes\"; did you mean \
+             offsets.retention.minutes?"
+        );
+        assert!(unknown[1].1.contains("\"log.dirs\"; there are group."), "{}", unknown[1].1);
     }
 }

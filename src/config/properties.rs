@@ -22,6 +22,8 @@ pub(crate) struct Property {
 /// Reads a file's settings in their order; one that stands twice is given twice. The error is the
 /// line with a `\u` that is not followed by four hexadecimal digits.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Property>, usize> {
+    // Some editors begin a file with this (BOM).
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut lines = (1..).zip(text.split('\n'));
@@ -117,6 +119,11 @@ mod tests {
         assert_eq!(pairs("a = = 1 "), pair("a", "= 1 "));
         assert_eq!(pairs("a"), pair("a", ""));
         assert_eq!(pairs(r"a\=b\ c=1"), pair("a=b c", "1"));
+    }
+
+    #[test]
+    fn the_mark_of_an_editor_before_the_first_name_is_no_part_of_it() {
+        assert_eq!(pairs("\u{feff}a=1"), pair("a", "1"));
     }
 
     #[test]

@@ -252,7 +252,7 @@ impl Control {
         let path = self.file.as_ref().map_or_else(|| FILE.into(), |(_, path)| path.clone());
         let remedy = "it counts more partitions than there can be; close every process that uses \
                       the directory, and the next makes it anew";
-        Error::Damaged { path, remedy }
+        Error::Damaged { path, remedy: remedy.to_owned() }
     }
 
     fn chunk(&self, index: usize) -> Result<Arc<dyn Map>> {

@@ -316,6 +316,9 @@ fn note_missing(storage: &dyn Storage, dir: &Path, topics: &Topics) -> Result<()
 fn read_config(storage: &dyn Storage, dir: &Path) -> Result<DirectoryConfig> {
     let path = dir.join(directory::FILE);
     let bytes = files::read(storage, &path)?.unwrap_or_default();
+    for (line, what) in DirectoryConfig::unknown(&bytes) {
+        log::warn!("{}, line {line}, is passed over: {what}", path.display());
+    }
     DirectoryConfig::parse(&bytes, &path)
 }
 

@@ -236,7 +236,13 @@ fn check_format(storage: &dyn Storage, dir: &Path) -> Result<()> {
             Err(Error::NewerFormat { path: dir.to_owned(), found, known: FORMAT_VERSION })
         }
         Ok(_) => Ok(()),
-        Err(_) => Err(Error::Damaged { path, remedy: "it should hold 1; write that into it" }),
+        Err(_) => {
+            let remedy = format!(
+                "it names no version; `brokerless verify --repair {}` writes it",
+                dir.display()
+            );
+            Err(Error::Damaged { path, remedy })
+        }
     }
 }
 

@@ -141,7 +141,7 @@ impl Topics {
         let mut topics = Self { generation, ..Self::default() };
         let Some(bytes) = files::read(storage, &path)? else { return Ok(topics) };
         let text = String::from_utf8(bytes).map_err(|_| damaged(&path))?;
-        let mut lines = text.lines();
+        let mut lines = without_mark(&text).lines();
         if lines.next() != Some(HEADER) {
             return Err(damaged(&path));
         }
@@ -202,6 +202,15 @@ impl Topics {
             (folder_id(storage, dir, name)?.unwrap_or_else(Id::random), Arc::default())
         };
         let partitions = count(known.map(|topic| topic.partition_count()), numbers);
+        for number in numbers.iter().filter(|number| **number >= partitions) {
+            log::warn!(
+                "{}/{name}-{number} is passed over: {name} has {partitions} partitions",
+                dir.display()
+            );
+        }
+        if partitions == 0 {
+            return Ok(());
+        }
         let topic = self.put(name, id, partitions, config, control);
         for page in &topic.slots {
             control.page(*page)?.set_found();
@@ -232,9 +241,17 @@ fn still_deleted(
     Ok(still)
 }
 
+/// The text without the mark (BOM) that some editors put before it.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn damaged(path: &Path) -> Error {
-    let remedy = "close every process that uses the directory and remove this file; the topics are \
-                  found again by their folders, without their settings";
+    let dir = path.parent().unwrap_or(path).display();
+    let remedy = format!(
+        "close every process that uses the directory and run `brokerless verify --repair {dir}`; \
+         topics whose lines cannot be read are found again by their folders, without their settings"
+    );
     Error::Damaged { path: path.to_owned(), remedy }
 }
 
@@ -289,15 +306,25 @@ fn check_stray(storage: &dyn Storage, path: &Path) -> Result<()> {
     }
 }
 
+/// How far two partitions of a topic may lie apart of which a broker has only some: every partition
+/// in between takes a page.
+const FARTHEST: i32 = 1000;
+
 /// How many partitions a topic has: those that were listed, and those a broker has added behind
-/// them. Of a topic that was not listed this broker may have had only some.
-fn count(listed: Option<i32>, numbers: &BTreeSet<i32>) -> i32 {
-    match listed {
-        Some(listed) => {
-            (listed..i32::MAX).find(|number| !numbers.contains(number)).unwrap_or(listed)
-        }
-        None => numbers.last().map_or(0, |last| last + 1),
+/// them. Of a topic that was not listed this broker may have had only some; a folder with a number
+/// far beyond the others is a stray one, as a broker has it that finds none of its partitions named.
+pub(crate) fn count(listed: Option<i32>, numbers: &BTreeSet<i32>) -> i32 {
+    if let Some(listed) = listed {
+        return (listed..i32::MAX).find(|number| !numbers.contains(number)).unwrap_or(listed);
     }
+    let mut count = 0;
+    for number in numbers {
+        if number - count >= FARTHEST {
+            break;
+        }
+        count = number + 1;
+    }
+    count
 }
 
 pub(crate) fn partition_of(folder: &str) -> Option<(&str, i32)> {
@@ -376,6 +403,8 @@ mod tests {
         assert_eq!(count(Some(2), &BTreeSet::from([0, 1, 7])), 2);
         assert_eq!(count(Some(2), &BTreeSet::from([0, 1, 2, 3])), 4);
         assert_eq!(count(None, &BTreeSet::from([3, 7])), 8);
+        assert_eq!(count(None, &BTreeSet::from([3, 7, 1_048_575])), 8);
+        assert_eq!(count(None, &BTreeSet::from([1_048_575])), 0);
     }
 
     #[test]

@@ -21,6 +21,7 @@ fn class_name(error: &Error) -> &'static str {
         | Error::NetworkFileSystem { .. }
         | Error::NotWritable { .. }
         | Error::NotADirectory(_)
+        | Error::NotADataDirectory(_)
         | Error::Damaged { .. }
         | Error::ReadOnly(_) => "KafkaStorageError",
         Error::CorruptRecord { .. } | Error::RecordsMissing { .. } => "CorruptRecordError",

@@ -1,5 +1,6 @@
 //! The check of what stands in the data directory itself, and of what kind everything is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -34,6 +35,34 @@ pub(crate) fn describe(storage: &dyn Storage, path: &Path) -> Result<Option<Desc
     }
 }
 
+/// Whether a folder has anything that makes it a data directory.
+pub(crate) fn is_one(storage: &dyn Storage, dir: &Path) -> Result<bool> {
+    let of_partition = |name: &str| {
+        files::offset_of(name, files::LOG).is_some() || name == files::PARTITION_METADATA
+    };
+    for entry in storage.list(dir).at("list", dir)? {
+        if !entry.is_dir && entry.name != LOCK && is_needed(&entry.name) {
+            return Ok(true);
+        }
+        // Other folders have such names too.
+        if entry.is_dir && topics::partition_of(&entry.name).is_some() {
+            let inside = storage.list(&dir.join(&entry.name)).unwrap_or_default();
+            if inside.iter().any(|entry| of_partition(&entry.name)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// What a batch may decompress to in the directory.
+pub(crate) fn limit(storage: &dyn Storage, dir: &Path) -> usize {
+    let path = dir.join(directory::FILE);
+    let bytes = files::read(storage, &path).ok().flatten().unwrap_or_default();
+    // Settings that cannot be read are reported elsewhere.
+    DirectoryConfig::parse(&bytes, &path).unwrap_or_default().max_decompressed_bytes
+}
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Described(Description);
@@ -56,25 +85,31 @@ impl Described {
     }
 
     /// Whether other names lead to the file, so that a change here would be one elsewhere.
-    pub(crate) fn other_names(&self, path: &Path) -> Option<Finding> {
+    pub(crate) fn other_names(&self, path: &Path, is_written: bool) -> Option<Finding> {
         let names = self.names.filter(|names| *names > 1 && self.kind == Kind::File)?;
-        let what = format!(
-            "{names} names lead to this file (hard links): it is read, and never \
-                            written"
-        );
         let remedy = "put a copy in its place that has no other name";
-        Some(Finding::error("hard-link", path, what).remedy(remedy))
+        let what = format!("{names} names lead to this file (hard links)");
+        let found = if is_written {
+            Finding::error("hard-link", path, format!("{what}: it is read, and never written"))
+        } else {
+            Finding::warning("hard-link", path, what)
+        };
+        Some(found.remedy(remedy))
     }
 
     /// A link, or a device: nothing of the kind is ever opened.
     pub(crate) fn not_a_file(&self, path: &Path, is_needed: bool) -> Finding {
         let kind = match self.kind {
+            Kind::Folder => "a folder",
             Kind::Link => "a symbolic link",
             _ => "a FIFO, a socket or a device",
         };
         let what = format!("it is {kind}, not a regular file, and is not opened");
         let found = if is_needed { Finding::error } else { Finding::warning };
-        found("not-a-file", path, what).remedy("put a regular file in its place, or remove it")
+        found("not-a-file", path, what).remedy(
+            "close every process that uses the directory, and move it to another place; or put \
+             the file in its place",
+        )
     }
 }
 
@@ -106,8 +141,11 @@ impl Task<'_> {
             let Some(described) = describe(storage, &self.dir.join(&name))? else { continue };
             let path = Path::new(&name);
             findings.extend(described.open_to_others(path));
-            findings.extend(described.other_names(path));
+            findings.extend(described.other_names(path, is_written(&name)));
             match described.kind {
+                Kind::Folder if is_needed(&name) => {
+                    findings.add(described.not_a_file(path, true));
+                }
                 Kind::Folder => match topics::partition_of(&name) {
                     Some((topic, number)) => partitions.push(TopicPartition::new(topic, number)),
                     None => findings.extend(folder(&name)),
@@ -119,7 +157,8 @@ impl Task<'_> {
             }
         }
         partitions.sort();
-        self.check_topics(survey, &partitions, findings);
+        self.check_topics(survey, &partitions, findings)?;
+        findings.extend(strays(survey, &partitions));
         Ok(partitions)
     }
 
@@ -141,27 +180,40 @@ impl Task<'_> {
             Err(error) => return findings.add(cannot_read(path, &error)),
         };
         let found = match name {
-            META => meta(path, &bytes),
-            FORMAT => format(path, &bytes),
+            META => Vec::from_iter(meta(path, &bytes)),
+            FORMAT => Vec::from_iter(format(path, &bytes)),
             directory::FILE => settings(path, &bytes),
-            topics::FILE => topics_file(path, &bytes),
-            _ => lists::unreadable(path, &bytes),
+            topics::FILE => Vec::from_iter(topics_file(path, &bytes)),
+            _ => Vec::from_iter(lists::unreadable(path, &bytes)),
         };
-        findings.extend(found.map(|mut found| {
+        findings.extend(found.into_iter().map(|mut found| {
             found.fix = found.fix.filter(|_| !survey.in_use());
             found
         }));
     }
 
     /// Partitions that the list of topics names and that have no folder.
-    fn check_topics(&self, survey: &Survey, found: &[TopicPartition], findings: &mut Findings) {
+    fn check_topics(
+        &self,
+        survey: &Survey,
+        found: &[TopicPartition],
+        findings: &mut Findings,
+    ) -> Result<()> {
         for topic in survey.topics.iter() {
             for number in 0..topic.partition_count() {
                 let id = TopicPartition::new(topic.name.clone(), number);
                 let end = survey.recovery_points.get(&id).copied().unwrap_or(0);
-                if !found.contains(&id) && end == 0 {
+                let name = id.to_string();
+                if found.binary_search(&id).is_ok() {
+                    continue;
+                }
+                if self.was_removed(survey, &id)? {
+                    let what = "the folder was removed while processes have it open: what they \
+                                write there is lost when they end";
+                    findings.add(removed(Path::new(&name), what));
+                } else if end == 0 {
                     let what = "it is listed, and there is no folder: it is made at its next use";
-                    findings.add(Finding::note("folder-missing", Path::new(&id.to_string()), what));
+                    findings.add(Finding::note("folder-missing", Path::new(&name), what));
                 }
             }
         }
@@ -169,7 +221,50 @@ impl Task<'_> {
             let what = "it says that the directory is closed, and it is open";
             findings.add(Finding::note("marked-clean", Path::new(CLEAN_SHUTDOWN), what));
         }
+        Ok(())
     }
+
+    /// Whether somebody has removed the folder of a partition that is in use.
+    fn was_removed(&self, survey: &Survey, id: &TopicPartition) -> Result<bool> {
+        if survey.of(id)?.published.is_none() {
+            return Ok(false);
+        }
+        // It may have been made since the folders were listed, and deleted since the list of topics
+        // was read: a deleted partition is marked before its folder goes.
+        let is_gone = describe(&*self.env.storage, &self.dir.join(id.to_string()))?.is_none();
+        Ok(is_gone && survey.of(id)?.published.is_some())
+    }
+}
+
+/// Something that was removed from outside while it was in use.
+pub(crate) fn removed(path: &Path, what: &str) -> Finding {
+    Finding::error("removed", path, what).remedy(
+        "close every process that uses the directory, put the files back from a copy, and verify \
+         it again",
+    )
+}
+
+/// Folders with numbers that their topic does not have.
+fn strays(survey: &Survey, partitions: &[TopicPartition]) -> Vec<Finding> {
+    let mut numbers: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
+    for id in partitions {
+        numbers.entry(&id.topic).or_default().insert(id.partition);
+    }
+    let stray = |id: &&TopicPartition| {
+        let listed = survey.topics.get(&id.topic).map(|topic| topic.partition_count());
+        id.partition >= topics::count(listed, &numbers[&*id.topic])
+    };
+    let found = partitions.iter().filter(stray).map(|id| {
+        let what = "its number is beyond those of the topic's other partitions: it is passed over";
+        Finding::warning("stray-partition", Path::new(&id.to_string()), what)
+            .remedy("move it to another place")
+    });
+    found.collect()
+}
+
+/// Whether a file of the directory is written where it stands: others are replaced whole.
+fn is_written(name: &str) -> bool {
+    matches!(name, control::FILE | compact::LOCKS) || name.starts_with(GROUPS)
 }
 
 /// Files of which nothing is read but while somebody has the directory open.
@@ -258,15 +353,21 @@ fn format(path: &Path, bytes: &[u8]) -> Option<Finding> {
     })
 }
 
-fn settings(path: &Path, bytes: &[u8]) -> Option<Finding> {
-    let error = DirectoryConfig::parse(bytes, path).err()?;
-    let what = format!("{error}: the directory cannot be opened");
-    Some(Finding::error("bad-settings", path, what).remedy("correct the line"))
+fn settings(path: &Path, bytes: &[u8]) -> Vec<Finding> {
+    let refused = DirectoryConfig::parse(bytes, path).err().map(|error| {
+        let what = format!("{error}: the directory cannot be opened");
+        Finding::error("bad-settings", path, what).remedy("correct the line")
+    });
+    let unknown = DirectoryConfig::unknown(bytes).into_iter().map(|(line, what)| {
+        let what = format!("line {line} is passed over: {what}");
+        Finding::warning("unknown-setting", path, what).remedy("correct or remove the line")
+    });
+    refused.into_iter().chain(unknown).collect()
 }
 
 fn topics_file(path: &Path, bytes: &[u8]) -> Option<Finding> {
     let text = String::from_utf8_lossy(bytes);
-    let mut lines = text.lines();
+    let mut lines = topics::without_mark(&text).lines();
     let head = lines.next() == Some(topics::HEADER);
     // One whose deletion is not over has a mark.
     let is_good = |line: &&str| topics::parse(line.strip_prefix('!').unwrap_or(line)).is_some();

@@ -7,6 +7,8 @@ pub(crate) enum Fix {
     /// Keep what stands from `position` on aside, and cut the log there; each run of good batches
     /// behind becomes a segment of its own.
     Split { position: u64, runs: Vec<Run> },
+    /// Cut the log at that position: only zeros follow.
+    Room(u64),
     /// Give the file a name that nobody reads.
     Shelve,
     /// Give a segment's files such names.

@@ -35,16 +35,11 @@ use finding::Findings;
 use standing::Survey;
 
 /// How much is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// A batch that decompresses to more bytes is not looked into.
-    pub limit: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { limit: 256 << 20 }
-    }
+    /// A batch that decompresses to more bytes is not looked into; if there is none, the limit is
+    /// the directory's `max.decompressed.bytes`.
+    pub limit: Option<usize>,
 }
 
 /// How much was looked at.
@@ -102,13 +97,16 @@ impl Report {
 /// Checks a directory. An error means that it could not be looked at.
 pub fn verify(dir: &Path, options: Options, env: &Env, tell: Tell<'_>) -> Result<Report> {
     let dir = &env.storage.resolve(dir).at("resolve", dir)?;
-    check_format(&*env.storage, dir)?;
+    check_place(&*env.storage, dir)?;
     Task::new(dir, options, env, tell).run(false)
 }
 
-/// A directory of a newer version is not looked at: what it holds would be called damage.
-fn check_format(storage: &dyn Storage, dir: &Path) -> Result<()> {
-    storage.list(dir).at("list", dir)?;
+/// A folder that is no data directory is not looked at, nor is one of a newer version: what it
+/// holds would be called damage.
+fn check_place(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    if !directory::is_one(storage, dir)? {
+        return Err(Error::NotADataDirectory(dir.to_owned()));
+    }
     let bytes = files::read(storage, &dir.join(FORMAT)).ok().flatten().unwrap_or_default();
     match String::from_utf8_lossy(&bytes).trim().parse() {
         Ok(found) if found > FORMAT_VERSION => {
@@ -121,6 +119,8 @@ fn check_format(storage: &dyn Storage, dir: &Path) -> Result<()> {
 /// One check of a directory.
 pub(crate) struct Task<'a> {
     dir: &'a Path,
+    /// A batch that decompresses to more bytes is not looked into.
+    limit: usize,
     options: Options,
     env: &'a Env,
     tell: Tell<'a>,
@@ -145,6 +145,7 @@ impl<'a> Task<'a> {
     pub(crate) fn new(dir: &'a Path, options: Options, env: &'a Env, tell: Tell<'a>) -> Self {
         Self {
             dir,
+            limit: options.limit.unwrap_or_else(|| directory::limit(&*env.storage, dir)),
             options,
             env,
             tell,

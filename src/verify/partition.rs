@@ -9,7 +9,7 @@ use crate::log::checkpoint::LeaderEpochs;
 use crate::log::files;
 use crate::log::producers::Producers;
 use crate::types::TopicPartition;
-use crate::verify::directory::{cannot_read, describe};
+use crate::verify::directory::{cannot_read, describe, removed};
 use crate::verify::finding::{Finding, Severity};
 use crate::verify::fix::Fix;
 use crate::verify::segment::Log;
@@ -118,9 +118,14 @@ impl Site<'_> {
             let shown = self.name(&path);
             let Some(described) = described else { continue };
             outcome.findings.extend(described.open_to_others(&shown));
-            outcome.findings.extend(described.other_names(&shown));
+            outcome.findings.extend(described.other_names(&shown, is_written(&name)));
             match described.kind {
                 Kind::File => {}
+                Kind::Folder if is_ours(&name) => {
+                    outcome.findings.add(described.not_a_file(&shown, true));
+                    outcome.known = false;
+                    continue;
+                }
                 Kind::Folder => {
                     let what = "a folder that does not belong here";
                     outcome.findings.add(Finding::warning("unknown-folder", &shown, what));
@@ -156,6 +161,12 @@ impl Site<'_> {
         if let Some(published) = self.standing.published {
             // A segment that is being made may yet be taken back.
             self.bases.retain(|base| *base <= published.segment_base);
+            if self.bases.last() != Some(&published.segment_base) {
+                let path = files::path(&self.dir, published.segment_base, files::LOG);
+                let what = "the segment was removed while processes have it open and write to it";
+                outcome.findings.add(removed(&self.name(&path), what));
+                outcome.known = false;
+            }
         }
         Ok(())
     }
@@ -258,6 +269,12 @@ impl Site<'_> {
 /// Whether a name is of a file that the log is made of.
 fn is_ours(name: &str) -> bool {
     matches!(named(name), Named::Known)
+}
+
+/// Whether a file is written where it stands: others are replaced whole.
+fn is_written(name: &str) -> bool {
+    let parts = [files::LOG, files::INDEX, files::TIME_INDEX, files::TXN_INDEX];
+    parts.iter().any(|part| files::offset_of(name, part).is_some())
 }
 
 fn named(name: &str) -> Named {

@@ -1,5 +1,6 @@
 //! The check of a partition's log: its segments one after the other, each beside its indexes.
 
+use crate::config::directory::MAX_DECOMPRESSED;
 use crate::env::Access;
 use crate::error::{At, Corruption, Result};
 use crate::log::files;
@@ -95,7 +96,7 @@ impl<'a> Log<'a> {
             base,
             bound,
             dense: last && (site.standing.ours || site.standing.gaps != Gaps::Right),
-            limit: site.task.options.limit,
+            limit: site.task.limit,
         };
         let name = site.name(&path);
         let mut indexes = Indexes::open(storage, &site.dir, base, published.map(|it| it.entries))?;
@@ -164,9 +165,15 @@ impl<'a> Log<'a> {
         })?;
         self.check_epoch(info, position, path, &mut outcome.findings);
         let Some(batch) = batch else {
-            let what = "the batch decompresses to more than this check allows: its records were \
-                        not looked at";
-            outcome.findings.add(located("too-large", path, position, info, what.to_owned()));
+            let what = format!(
+                "the batch decompresses to more than {MAX_DECOMPRESSED} allows ({} bytes): its \
+                 records were not looked at",
+                self.site.task.limit
+            );
+            let found = located("too-large", path, position, info, what);
+            outcome.findings.add(found.remedy(
+                "raise the setting in brokerless.properties, and check the directory again",
+            ));
             return Ok(());
         };
         if let Some(what) = wrong_records(info, batch) {
@@ -216,12 +223,17 @@ impl<'a> Log<'a> {
             let is_end = damage.to == end;
             let is_tail = is_end && bound.is_none();
             let is_room = is_end && damage.zeros && bound.is_none_or(|bound| bound == damage.due);
-            let mut found = if is_room && damage.due >= self.site.standing.recovery_point {
+            let is_room = is_room && damage.due >= self.site.standing.recovery_point;
+            let mut found = if is_room {
                 room(damage, path)
             } else {
                 self.damage(damage, path, is_tail, bound)
             };
             found.fix = fix.take();
+            if is_room && found.fix.is_some() {
+                // The next to open the directory looks at the last segment, and no other.
+                found.fix = (!is_tail).then_some(Fix::Room(damage.position));
+            }
             self.damaged |= found.is_damage();
             outcome.findings.add(found);
         }

@@ -34,16 +34,29 @@ fn the_settings_of_the_file_hold_from_the_next_open_on() {
 }
 
 #[test]
+fn a_setting_that_there_is_not_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "\u{feff}offsets.topic.num.partitions=3\noffsets.retention.minuts=7";
+    std::fs::write(dir.path().join("brokerless.properties"), text).unwrap();
+
+    let engine = open(dir.path());
+
+    let expected =
+        DirectoryConfig { offsets_topic_num_partitions: 3, ..DirectoryConfig::default() };
+    assert_eq!(engine.config(), &expected);
+}
+
+#[test]
 fn a_directory_with_a_setting_that_is_wrong_is_not_opened() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("brokerless.properties");
-    std::fs::write(&path, "\noffsets.retention.minuts=7").unwrap();
+    std::fs::write(&path, "\noffsets.retention.minutes=never").unwrap();
 
     let refused = Engine::open(dir.path(), OpenOptions::default(), Env::system());
 
     assert!(
         matches!(&refused, Err(Error::InvalidProperty { path: at, line: 2, what })
-            if *at == path && what.contains("did you mean offsets.retention.minutes?")),
+            if *at == path && what.contains("offsets.retention.minutes=never: a whole number")),
         "{refused:?}"
     );
 }

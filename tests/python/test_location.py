@@ -99,3 +99,19 @@ def test_where_it_is_gets_logged_once(directory: Path, caplog: pytest.LogCapture
     assert [r.getMessage() for r in caplog.records] == [
         f"once.example.com:9092 is the directory {directory}"
     ]
+
+
+def test_a_bare_name_of_which_there_is_a_folder_is_warned_of_once(
+    directory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stock").mkdir()
+
+    for _ in range(3):
+        assert directory_of("stock") == str(directory)
+
+    (warning,) = (r for r in caplog.records if r.levelno == logging.WARNING)
+    assert "write ./stock" in warning.getMessage()

@@ -1,6 +1,7 @@
 """`brokerless verify`, as a script uses it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,6 +94,63 @@ def test_what_cannot_be_looked_at_exits_with_2_and_one_line(
     assert "Traceback" not in done.stderr
 
 
+def test_json_says_also_why_a_directory_cannot_be_looked_at(verify: Verify) -> None:
+    done = verify("missing", "--json")
+
+    report = json.loads(done.stdout)
+    assert (done.returncode, set(report)) == (2, {"directory", "error"})
+    assert done.stderr == f"brokerless: {report['error']}\n"
+
+
+def test_a_folder_without_data_is_refused_and_left_as_it_is(verify: Verify, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+
+    done = verify("photos", "--repair")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "photos is no data directory" in done.stderr
+    assert list((tmp_path / "photos").iterdir()) == []
+
+
+def test_a_name_is_that_of_a_folder_with_and_without_dir(verify: Verify, data: Path) -> None:
+    for args in (["data"], ["--dir", "data"]):
+        done = verify(*args)
+
+        assert done.stdout.startswith(f"{data}: "), args
+
+
+def test_nobody_who_reads_the_output_is_no_reason_for_a_traceback(data: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "brokerless", "verify", str(data)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (128 + 13, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+def test_output_that_finds_no_room_exits_with_2_and_one_line(data: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "brokerless", "verify", str(data)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"brokerless: No space left on device")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_json_is_one_object_with_snake_case_keys(verify: Verify, data: Path) -> None:
     damage(data)
 
@@ -174,8 +232,6 @@ def test_a_directory_that_is_open_is_checked_and_not_repaired(verify: Verify, da
 
 
 def test_without_a_name_the_default_directory_is_checked(verify: Verify, data: Path) -> None:
-    import os
-
     done = verify(env={**os.environ, "BROKERLESS_DIR": str(data)})
 
     assert done.returncode == 0
@@ -183,7 +239,6 @@ def test_without_a_name_the_default_directory_is_checked(verify: Verify, data: P
 
 
 def test_the_progress_line_is_for_terminals(data: Path) -> None:
-    import os
     import pty
 
     leader, follower = pty.openpty()

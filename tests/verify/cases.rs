@@ -291,7 +291,7 @@ const BESIDE_LOGS: [Case; 12] = [
         ..CLEAN
     },
 ];
-const OF_THE_DIRECTORY: [Case; 13] = [
+const OF_THE_DIRECTORY: [Case; 17] = [
     Case {
         name: "a list of recovery points",
         damage: |dir| write(&dir.join("recovery-point-offset-checkpoint"), "0\n9\n"),
@@ -331,7 +331,44 @@ const OF_THE_DIRECTORY: [Case; 13] = [
     Case {
         name: "a setting that there is not",
         damage: |dir| write(&dir.join("brokerless.properties"), "offset.retention=1\n"),
+        found: (Warning, "unknown-setting", "brokerless.properties"),
+        mended: false,
+        ..CLEAN
+    },
+    Case {
+        name: "a value that a setting cannot have",
+        damage: |dir| write(&dir.join("brokerless.properties"), "log.preallocate=maybe\n"),
         found: (Error, "bad-settings", "brokerless.properties"),
+        mended: false,
+        ..CLEAN
+    },
+    Case {
+        name: "a folder in place of the control file",
+        damage: |dir| {
+            let _ = fs::remove_file(dir.join(".brokerless-control"));
+            fs::create_dir(dir.join(".brokerless-control")).unwrap();
+        },
+        found: (Error, "not-a-file", ".brokerless-control"),
+        mended: false,
+        ..CLEAN
+    },
+    Case {
+        name: "a second name of the lock",
+        damage: |dir| {
+            let folder = dir.join("gone-0.ec7ac35a84f741f3857feb1d45c6875c-delete");
+            fs::create_dir(&folder).unwrap();
+            fs::hard_link(dir.join(".lock"), folder.join("lock")).unwrap();
+        },
+        found: (Warning, "hard-link", ".lock"),
+        mended: false,
+        ..CLEAN
+    },
+    Case {
+        name: "a folder with a number far beyond those of its topic",
+        damage: |dir| {
+            fs::create_dir(dir.join("orders-1048575")).unwrap();
+        },
+        found: (Warning, "stray-partition", "orders-1048575"),
         mended: false,
         ..CLEAN
     },

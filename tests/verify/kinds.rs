@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use brokerless::env::Env;
-use brokerless::verify::{Finding, Severity};
+use brokerless::record::BatchBuilder;
+use brokerless::verify::{self, Finding, Options, Severity};
+use brokerless::{Compression, Error};
 
 use crate::cases::{active, cases, damaged, flip, last_batch};
 use crate::support::{
-    ALL, batch, copy_folder, damage, killed_sample, line, open, orders, read, repair, sample,
-    snapshot, values, verify,
+    ALL, batch, change, copy_folder, damage, killed_sample, line, open, orders, read, repair,
+    sample, segment, snapshot, values, verify,
 };
 
 #[test]
@@ -40,6 +42,54 @@ fn each_kind_of_damage_has_its_finding_and_no_other_file_is_blamed() {
         let most = usize::from(severity > Severity::Note) + usize::from(code == "damaged-tail");
         assert!(others.count() <= most, "{}: {all:#?}", case.name);
     }
+}
+
+#[test]
+fn a_folder_that_is_no_data_directory_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("holiday-2024")).unwrap();
+    std::fs::write(dir.path().join("holiday-2024/1.jpg"), "").unwrap();
+    let before = snapshot(dir.path());
+    let (options, env) = (Options::default(), Env::system());
+
+    let checked = verify::verify(dir.path(), options, &env, &|_| Ok(()));
+    let repaired = verify::repair(dir.path(), options, &env, &|_| Ok(()));
+
+    assert!(matches!(checked, Err(Error::NotADataDirectory(_))), "{checked:?}");
+    assert!(matches!(repaired, Err(Error::NotADataDirectory(_))), "{repaired:?}");
+    assert_eq!(snapshot(dir.path()), before);
+}
+
+#[test]
+fn the_limit_of_what_is_decompressed_is_the_directorys() {
+    let dir = sample();
+    let mut builder = BatchBuilder::new(Compression::Zstd, None);
+    builder.append(1, None, Some(&[0; 5000]), &[]);
+    let engine = open(dir.path(), Env::system());
+    engine.partition(&orders()).unwrap().append(&mut builder.finish().unwrap()).unwrap();
+    drop(engine);
+    let settings = "offsets.topic.num.partitions=1\nmax.decompressed.bytes=4000\n";
+    std::fs::write(dir.path().join("brokerless.properties"), settings).unwrap();
+    let own = Options { limit: Some(1 << 20) };
+
+    let report = verify(dir.path());
+    let with_own = verify::verify(dir.path(), own, &Env::system(), &|_| Ok(())).unwrap();
+
+    let found = damage(&report);
+    assert!(found.len() == 1 && found[0].starts_with("warning too-large "), "{found:?}");
+    assert_eq!(damage(&with_own), [""; 0]);
+}
+
+#[test]
+fn a_list_of_topics_that_an_editor_has_marked_is_read() {
+    let dir = sample();
+    change(&dir.path().join(".brokerless-topics"), |bytes| {
+        drop(bytes.splice(0..0, *b"\xef\xbb\xbf"));
+    });
+
+    assert_eq!(damage(&verify(dir.path())), [""; 0]);
+    let engine = open(dir.path(), Env::system());
+    assert_eq!(engine.topics().unwrap().get("orders").unwrap().config.segment_bytes, 900);
 }
 
 #[test]
@@ -110,6 +160,20 @@ fn a_repair_removes_no_byte_of_a_log() {
             assert!(is_there || parts, "{}: {}", case.name, path.display());
         }
     }
+}
+
+#[test]
+fn zeros_behind_a_segment_that_is_not_the_last_are_cut_and_not_kept() {
+    let dir = killed_sample();
+    let first = segment(dir.path(), 0, "log");
+    let before = snapshot(dir.path());
+    change(&first, |bytes| bytes.extend([0; 500]));
+    let found = verify(dir.path()).findings;
+    assert_eq!(found.iter().map(|it| it.code).collect::<Vec<_>>(), ["room"]);
+
+    repair(dir.path());
+
+    assert_eq!(snapshot(dir.path()), before);
 }
 
 #[test]

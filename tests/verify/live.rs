@@ -51,6 +51,30 @@ fn bytes_behind_what_is_published_are_no_damage_and_those_before_it_are() {
 }
 
 #[test]
+fn an_active_segment_that_somebody_removed_is_damage() {
+    let dir = sample();
+    let engine = open(dir.path(), Env::system());
+    engine.partition(&orders()).unwrap().append(&mut batch(24)).unwrap();
+
+    std::fs::remove_file(active(dir.path())).unwrap();
+
+    let found = damage(&verify(dir.path()));
+    assert!(found.len() == 1 && found[0].starts_with("error removed orders-0/"), "{found:?}");
+}
+
+#[test]
+fn a_folder_that_somebody_removed_is_damage() {
+    let dir = sample();
+    let engine = open(dir.path(), Env::system());
+    engine.partition(&orders()).unwrap().append(&mut batch(24)).unwrap();
+
+    std::fs::remove_dir_all(dir.path().join("orders-0")).unwrap();
+
+    let found = damage(&verify(dir.path()));
+    assert!(found.len() == 1 && found[0].starts_with("error removed orders-0:"), "{found:?}");
+}
+
+#[test]
 fn a_directory_that_is_open_is_not_repaired() {
     let dir = sample();
     let _engine = open(dir.path(), Env::system());

@@ -153,7 +153,7 @@ impl Files {
 
     fn damaged(&self) -> Error {
         let remedy = "close every process that uses the directory and remove the file";
-        Error::Damaged { path: self.path.clone(), remedy }
+        Error::Damaged { path: self.path.clone(), remedy: remedy.to_owned() }
     }
 
     /// Makes `state` the valid one; only for who holds the group's lock. Gives its version.

@@ -62,6 +62,20 @@ impl Repair<'_> {
         Ok(())
     }
 
+    /// Cuts the zeros behind a log, which hold nothing.
+    pub(super) fn give_room_back(
+        &mut self,
+        path: &Path,
+        shown: &Path,
+        position: u64,
+    ) -> Result<()> {
+        let file = self.storage().open(path, Access::Update).at("open", path)?;
+        file.set_len(position).at("truncate", path)?;
+        file.sync_data().at("sync", path)?;
+        self.done(shown, format!("cut at position {position}, behind which there were only zeros"));
+        Ok(())
+    }
+
     fn is_last(&self, dir: &Path, base: i64) -> Result<bool> {
         let bases = files::offsets(&**self.storage(), dir, files::LOG)?;
         Ok(bases.last() == Some(&base))

@@ -20,7 +20,7 @@ use crate::log::files;
 use crate::types::TopicPartition;
 use crate::verify::finding::Finding;
 use crate::verify::fix::Fix;
-use crate::verify::{Options, Report, Task, Tell, check_format};
+use crate::verify::{Options, Report, Task, Tell, check_place};
 
 /// A file that is put right may show what is wrong with the next.
 const ROUNDS: usize = 8;
@@ -52,7 +52,7 @@ pub struct Repaired {
 /// of it may have been done; nothing is lost, and it can be tried again.
 pub fn repair(dir: &Path, options: Options, env: &Env, tell: Tell<'_>) -> Result<Repaired> {
     let dir = &env.storage.resolve(dir).at("resolve", dir)?;
-    check_format(&*env.storage, dir)?;
+    check_place(&*env.storage, dir)?;
     let lock = alone(dir, env)?;
     let repair = Repair { task: Task::new(dir, options, env, tell), deeds: Vec::new() };
     let repaired = repair.run();
@@ -141,6 +141,7 @@ impl Repair<'_> {
         match finding.fix.clone() {
             None => Ok(()),
             Some(Fix::Split { position, runs }) => self.split(finding, &path, position, &runs),
+            Some(Fix::Room(position)) => self.give_room_back(&path, shown, position),
             Some(Fix::Shelve) => self.shelve(&path, shown),
             Some(Fix::ShelveSegment) => self.shelve_segment(&path, shown),
             Some(Fix::Indexes) => self.indexes(&path, shown),

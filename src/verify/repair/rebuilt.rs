@@ -70,7 +70,7 @@ impl Repair<'_> {
             base: segment.base_offset,
             bound: None,
             dense: false,
-            limit: self.task.options.limit,
+            limit: self.task.limit,
         };
         walk.run(visit).map(drop)
     }
