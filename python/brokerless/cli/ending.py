@@ -27,6 +27,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class FailedError(Exception):
     """What could not be done, in a sentence."""
 
+    code = FAILED
+
 
 def call(command: click.Command, args: Sequence[str]) -> int:
     """Run the command and give the exit code."""
@@ -60,7 +62,7 @@ def _invoke(command: click.Command, args: list[str]) -> int:
 
 def _say(error: Exception) -> int:
     message = " ".join(_message(error).split())
-    code = WRONG if isinstance(error, click.UsageError) else FAILED
+    code = WRONG if isinstance(error, click.UsageError) else getattr(error, "code", FAILED)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         message = f"{message} (see '{error.ctx.command_path} --help')"
     with contextlib.suppress(OSError):  # there may be nobody to tell

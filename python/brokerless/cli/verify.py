@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from brokerless.cli.ending import FailedError
 from brokerless.cli.options import directory_option, json_option
 
 __all__ = ["verify"]
+
+
+class _NotToldError(FailedError):
+    """What was found could not be printed: 1 would mean damage."""
+
+    code = 2
 
 
 @click.command(
@@ -36,4 +44,11 @@ def verify(directory: str | None, repair: bool, as_json: bool) -> int:
         found = default_directory()
     else:
         found = directory_of(directory if "://" in directory else Path(directory))
-    return run_verify(found, repair=repair, as_json=as_json)
+    try:
+        code = run_verify(found, repair=repair, as_json=as_json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _NotToldError(f"cannot write: {error.strerror or error}") from error
+    return code
