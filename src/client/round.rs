@@ -15,7 +15,7 @@ use crate::types::{Compression, Durability};
 /// How long an append waits for a partition's lock before the other partitions have their turn:
 /// who has it may have been stopped.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// The same where that has happened before.
+/// The same where that has happened before, or where a user's call must end in time.
 const BRIEF: Duration = Duration::from_millis(1);
 /// When such a partition is tried again.
 const RETRY: Duration = Duration::from_millis(5);
@@ -66,11 +66,21 @@ impl Round {
     fn look_again(&mut self, at: Duration) {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
+
+    /// How long to wait for the lock of a partition. A user's call waits once.
+    fn patience(&self, patient: bool, slot: &Slot) -> Duration {
+        match patient {
+            true if slot.retry().is_none() => PATIENCE,
+            false if self.left => Duration::ZERO,
+            _ => BRIEF,
+        }
+    }
 }
 
 impl Sender {
-    /// Sends what is due: appends to all partitions first, then syncs them, then settles. Leaves
-    /// partitions whose lock somebody else has, unless it is `patient`.
+    /// Sends what is due: appends to all partitions first, then syncs them, then settles. Unless it
+    /// is `patient`, it leaves to the thread what may take long: logs that must be recovered, and
+    /// partitions whose lock somebody else keeps, perhaps a process that was stopped.
     pub(super) fn round(&self, worker: &mut Worker, patient: bool) -> Round {
         let mut round = Round { worked: false, left: false, next: None };
         if self.accumulator.is_empty() {
@@ -82,7 +92,7 @@ impl Sender {
         self.accumulator.take_queue(slots);
         for slot in slots.drain(..) {
             let retry = slot.retry().filter(|at| *at > due.now);
-            if retry.is_some() || (!patient && is_stuck(&slot)) {
+            if retry.is_some() || !(patient || slot.partition.is_recovered()) {
                 round.left = true;
                 round.look_again(retry.unwrap_or(due.now.saturating_add(RETRY)));
                 self.give_up_overdue(&slot, due.now, written);
@@ -95,13 +105,17 @@ impl Sender {
             }
             let mut due_now = batches.drain(..);
             while let Some(batch) = due_now.next() {
-                match self.write(&slot, batch, due.now) {
+                match self.write(&slot, batch, due.now, round.patience(patient, &slot)) {
                     Ok(done) => {
                         round.worked = true;
                         written.push(done);
                     }
                     Err(stuck) => {
                         slot.give_back(std::iter::once(*stuck).chain(due_now));
+                        if patient {
+                            slot.set_retry(Some(self.now().saturating_add(RETRY)));
+                        }
+                        round.left = true;
                         round.look_again(due.now.saturating_add(RETRY));
                         self.accumulator.put_back(&slot);
                         break;
@@ -123,15 +137,14 @@ impl Sender {
         slot: &Arc<Slot>,
         mut batch: OpenBatch,
         now: Duration,
+        patience: Duration,
     ) -> std::result::Result<Written, Box<OpenBatch>> {
         if self.is_overdue(batch.opened, now) {
             return Ok(self.overdue(slot, batch));
         }
-        let patience = if slot.retry().is_some() { BRIEF } else { PATIENCE };
         let outcome = finished(&mut batch)
             .and_then(|()| with_patience(patience, || append(slot, &mut batch)));
         if let Err(Error::Timeout { .. }) = outcome {
-            slot.set_retry(Some(self.now().saturating_add(RETRY)));
             return Err(Box::new(batch));
         }
         slot.set_retry(None);
@@ -211,20 +224,6 @@ impl Sender {
         }
         settled.clear();
     }
-}
-
-/// Whether appending might take long, because another has the partition's lock, perhaps a process
-/// that was stopped: the thread may wait for that, a user's call must end in time.
-fn is_stuck(slot: &Slot) -> bool {
-    const TRIES: usize = 20;
-
-    (0..TRIES).all(|_| {
-        let busy = slot.partition.is_busy();
-        if busy {
-            std::thread::yield_now();
-        }
-        busy
-    })
 }
 
 /// Makes batches of one partition durable; all of them fail if that fails.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,6 +20,10 @@ use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartitio
 
 /// Kafka's `offset.metadata.max.bytes`.
 const MAX_METADATA: usize = 4096;
+
+/// How long who appends to `__consumer_offsets` waits for its lock: he holds up a whole group, and
+/// who has the lock may have been stopped.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Bytes of `__consumer_offsets` that are read at once.
 const STRETCH: usize = 256 * 1024;
@@ -47,16 +52,11 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Appends them, and gives the end that [`sync`](Self::sync) takes. [`Error::Timeout`] if
-    /// another process has the partition for 100 ms: it may have been stopped, and who appends
-    /// here holds up a whole group.
+    /// another process keeps the lock of the partition ([`PATIENCE`]).
     pub(crate) fn append(&self) -> Result<i64> {
         self.partition.ready()?;
-        patience::until(
-            "the lock of __consumer_offsets",
-            &*self.partition.shared.env.clock,
-            || Ok((!self.partition.is_busy()).then_some(())),
-        )?;
-        Ok(self.partition.append(&mut self.batch.clone())?.end_offset)
+        let append = || self.partition.append(&mut self.batch.clone());
+        Ok(patience::with_patience(PATIENCE, append)?.end_offset)
     }
 
     /// Waits until they are on stable storage.

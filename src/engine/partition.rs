@@ -32,6 +32,10 @@ use crate::log::segments::{Edition, Segments};
 use crate::planted::planted;
 use crate::types::TopicPartition;
 
+/// How often is looked for the lock of a partition, others let run in between, before one sleeps
+/// until it is free: an append takes microseconds, less than to sleep and to be woken.
+const LOOKS: u32 = 20;
+
 /// What the partitions of a directory share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -310,21 +314,6 @@ impl Partition {
         Ok(turn)
     }
 
-    /// Whether an append would have to wait just now: for another thread or process, or for the
-    /// recovery of the log.
-    pub fn is_busy(&self) -> bool {
-        let Ok(mut guard) = self.writer.try_lock() else { return true };
-        let tried = self.made(&mut guard).and_then(|lock| {
-            let free = lock.try_acquire(Mode::Exclusive).at("lock", &self.dir)?;
-            if free {
-                lock.release().at("unlock", &self.dir)?;
-            }
-            Ok(free)
-        });
-        // Who appends will meet an error again, and tell it.
-        !tried.unwrap_or(true) || !self.page.is_valid()
-    }
-
     /// Takes a place among those that keep their files open between appends.
     pub(crate) fn hold(&self) {
         if !self.holding.swap(true, Ordering::AcqRel) {
@@ -347,11 +336,15 @@ impl Partition {
     /// The lock alone. [`Error::Timeout`] when this thread's patience ends: its holder may have
     /// been stopped.
     pub(crate) fn turn_unprepared(&self) -> Result<Turn<'_>> {
-        if let Some(turn) = self.try_turn()? {
-            return Ok(turn);
+        let clock = &*self.shared.env.clock;
+        for _ in 0..LOOKS {
+            if let Some(turn) = self.try_turn()? {
+                return Ok(turn);
+            }
+            clock.give_way();
         }
         let queue = self.page.queue();
-        let mut patience = Patience::new("the lock of a partition", &*self.shared.env.clock);
+        let mut patience = Patience::new("the lock of a partition", clock);
         loop {
             // Whoever has the lock sees it and wakes one; who takes it has set it and does so too.
             queue.store(1, Ordering::SeqCst);
@@ -427,7 +420,8 @@ impl Partition {
         listed.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     }
 
-    pub(crate) fn is_recovered(&self) -> bool {
+    /// Whether it is known where the log ends; else the next call looks for it, which may take long.
+    pub fn is_recovered(&self) -> bool {
         self.page.is_valid()
     }
 

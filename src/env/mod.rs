@@ -264,6 +264,11 @@ pub trait Clock: Debug + Send + Sync {
         wake::wait(word, expected, timeout)
     }
 
+    /// Lets another thread run, if one waits to.
+    fn give_way(&self) {
+        std::thread::yield_now();
+    }
+
     /// Lets some time pass; less if a signal comes.
     fn pause(&self, time: Duration) {
         self.wait(&AtomicU32::new(0), 0, time);

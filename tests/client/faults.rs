@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use brokerless::Error;
@@ -134,6 +135,24 @@ impl Stuck {
     fn end(self) {
         self.0.release().unwrap();
     }
+}
+
+#[test]
+fn a_record_that_is_waited_for_takes_the_lock_of_its_partition_once() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let hook = Arc::new(move |call| {
+        count.fetch_add(usize::from(call == Call::Acquire), Ordering::Relaxed);
+    });
+    let engine = open(&MemDisk::new().with_hook(hook)).unwrap();
+    engine.create_topic("t", Some(1), &[]).unwrap();
+    let producer = producer(&engine, Durability::Written);
+    send(&producer, 0).unwrap();
+    let before = taken.load(Ordering::Relaxed);
+
+    (1..=10).for_each(|number| drop(send(&producer, number).unwrap()));
+
+    assert_eq!(taken.load(Ordering::Relaxed) - before, 10);
 }
 
 #[test]
