@@ -342,6 +342,28 @@ pub enum Error {
         /// The id that both claim.
         instance: String,
     },
+    /// A group that has members, where it must have none: Kafka's `GroupNotEmptyException`.
+    #[error("group {0:?} has members: stop them, or take them out, and try again")]
+    GroupNotEmpty(String),
+    /// No such group.
+    #[error("there is no group {0:?}")]
+    GroupIdNotFound(String),
+    /// What is committed for a topic is in use.
+    #[error("members of group {group:?} subscribe to topic {topic:?}")]
+    GroupSubscribedToTopic {
+        /// The group.
+        group: String,
+        /// The topic.
+        topic: String,
+    },
+    /// A member that the group does not have, or somebody who is none where only members may.
+    #[error("group {group:?}: {why}")]
+    UnknownMemberId {
+        /// The group.
+        group: String,
+        /// Who is not known.
+        why: String,
+    },
     /// A member whose ways to assign are not those of the others.
     #[error(
         "no partition_assignment_strategy of this consumer is one that all members of group {0:?} have"

@@ -26,10 +26,11 @@
 # An exception of an engine error has one argument, the sentence that explains it.
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, SupportsIndex, final, overload
+from typing import Any, ClassVar, Literal, SupportsIndex, TypeAlias, final, overload
 
 from typing_extensions import Self, disjoint_base
 
+from brokerless.errors.base import BrokerResponseError
 from brokerless.structs import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
 
 __all__ = [
@@ -434,6 +435,10 @@ class Consumer:
     # Commits the consumed positions first if auto-commit is on. A second call does nothing.
     def close(self, autocommit: bool = True, timeout_ms: float | None = None) -> None: ...
 
+# Member id, instance id, client id, host, process id, subscription, assignment.
+_Member: TypeAlias = tuple[str, str | None, str, str, int, bytes, bytes]
+_Group: TypeAlias = tuple[str, str, str, str | None, list[_Member]]
+
 # The administration of one directory.
 @final
 class Admin:
@@ -451,4 +456,30 @@ class Admin:
     def delete_topic(self, name: str) -> None: ...
     # (name, id, number of partitions, internal), sorted by name.
     def topics(self) -> list[tuple[str, str, int, bool]]: ...
+    # The cluster id and the node id.
+    def identity(self) -> tuple[str, int]: ...
+    # Id, protocol type, state, strategy, members.
+    def groups(self) -> list[_Group]: ...
+    def describe_group(self, group: str) -> _Group | None: ...
+    def committed(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]: ...
+    # What went wrong with each partition, if anything did.
+    def alter_offsets(
+        self, group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> list[tuple[TopicPartition, BrokerResponseError | None]]: ...
+    # A reset is "earliest", "latest", "time", "offset" or "shift", and a number.
+    def reset_offsets(
+        self,
+        group: str,
+        resets: Mapping[TopicPartition, tuple[str, int]],
+        *,
+        validate_only: bool = False,
+    ) -> list[tuple[TopicPartition, int, BrokerResponseError | None]]: ...
+    def delete_offsets(
+        self, group: str, partitions: Iterable[TopicPartition]
+    ) -> list[tuple[TopicPartition, BrokerResponseError | None]]: ...
+    # Members are given by member id, group instance id and reason.
+    def remove_members(
+        self, group: str, members: Sequence[tuple[str | None, str | None, str | None]]
+    ) -> list[BrokerResponseError | None]: ...
+    def delete_group(self, group: str) -> None: ...
     def close(self) -> None: ...

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["IsolationLevel", "OffsetSpec"]
+from brokerless.enums import EnumHelper
+
+__all__ = ["IsolationLevel", "OffsetSpec", "OffsetTimestamp"]
 
 
-class IsolationLevel(IntEnum):
+class IsolationLevel(EnumHelper, IntEnum):
     """Whether records of open and aborted transactions are seen."""
 
     READ_UNCOMMITTED = 0
     READ_COMMITTED = 1
 
 
-class OffsetSpec(IntEnum):
+class OffsetSpec(EnumHelper, IntEnum):
     """Places in a log that have a name instead of a timestamp."""
 
     LATEST = -1
@@ -22,3 +24,12 @@ class OffsetSpec(IntEnum):
     MAX_TIMESTAMP = -3
     EARLIEST_LOCAL = -4
     LATEST_TIERED = -5
+
+
+class OffsetTimestamp(int):
+    """A time in milliseconds, where a plain number would be an offset."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"OffsetTimestamp({int(self)})"

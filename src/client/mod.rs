@@ -42,7 +42,10 @@ pub use subscription::Pattern;
 
 pub use crate::coord::assign::{Builtin, Subscriber, assign, hold_back};
 pub use crate::coord::group::{Target, Task, TaskMember};
-pub use crate::engine::{Engine, OpenOptions, TimedOffset, with_patience};
+pub use crate::engine::{
+    Engine, GroupDescription, MemberDescription, MemberToRemove, OpenOptions, Reset, ResetTo,
+    TimedOffset, with_patience,
+};
 pub use crate::record::{Headers, Record};
 
 use crate::error::Result;

@@ -91,6 +91,20 @@ impl Offsets {
         commits.map(|(partition, value)| (partition.clone(), value.commit.clone())).collect()
     }
 
+    /// Whether a group is one of consumers, and not one that only keeps offsets; `None` if nothing
+    /// is known of it.
+    pub(crate) fn has_protocol(&self, group: &str) -> Option<bool> {
+        let noted = self.groups.get(group).map(|noted| noted.has_protocol);
+        let commits = self.commits.get(group).is_some_and(|commits| !commits.is_empty());
+        noted.or(commits.then_some(false))
+    }
+
+    /// The groups of which anything is known.
+    pub(crate) fn group_ids(&self) -> BTreeSet<String> {
+        let all = self.commits.keys().chain(self.groups.keys());
+        all.filter(|group| self.has_protocol(group).is_some()).cloned().collect()
+    }
+
     /// The groups in which something may expire by `now`, whoever their members are.
     pub(crate) fn ripe(&self, now: Timestamp, retention: i64) -> Vec<String> {
         let groups: BTreeSet<&String> = self.commits.keys().chain(self.groups.keys()).collect();

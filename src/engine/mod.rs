@@ -13,6 +13,7 @@ mod epochs;
 pub mod group;
 mod holders;
 mod id;
+mod identity;
 mod jumps;
 pub(crate) mod observed;
 mod offsets;
@@ -50,7 +51,9 @@ pub use crate::log::segment::TimedOffset;
 pub use append::Appended;
 pub use doorbell::Doorbell;
 pub use epochs::EpochEnd;
-pub use group::{Group, Join, Membership};
+pub use group::{
+    Group, GroupDescription, Join, MemberDescription, MemberToRemove, Membership, Reset, ResetTo,
+};
 pub use id::Id;
 pub use partition::{Ends, Partition};
 pub use patience::with_patience;

@@ -144,7 +144,11 @@ impl Engine {
         Ok(())
     }
 
-    fn check_commit(&self, id: &TopicPartition, commit: &OffsetAndMetadata) -> Result<()> {
+    pub(crate) fn check_commit(
+        &self,
+        id: &TopicPartition,
+        commit: &OffsetAndMetadata,
+    ) -> Result<()> {
         if commit.offset < 0 {
             let text = format!("offset {} of {id} is negative", commit.offset);
             return Err(Error::InvalidArgument(text));

@@ -145,7 +145,7 @@ impl Engine {
     }
 
     /// Whether a partition never had a record: then it need not be opened.
-    fn is_unused(&self, partition: &Partition) -> Result<bool> {
+    pub(crate) fn is_unused(&self, partition: &Partition) -> Result<bool> {
         if partition.is_recovered() {
             return Ok(false);
         }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::wait;
+use super::groups::{self, Described, Failure, Named};
+use super::{arguments, structs, wait};
 use crate::client::{Engine, OpenOptions, directory};
 use crate::error::Error;
 
@@ -73,6 +74,88 @@ impl Admin {
                 (name, id, topic.partition_count(), topic.internal)
             })
             .collect())
+    }
+
+    fn identity(&self, py: Python<'_>) -> PyResult<(String, i32)> {
+        let engine = self.engine()?;
+        wait::call(py, || engine.identity())
+    }
+
+    fn groups<'py>(&self, py: Python<'py>) -> PyResult<Vec<Described<'py>>> {
+        let engine = self.engine()?;
+        let found = wait::call(py, || engine.groups())?;
+        found.into_iter().map(|group| groups::described(py, group)).collect()
+    }
+
+    fn describe_group<'py>(
+        &self,
+        py: Python<'py>,
+        group: &str,
+    ) -> PyResult<Option<Described<'py>>> {
+        let engine = self.engine()?;
+        let found = wait::call(py, || engine.describe_group(group))?;
+        found.map(|group| groups::described(py, group)).transpose()
+    }
+
+    fn committed<'py>(&self, py: Python<'py>, group: &str) -> PyResult<Bound<'py, PyDict>> {
+        let engine = self.engine()?;
+        let committed = wait::call(py, || engine.committed_offsets(group))?;
+        let dict = PyDict::new(py);
+        for (id, offset) in &committed {
+            dict.set_item(structs::from_partition(py, id)?, structs::from_offset(py, offset)?)?;
+        }
+        Ok(dict)
+    }
+
+    fn alter_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        group: &str,
+        offsets: &Bound<'py, PyAny>,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, Failure)>> {
+        let (engine, offsets) = (self.engine()?, arguments::offsets(offsets)?);
+        let altered = wait::call(py, || engine.group(group)?.alter_offsets(&offsets))?;
+        groups::failures(py, offsets.into_iter().map(|(id, _)| id), &altered)
+    }
+
+    #[pyo3(signature = (group, resets, *, validate_only=false))]
+    fn reset_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        group: &str,
+        resets: &Bound<'py, PyAny>,
+        validate_only: bool,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, i64, Failure)>> {
+        let (engine, to) = (self.engine()?, arguments::by_partition(resets, groups::reset_to)?);
+        let done = wait::call(py, || engine.group(group)?.reset_offsets(&to, validate_only))?;
+        groups::resets(py, to.into_iter().map(|(id, _)| id), &done)
+    }
+
+    fn delete_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        group: &str,
+        partitions: &Bound<'py, PyAny>,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, Failure)>> {
+        let (engine, partitions) = (self.engine()?, structs::to_partitions(partitions)?);
+        let done = wait::call(py, || engine.group(group)?.delete_offsets(&partitions))?;
+        groups::failures(py, partitions, &done)
+    }
+
+    fn remove_members(
+        &self,
+        py: Python<'_>,
+        group: &str,
+        members: Vec<Named>,
+    ) -> PyResult<Vec<Failure>> {
+        let (engine, members) = (self.engine()?, groups::to_remove(members));
+        let removed = wait::call(py, || engine.group(group)?.remove_members(&members))?;
+        Ok(removed.iter().map(|outcome| groups::failure(py, outcome)).collect())
+    }
+
+    fn delete_group(&self, py: Python<'_>, group: &str) -> PyResult<()> {
+        let engine = self.engine()?;
+        wait::call(py, || engine.group(group)?.delete())
     }
 
     fn close(&self, py: Python<'_>) {

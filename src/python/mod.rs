@@ -8,6 +8,7 @@ mod consumer;
 mod errors;
 mod future;
 mod gate;
+mod groups;
 mod iteration;
 mod listener;
 mod logs;

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod admin;
 mod calls;
 mod compaction;
 mod damage;

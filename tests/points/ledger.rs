@@ -6,7 +6,7 @@ use brokerless::engine::{Cursor, Engine, Partition};
 use brokerless::record::{Batch, BatchInfo};
 use brokerless::{IsolationLevel, TopicPartition};
 
-use crate::worker::{GROUP, PARTITIONS, SOLO, TABLE, batch, orders};
+use crate::worker::{GROUP, PARTITIONS, SOLO, TABLE, TENDED, batch, orders};
 
 const OFFSETS: &str = "__consumer_offsets";
 
@@ -19,6 +19,8 @@ pub(crate) struct Said {
     table: Option<u64>,
     /// The last commit for its own group.
     solo: i64,
+    /// What is committed for the group that it looks after, 0 for nothing, if that is known.
+    tended: Option<i64>,
     /// Own topics that are there, those that are not, and the rest.
     topics: BTreeMap<String, &'static str>,
 }
@@ -49,6 +51,7 @@ impl Ledger {
                 }
                 ["table", value] => said.table = Some(value.parse().unwrap()),
                 ["solo", offset] => said.solo = offset.parse().unwrap(),
+                ["tended", offset] => said.tended = offset.parse().ok(),
                 ["member", number, offset] => {
                     let highest = self.members.entry(number.parse().unwrap()).or_default();
                     *highest = (*highest).max(offset.parse().unwrap());
@@ -147,6 +150,7 @@ impl Ledger {
             if found < said.solo {
                 return Err(format!("{name} committed {}, found is {found}", said.solo));
             }
+            check_tended(engine, name, said.tended)?;
         }
         let all = engine.committed_offsets(GROUP).map_err(|error| error.to_string())?;
         for (number, least) in &self.members {
@@ -178,6 +182,17 @@ fn check_writer(
         return Err(format!("{name}: {more} records too many"));
     }
     Ok(())
+}
+
+/// What was committed for a group is there, and not what was taken back.
+fn check_tended(engine: &Engine, name: &str, due: Option<i64>) -> Result<(), String> {
+    let group = format!("{TENDED}-{name}");
+    let all = engine.committed_offsets(&group).map_err(|error| error.to_string())?;
+    let found = all.get(&orders(0)).map_or(0, |commit| commit.offset);
+    match due {
+        Some(due) if due != found => Err(format!("{group}: {due} is due, found is {found}")),
+        _ => Ok(()),
+    }
 }
 
 /// In the order of the log, no commit of the group goes back.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokerless::coord::group::{Next, Strategy};
-use brokerless::engine::{Engine, Join, Membership, OpenOptions, Partition};
+use brokerless::engine::{Engine, Join, MemberToRemove, Membership, OpenOptions, Partition};
 use brokerless::env::Env;
 use brokerless::record::BatchBuilder;
 use brokerless::types::OffsetAndMetadata;
@@ -23,6 +23,9 @@ pub(crate) const TABLE: &str = "table";
 pub(crate) const GROUP: &str = "g";
 /// Of a group without members that only this process commits for, what is committed grows by one.
 pub(crate) const SOLO: &str = "solo";
+/// Of a group without members that only this process looks after, nothing is committed, or what
+/// it has committed last.
+pub(crate) const TENDED: &str = "tended";
 
 pub(crate) fn open(dir: &Path) -> Arc<Engine> {
     Engine::open(dir, OpenOptions::default(), Env::system()).unwrap()
@@ -100,8 +103,8 @@ impl Worker {
     }
 
     fn do_something(&mut self, focus: &str) {
-        const ALL: [&str; 6] = ["append", "commit", "group", "compact", "topics", "open"];
-        let any = match self.dice.below(40) {
+        const ALL: [&str; 7] = ["append", "commit", "group", "compact", "topics", "open", "admin"];
+        let any = match self.dice.below(41) {
             0..17 => "append",
             17..20 => "sync",
             20..28 => "commit",
@@ -118,6 +121,7 @@ impl Worker {
             "topics" => self.change_topics(),
             "open" => self.come_again(),
             "expire" => self.expire(),
+            "admin" => self.administer(),
             other => panic!("{other}?"),
         }
     }
@@ -242,6 +246,34 @@ impl Worker {
                 say(&format!("deleted {name}"));
             }
         }
+    }
+
+    /// Commits for a group of its own that has no members, and takes that back, or the whole group.
+    /// Takes itself out of the other group.
+    fn administer(&mut self) {
+        let group = self.engine().group(&format!("{TENDED}-{}", self.name)).unwrap();
+        self.commits += 1;
+        let offset = self.commits;
+        let commit = OffsetAndMetadata { offset, metadata: String::new(), leader_epoch: -1 };
+        say("tended ?");
+        if let Some(altered) = or_busy(group.alter_offsets(&[(orders(0), commit)])) {
+            assert!(altered[0].is_ok(), "{altered:?}");
+            say(&format!("tended {offset}"));
+        }
+        say("tended ?");
+        let done = if self.dice.chance(50) {
+            group.delete()
+        } else {
+            group.delete_offsets(&[orders(0)]).map(drop)
+        };
+        // It is gone already where the offset could not be committed.
+        let was_gone = matches!(done, Err(Error::GroupIdNotFound(_)));
+        if was_gone || unless_busy(done) {
+            say("tended 0");
+        }
+        let Some(member) = &self.member else { return };
+        let me = MemberToRemove { member_id: Some(member.member_id().into()), ..<_>::default() };
+        or_busy(member.group().remove_members(&[me]));
     }
 
     /// Comes again, and uses every log.

@@ -8,6 +8,7 @@
 //! An *eager* member releases everything in each generation, and takes nothing before all members
 //! have acknowledged the generation. A *cooperative* one (KIP-429) releases only what goes.
 
+mod admin;
 mod codec;
 mod member;
 mod metadata;
@@ -54,6 +55,18 @@ pub enum Phase {
     CompletingRebalance,
     /// Every member has what it should.
     Stable,
+}
+
+impl Phase {
+    /// Kafka's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::PreparingRebalance => "PreparingRebalance",
+            Self::CompletingRebalance => "CompletingRebalance",
+            Self::Stable => "Stable",
+        }
+    }
 }
 
 /// Why a request was refused.

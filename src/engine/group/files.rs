@@ -41,6 +41,18 @@ pub(crate) fn remove_all(storage: &dyn Storage, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The ids of the groups that have files, where somebody has used them since the first process came.
+pub(super) fn ids(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for entry in storage.list(dir).at("list", dir)? {
+        let lock = dir.join(&entry.name);
+        if entry.name.starts_with(PREFIX) && lock.extension().is_some_and(|ext| ext == "lock") {
+            ids.extend(Files::open(storage, &lock, "")?.id()?);
+        }
+    }
+    Ok(ids)
+}
+
 /// The mapped words, the file of the state, and where the locks are.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -140,6 +152,21 @@ impl Files {
         let read = self.state.read_at(place.position, &mut bytes).at("read", &self.path)?;
         let whole = read == bytes.len() && crc32c::crc32c(&bytes) == place.checksum;
         Ok(whole.then_some(bytes))
+    }
+
+    /// The id of the group whose files these are; `None` if nobody has used it.
+    fn id(&self) -> Result<Option<String>> {
+        for _ in 0..TRIES {
+            let version = self.version();
+            if version == 0 {
+                return Ok(None);
+            }
+            if let Some(bytes) = self.bytes(self.place(version))? {
+                let id = split_id(&bytes).and_then(|(id, _)| String::from_utf8(id.to_vec()).ok());
+                return id.map(Some).ok_or_else(|| self.damaged());
+            }
+        }
+        Err(self.damaged())
     }
 
     /// The bytes begin with the group's id: another may have the same hash.

@@ -12,15 +12,21 @@
 //! .brokerless-group-<hash>.state   the state, written beside the valid one
 //! ```
 
+mod admin;
 mod commits;
+mod description;
 mod files;
 mod membership;
 mod observer;
+mod reset;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
+pub use admin::MemberToRemove;
+pub use description::{GroupDescription, MemberDescription};
 pub use membership::{Join, Membership};
+pub use reset::{Reset, ResetTo};
 
 use crate::coord::group::{Counts, Process, Refused, State};
 use crate::engine::{Engine, doorbell, patience};

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from brokerless import _brokerless
+from brokerless.admin.base import AdminBase
 from brokerless.errors.base import (
     BrokerResponseError,
     IllegalArgumentError,
@@ -16,23 +15,11 @@ from brokerless.errors.broker import (
     InvalidReplicationFactorError,
     UnsupportedVersionError,
 )
-from brokerless.location import directory_of
-from brokerless.settings import ADMIN_DEFAULTS, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
 
-    from typing_extensions import Self
-
-__all__ = [
-    "ConfigResource",
-    "ConfigResourceType",
-    "KafkaAdminClient",
-    "NewPartitions",
-    "NewTopic",
-    "Response",
-]
+__all__ = ["NewPartitions", "NewTopic", "Response", "TopicAdmin"]
 
 
 class NewTopic:
@@ -65,36 +52,6 @@ class NewPartitions:
         self.new_assignments = new_assignments
 
 
-class ConfigResourceType(IntEnum):
-    """What settings belong to."""
-
-    UNKNOWN = 0
-    TOPIC = 2
-    BROKER = 4
-    BROKER_LOGGER = 8
-    CLIENT_METRICS = 16
-    GROUP = 32
-
-
-class ConfigResource:
-    """Something that has settings, by type and name."""
-
-    def __init__(
-        self,
-        resource_type: ConfigResourceType | str,
-        name: str,
-        configs: Any = None,
-    ) -> None:
-        if not isinstance(resource_type, ConfigResourceType):
-            resource_type = ConfigResourceType[str(resource_type).upper()]
-        self.resource_type = resource_type
-        self.name = name
-        self.configs = configs
-
-    def __repr__(self) -> str:
-        return f"ConfigResource({self.resource_type!r}, {self.name!r}, {self.configs!r})"
-
-
 class Response(dict[str, Any]):
     """What was done: a dict as in kafka-python 3.x, with the attributes of 2.x."""
 
@@ -106,23 +63,8 @@ class Response(dict[str, Any]):
     topic_error_codes = topic_errors
 
 
-class KafkaAdminClient:
-    """Creates, lists, enlarges and deletes topics of a directory.
-
-    The settings are kafka-python's. `bootstrap_servers` names the directory: a path
-    or a `file://` URL is that directory, any `host:port` is the default one.
-    """
-
-    DEFAULT_CONFIG: ClassVar[dict[str, Any]] = ADMIN_DEFAULTS
-
-    def __init__(self, **configs: Any) -> None:
-        self.config = merge(self.DEFAULT_CONFIG, configs)
-        self._directory = directory_of(self.config["bootstrap_servers"])
-        self._admin = _brokerless.Admin(
-            self._directory,
-            read_only=self.config["read_only"],
-            allow_network_fs=self.config["allow_network_fs"],
-        )
+class TopicAdmin(AdminBase):
+    """What the admin client does with topics."""
 
     def create_topics(
         self,
@@ -168,28 +110,6 @@ class KafkaAdminClient:
     def list_topics(self) -> list[str]:
         """List the names of all topics."""
         return [name for name, *_ in self._admin.topics()]
-
-    def bootstrap_connected(self) -> bool:
-        """Whether the directory is open; it is, from the start."""
-        return True
-
-    def close(self) -> None:
-        """Let go of the directory. A second call does nothing."""
-        self._admin.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} directory={self._directory}>"
 
     def _create(self, topic: _Wanted) -> None:
         if topic.replication_factor == 0 or topic.replication_factor < -1:
