@@ -70,7 +70,7 @@ impl Partition {
         self.ready()?;
         self.hold();
         let early = planted("end-from-cache").then(|| self.page.tail());
-        let turn = self.turn()?;
+        let turn = self.unless_deleted(self.turn())?;
         point("append.turn");
         let appended = self.append_in_turn(batch, early);
         if appended.is_err() && planted("keep-lock") {
@@ -81,7 +81,7 @@ impl Partition {
         point("append.unlocked");
         doorbell::ring_all(&self.shared.control, self.page.subscribers());
         point("append.rung");
-        let appended = appended?;
+        let appended = self.unless_deleted(appended)?;
         self.flush_if_due(appended.end_offset)?;
         Ok(appended)
     }

@@ -59,12 +59,12 @@ impl Partition {
     ///
     /// Offsets stay as they are. After `Err` the log has what it had, whole or compacted.
     pub fn compact_if_due(&self, now: Timestamp) -> Result<bool> {
-        self.compact_where(now, |work| work.is_due(self, now))
+        self.unless_deleted(self.compact_where(now, |work| work.is_due(self, now)))
     }
 
     /// Compacts all that may be, due or not.
     pub fn compact(&self, now: Timestamp) -> Result<bool> {
-        self.compact_where(now, |work| work.dirty_bytes > 0)
+        self.unless_deleted(self.compact_where(now, |work| work.dirty_bytes > 0))
     }
 
     /// Moves when segments are replaced.

@@ -218,7 +218,17 @@ impl Partition {
         if self.page.is_deleted() {
             return Err(Error::UnknownTopicOrPartition(self.id.clone()));
         }
-        if self.page.is_valid() { Ok(()) } else { self.recover() }
+        if self.page.is_valid() { Ok(()) } else { self.unless_deleted(self.recover()) }
+    }
+
+    /// Files that somebody deleted with the topic while they were worked with were not lost.
+    pub(crate) fn unless_deleted<T>(&self, done: Result<T>) -> Result<T> {
+        done.map_err(|error| match error {
+            Error::Io { .. } | Error::Replaced { .. } if self.page.is_deleted() => {
+                Error::UnknownTopicOrPartition(self.id.clone())
+            }
+            error => error,
+        })
     }
 
     fn recover(&self) -> Result<()> {

@@ -93,7 +93,7 @@ impl Partition {
             }
             let done = work(swaps);
             if self.page.swaps() == swaps {
-                return done;
+                return self.unless_deleted(done);
             }
         }
     }

@@ -40,6 +40,10 @@ impl Partition {
     /// partition until the directory was closed by all and opened again.
     pub fn sync(&self, end_offset: i64) -> Result<()> {
         self.ready()?;
+        self.unless_deleted(self.sync_to(end_offset))
+    }
+
+    fn sync_to(&self, end_offset: i64) -> Result<()> {
         let mut waits = 0;
         let mut place = None;
         loop {

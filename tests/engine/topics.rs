@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use brokerless::engine::{Engine, OpenOptions};
+use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
 use brokerless::env::mem::{Call, MemDisk};
 use brokerless::env::{Env, point};
 use brokerless::types::OffsetAndMetadata;
-use brokerless::{Error, TopicPartition};
+use brokerless::{Error, IsolationLevel, TopicPartition};
 
 use crate::support::{ORDERS, append, batch_at, numbered, open, partition, read};
 
@@ -261,4 +261,40 @@ fn a_control_file_that_was_removed_in_use_is_named() {
 
     assert!(matches!(refused, Err(Error::Replaced { .. })), "{refused:?}");
     assert!(!dir.path().join(".brokerless-control").exists(), "nothing was put in its place");
+}
+
+/// Somebody deletes the topic before each call of the work in turn.
+#[test]
+fn what_meets_a_deletion_says_that_the_topic_is_no_more() {
+    let works: [fn(&Partition) -> brokerless::Result<()>; 3] = [
+        |log| log.append(&mut batch_at(1, &["b"])).map(drop),
+        |log| log.sync(log.ends()?.log_end_offset),
+        |log| log.read(&mut Cursor::new(0), 1000, IsolationLevel::ReadUncommitted).map(drop),
+    ];
+    let mut refused = 0;
+    for (work, call) in works.iter().flat_map(|work| (0..12).map(move |call| (work, call))) {
+        let disk = MemDisk::new();
+        append(&partition(&open_mem(&disk)), &["a"]);
+        let other = open_mem(&disk.process());
+        partition(&other).ends().unwrap();
+        let left = Arc::new(AtomicI64::new(i64::MAX));
+        let hook = {
+            let left = left.clone();
+            move |_| {
+                if left.fetch_sub(1, Ordering::SeqCst) == 0 {
+                    other.delete_topic(ORDERS).unwrap();
+                }
+            }
+        };
+        let engine = open_mem(&disk.process().with_hook(Arc::new(hook)));
+        let log = partition(&engine);
+        left.store(call, Ordering::SeqCst);
+
+        let done = work(&log);
+
+        let gone = matches!(done, Err(Error::UnknownTopicOrPartition(_)));
+        assert!(done.is_ok() || gone, "call {call}: {done:?}");
+        refused += u32::from(gone);
+    }
+    assert!(refused > 2, "{refused}");
 }

@@ -10,14 +10,13 @@ use std::thread;
 use std::time::Duration;
 
 use brokerless::env::map::heap;
-use brokerless::env::mem::{Call, MemDisk, Repeat};
+use brokerless::env::mem::MemDisk;
 use brokerless::env::wake::Woken;
 use brokerless::env::{
     Access, Clock, Entry, Env, File, Lock, Map, Mode, RecordLock, Status, Storage, point,
 };
 use brokerless::types::Timestamp;
 
-use crate::dice::Dice;
 use crate::scheduler::{Scheduler, Verdict};
 
 /// Noon of the first day of 2024, UTC.
@@ -46,32 +45,6 @@ impl std::fmt::Debug for Actor {
         write!(f, "Actor({})", self.seat)
     }
 }
-
-/// Calls of the system that fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Faults {
-    None,
-    /// Of some processes one call, once.
-    Single,
-    /// Of some processes each call of a kind, or all, from one on.
-    Lasting,
-}
-
-/// Kinds that fail; `None` for any.
-const CALLS: [Option<Call>; 12] = [
-    None,
-    None,
-    Some(Call::Open),
-    Some(Call::Rename),
-    Some(Call::Remove),
-    Some(Call::List),
-    Some(Call::SyncDir),
-    Some(Call::Acquire),
-    Some(Call::Read),
-    Some(Call::Write),
-    Some(Call::SetLen),
-    Some(Call::SyncData),
-];
 
 /// How a process ended.
 pub(crate) enum Ended {
@@ -114,22 +87,6 @@ impl Actor {
 
     pub(crate) fn disk(&self) -> &MemDisk {
         &self.disk
-    }
-
-    /// Decides which calls of this process fail.
-    pub(crate) fn plan_faults(&self, faults: Faults, dice: &mut Dice) -> Faults {
-        if faults == Faults::None || dice.below(2) == 0 {
-            return faults;
-        }
-        let call = dice.pick(&CALLS);
-        let n = 1 + dice.below(if call.is_none() { 400 } else { 30 }) as u64;
-        let error = dice.pick(&[io::ErrorKind::StorageFull, io::ErrorKind::Other]);
-        let repeat = if faults == Faults::Single { Repeat::Once } else { Repeat::Forever };
-        match call {
-            Some(call) => self.disk.fail_call(call, n, error, repeat),
-            None => self.disk.fail(n, error, repeat),
-        }
-        faults
     }
 
     fn env(self: &Arc<Self>) -> Env {

@@ -12,7 +12,7 @@ use crate::team::Member;
 use crate::topics::{Answer, Found};
 
 /// Short enough that members are taken out who only come to their turn late.
-const SESSION: Duration = Duration::from_millis(3);
+const SESSION: Duration = Duration::from_millis(10);
 
 impl Found {
     pub(crate) fn of(topic: &Topic) -> Self {
@@ -31,14 +31,18 @@ impl Program<'_> {
         let made = engine.create_topic(name, Some(2), &given);
         let answer = self.answer(&made);
         let found = made.ok().map(|topic| Found::of(&topic));
-        hold(self.model().topics.end_create(life, answer, found.as_ref()));
+        let mut model = self.model();
+        model.counts.made += u64::from(answer == Answer::Done);
+        hold(model.topics.end_create(life, answer, found.as_ref()));
     }
 
     pub(crate) fn delete(&mut self, engine: &Engine) {
         let name = self.dice.pick(&PASSING);
         let deletion = self.model().topics.begin_delete(name, self.life);
         let answer = self.answer(&engine.delete_topic(name));
-        hold(self.model().topics.end_delete(self.life, &deletion, answer));
+        let mut model = self.model();
+        model.counts.deleted += u64::from(answer == Answer::Done);
+        hold(model.topics.end_delete(self.life, &deletion, answer));
     }
 
     fn answer<T>(&self, result: &Result<T, Error>) -> Answer {
@@ -65,8 +69,8 @@ impl Program<'_> {
         let me = (self.life, member.uid());
         member.beat();
         match self.dice.below(10) {
-            0..4 => self.rebalance(member, me),
-            4 => drop(self.of_group(member.group().sweep(self.env.clock.monotonic()))),
+            0..3 => self.rebalance(member, me),
+            3..5 => drop(self.of_group(member.group().sweep(self.env.clock.monotonic()))),
             5..9 => self.commit_own(session, me),
             _ => {
                 self.model().team.leave(me);
@@ -143,6 +147,7 @@ impl Program<'_> {
         let Some(place) = self.place_of(&id) else { return };
         if self.commit_as(TEAM, &place, |offsets| member.commit(offsets)) {
             assert!(owned.contains(&id), "{me:?} has committed for {id}, which it did not own");
+            self.model().counts.owned += 1;
             assert!(was_in, "{me:?} has committed for {id} when it was no member any more");
         }
     }

@@ -94,8 +94,31 @@ pub(crate) struct Model {
     commits: BTreeMap<(String, Place), Commit>,
     /// Those that are under way: by whom, for which group, of what, and which offset.
     committing: Vec<(usize, String, Place, i64)>,
+    pub(crate) counts: Counts,
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
     /// Appends, syncs and commits that were told to have succeeded.
     pub(crate) told: u64,
+    /// Topics that were made, and deleted.
+    pub(crate) made: u64,
+    pub(crate) deleted: u64,
+    /// Commits of members for what they own.
+    pub(crate) owned: u64,
+    /// Calls of the engine that gave an error of the system.
+    pub(crate) errors: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.told += other.told;
+        self.made += other.made;
+        self.deleted += other.deleted;
+        self.owned += other.owned;
+        self.errors += other.errors;
+    }
 }
 
 /// A log as it was found after an event: all records, its end and its epoch.
@@ -191,7 +214,7 @@ impl Model {
             self.attempts[failed].iter_mut().for_each(|attempt| attempt.failed = true);
             return Ok(());
         };
-        self.told += 1;
+        self.counts.told += 1;
         check!(end - base == count as i64, "{count} records were appended as {base}..{end}");
         for number in first..first + count {
             let attempt = &self.attempts[number as usize];
@@ -234,7 +257,7 @@ impl Model {
 
     /// Everything below `end` was told to be on the disk.
     pub(crate) fn synced(&mut self, partition: &Place, end: i64) {
-        self.told += 1;
+        self.counts.told += 1;
         let log = self.log_mut(partition);
         log.durable = log.durable.max(end);
     }
@@ -308,6 +331,13 @@ impl Model {
             check!(found <= end, "group {group} has {found} of {place}, which ends at {end}");
         }
         Ok(())
+    }
+
+    /// How many records must be there after a power loss.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        let there = |place: &Place| !self.topics.is_doomed(place.life);
+        let due = self.logs.iter().filter(|(place, _)| there(place));
+        due.map(|(_, log)| log.durable as u64).sum()
     }
 
     pub(crate) fn groups(&self) -> Vec<String> {

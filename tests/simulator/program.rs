@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use brokerless::engine::{Cursor, Engine, Membership, OpenOptions, Partition};
+use brokerless::engine::{Cursor, Engine, Membership, OpenOptions, Partition, with_patience};
 use brokerless::env::mem::MemDisk;
 use brokerless::env::{Access, Env, Storage as _};
 use brokerless::record::{Batch, BatchBuilder, BatchInfo};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
 
-use crate::actor::Faults;
 use crate::dice::Dice;
+use crate::faults::Faults;
 use crate::model::{Event, Model, Place, Record, Wrong};
 use crate::scheduler::Scheduler;
 use crate::topics::{Answer, Found, Topics};
@@ -25,6 +25,9 @@ pub(crate) const PLAIN: &str = "plain";
 pub(crate) const COMPACTED: &str = "compacted";
 /// Those that come and go.
 pub(crate) const PASSING: [&str; 2] = ["passing", "fleeting"];
+
+/// Nobody holds a lock for so long.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The group that all processes share.
 pub(crate) const TEAM: &str = "team";
@@ -99,7 +102,11 @@ pub(crate) struct Session {
 
 impl Program<'_> {
     /// Runs until the processes are to come to their ends.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(self) {
+        with_patience(PATIENCE, || self.open_and_act());
+    }
+
+    fn open_and_act(mut self) {
         while !self.scheduler.is_ending() {
             let Some(engine) = self.open() else { continue };
             // What was read before a sync failed may be gone for who opens the directory now.
@@ -129,15 +136,22 @@ impl Program<'_> {
         match self.dice.below(100) {
             0..5 => self.create(&session.engine),
             5..9 => self.delete(&session.engine),
-            9..24 => self.take_part(session),
-            24..27 => self.env.clock.pause(Duration::from_millis(self.dice.below(100) as u64)),
+            9..24 => {
+                for _ in 0..=self.dice.below(8) {
+                    self.take_part(session);
+                }
+            }
+            24..27 => {
+                self.env.clock.pause(Duration::from_millis(self.dice.below(100) as u64));
+                self.take_part(session);
+            }
             27 if self.has_faults() => self.disk.heal(),
             _ => self.work(session),
         }
     }
 
     fn work(&mut self, session: &mut Session) {
-        let name = self.dice.pick(&[PLAIN, PLAIN, COMPACTED, PASSING[0], PASSING[1]]);
+        let name = self.dice.pick(&[PLAIN, PLAIN, COMPACTED, PASSING[0], PASSING[1], PASSING[1]]);
         let Some((place, partition)) = self.find(&session.engine, name) else { return };
         match self.dice.below(100) {
             0..50 => self.append(&place, &partition),
@@ -167,7 +181,10 @@ impl Program<'_> {
         match result {
             Ok(value) => Some(value),
             Err(error @ Error::Timeout { .. }) => panic!("{error}"),
-            Err(_) if self.has_faults() => None,
+            Err(_) if self.has_faults() => {
+                self.model().counts.errors += 1;
+                None
+            }
             Err(error) => panic!("{error}"),
         }
     }

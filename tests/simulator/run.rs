@@ -8,9 +8,10 @@ use std::time::Duration;
 use brokerless::env::mem::MemDisk;
 use brokerless::env::random;
 
-use crate::actor::{Actor, Ended, Faults, Look};
+use crate::actor::{Actor, Ended, Look};
 use crate::dice::Dice;
-use crate::model::{Event, Model, Wrong};
+use crate::faults::Faults;
+use crate::model::{Counts, Event, Model, Wrong};
 use crate::program::{Program, configure, make_topics, open};
 use crate::scheduler::{Plan, Scheduler, Trace};
 use crate::verdict::check;
@@ -35,8 +36,9 @@ pub(crate) struct Outcome {
     /// Power losses.
     pub(crate) crashes: u64,
     pub(crate) kills: u64,
-    /// Successes that were told to somebody.
-    pub(crate) told: u64,
+    /// Acknowledged records that were looked for after a power loss, each time.
+    pub(crate) records: u64,
+    pub(crate) counts: Counts,
 }
 
 /// Simulates what the seed says. An error tells what was wrong, and with which seed.
@@ -44,12 +46,13 @@ pub(crate) fn simulate(seed: u64, settings: Settings) -> Result<Outcome, Wrong> 
     let mut simulation = Simulation::new(seed, settings);
     let run = (0..settings.phases).try_for_each(|_| simulation.phase());
     run.map_err(|wrong| format!("SEED={seed}: {wrong}"))?;
-    let told = simulation.model().told;
+    let counts = simulation.model().counts;
     Ok(Outcome {
         trace: simulation.trace,
         crashes: simulation.crashes.load(Ordering::Relaxed),
         kills: simulation.kills.into_inner(),
-        told,
+        records: simulation.records.load(Ordering::Relaxed),
+        counts,
     })
 }
 
@@ -63,6 +66,7 @@ struct Simulation {
     trace: Trace,
     lives: AtomicUsize,
     crashes: Arc<AtomicU64>,
+    records: Arc<AtomicU64>,
     kills: AtomicU64,
 }
 
@@ -84,6 +88,7 @@ impl Simulation {
             trace: Trace::default(),
             lives: AtomicUsize::new(0),
             crashes: Arc::default(),
+            records: Arc::default(),
             kills: AtomicU64::new(0),
         }
     }
@@ -162,7 +167,8 @@ impl Simulation {
             let life = self.lives.fetch_add(1, Ordering::Relaxed);
             let mut dice = dice.split();
             let (model, disk, cooperative) = (&*self.model, actor.disk().clone(), self.cooperative);
-            let faults = actor.plan_faults(plan.faults, &mut dice);
+            let faults = plan.faults;
+            faults.plan(&disk, &mut dice);
             let seed = dice.roll();
             let ended = actor.run(|env| {
                 let program =
@@ -185,10 +191,11 @@ impl Simulation {
 
     /// What is done at some steps: the machine loses power, in many ways.
     fn look(&self) -> Arc<Look> {
-        let (model, crashes, losses) =
-            (self.model.clone(), self.crashes.clone(), self.settings.losses);
+        let (model, losses) = (self.model.clone(), self.settings.losses);
+        let (crashes, records) = (self.crashes.clone(), self.records.clone());
         Arc::new(move |disk| {
             let model = model.lock().unwrap_or_else(PoisonError::into_inner);
+            records.fetch_add(model.acknowledged() * losses, Ordering::Relaxed);
             for loss in 0..losses {
                 let seed = crashes.fetch_add(1, Ordering::Relaxed);
                 let seed = if loss < 2 { loss } else { seed };

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::actor::Faults;
 use crate::dice::Dice;
+use crate::faults::Faults;
 
 /// Steps after which a phase has hung.
 const MOST_STEPS: u64 = 2_000_000;
