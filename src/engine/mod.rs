@@ -10,6 +10,7 @@ pub(crate) mod compact;
 pub(crate) mod control;
 mod doorbell;
 mod epochs;
+mod gaps;
 pub mod group;
 mod holders;
 mod id;

@@ -22,7 +22,7 @@ use crate::env::lock::fork_generation;
 use crate::env::point::point;
 use crate::env::wake::Woken;
 use crate::env::{Env, Lock, Mode};
-use crate::error::{At, Error, Result};
+use crate::error::{At, AtPosition, Corruption, Error, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::checkpoint::Offsets;
 use crate::log::files;
@@ -203,7 +203,10 @@ impl Partition {
         let newest = self.page.tail().segment_base;
         let mut all = Vec::new();
         for base in self.segments.bases(Edition { newest, swaps })? {
-            all.extend(aborted::read(&*self.shared.env.storage, &self.dir, base)?);
+            let read = aborted::read(&*self.shared.env.storage, &self.dir, base)?;
+            let path = files::path(&self.dir, base, files::TXN_INDEX);
+            let what = Corruption::Field("the index of aborted transactions");
+            all.extend(read.ok_or(what).at_position(&path, 0)?);
         }
         Ok(all)
     }
@@ -265,6 +268,7 @@ impl Partition {
     fn fill(&self) -> Result<()> {
         let found = self.recover_log()?;
         point("recovery.done");
+        self.tell_gaps(&found.gaps)?;
         self.segments.clear();
         self.page.fill(&found);
         self.page.set_last_sync(self.shared.env.clock.now());
@@ -294,6 +298,7 @@ impl Partition {
             writable: !shared.read_only,
             found: self.page.was_found(),
             log_start_offset: known(&shared.log_starts),
+            noted_start: shared.log_starts.get(&self.id).copied().filter(|_| self.page.was_found()),
             synced,
             recovery_point: if trust == Trust::Clean && !shared.read_only {
                 i64::MAX

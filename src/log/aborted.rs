@@ -38,16 +38,32 @@ impl AbortedTransaction {
 
 const ENTRY: usize = 2 + 4 * 8;
 
-/// The entries of a segment's index; none if it has no index. It ends at the first that is no
-/// entry.
+/// The entries of a segment's index; none if it has no index. `None` if they cannot be right: there
+/// is no checksum, but each abort lies behind what it aborts, in its segment, and behind the one
+/// before.
 pub(crate) fn read(
     storage: &dyn Storage,
     dir: &Path,
     base: i64,
-) -> Result<Vec<AbortedTransaction>> {
+) -> Result<Option<Vec<AbortedTransaction>>> {
     let bytes = files::read(storage, &files::path(dir, base, files::TXN_INDEX))?;
     let bytes = bytes.unwrap_or_default();
-    Ok(bytes.as_chunks::<ENTRY>().0.iter().map_while(parse).collect())
+    let (entries, rest) = bytes.as_chunks::<ENTRY>();
+    let entries: Option<Vec<_>> = entries.iter().map(parse).collect();
+    Ok(entries.filter(|entries| rest.is_empty() && are_right(entries, base)))
+}
+
+fn are_right(entries: &[AbortedTransaction], base: i64) -> bool {
+    let is_right = |entry: &AbortedTransaction| {
+        let AbortedTransaction { first_offset, last_offset, last_stable_offset, .. } = *entry;
+        (0..last_offset).contains(&first_offset)
+            && (base..files::MAX_BASE).contains(&last_offset)
+            && (0..=last_offset + 1).contains(&last_stable_offset)
+    };
+    let ascend = |before: &AbortedTransaction, after: &AbortedTransaction| {
+        before.last_offset < after.last_offset
+    };
+    entries.iter().all(is_right) && entries.is_sorted_by(ascend)
 }
 
 /// Writes a segment's index anew, unless it is as it should be; without entries there is no file.

@@ -49,6 +49,17 @@ impl LeaderEpochs {
         self.0.last().map(|(epoch, _)| *epoch)
     }
 
+    /// Where the oldest epoch begins.
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.0.first().map(|(_, start)| *start)
+    }
+
+    /// The epoch that the record at `offset` is of.
+    pub(crate) fn epoch_at(&self, offset: i64) -> Option<i32> {
+        let begun = self.0.iter().take_while(|(_, start)| *start <= offset);
+        begun.last().map(|(epoch, _)| *epoch)
+    }
+
     /// The newest epoch that is not newer than `epoch`, and where its records end; `None` if none
     /// is newer than `epoch`: then it has not ended.
     pub(crate) fn end_of(&self, epoch: i32) -> Option<(i32, i64)> {

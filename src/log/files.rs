@@ -17,8 +17,12 @@ pub(crate) const SNAPSHOT: &str = "snapshot";
 pub(crate) const MAX_BASE: i64 = i64::MAX - (1 << 33);
 /// Put behind the name of a segment that recovery took out of the log; Kafka passes it over.
 pub(crate) const QUARANTINED: &str = "quarantined";
+/// In the names of copies of batches whose epochs were corrected.
+pub(crate) const EPOCHS: &str = "epochs";
 pub(crate) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
+/// Offsets that a repair found missing, a line a gap; Kafka passes it over.
+pub(crate) const MISSING: &str = ".brokerless-missing";
 
 /// `dir/00000000000000042000.log`: a file named after the offset it begins with.
 pub(crate) fn path(dir: &Path, offset: i64, suffix: &str) -> PathBuf {
@@ -107,6 +111,11 @@ pub(crate) fn quarantined(path: &Path, number: u32) -> PathBuf {
         name.push(format!("-{number}"));
     }
     PathBuf::from(name)
+}
+
+/// Whether a file of that name was taken out of a log. What a repair keeps of epochs is still there.
+pub(crate) fn is_quarantined(name: &str) -> bool {
+    name.contains(&format!(".{QUARANTINED}")) && !name.contains(&format!(".{EPOCHS}-"))
 }
 
 /// Such a name that nothing has yet.

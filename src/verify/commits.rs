@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::coord::schema;
 use crate::record::{Batch, Record};
 use crate::types::TopicPartition;
-use crate::verify::finding::{Finding, Findings};
+use crate::verify::finding::{Finding, Findings, Severity};
 
 /// Where each group stands, by group and partition.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub(crate) struct Commits(BTreeMap<(String, TopicPartition), Commit>);
 #[derive(Debug)]
 struct Commit {
     offset: i64,
+    leader_epoch: i32,
     path: PathBuf,
     /// The offset of the commit itself.
     at: i64,
@@ -61,7 +62,9 @@ impl Commits {
         };
         let value = schema::parse_value(value).ok_or("a value that is no committed offset")?;
         let offset = value.commit.offset;
-        self.0.insert(id, Commit { offset, path: path.to_owned(), at: record.offset });
+        let leader_epoch = value.commit.leader_epoch;
+        self.0
+            .insert(id, Commit { offset, leader_epoch, path: path.to_owned(), at: record.offset });
         Ok(())
     }
 
@@ -70,8 +73,16 @@ impl Commits {
         self.0.extend(other.0);
     }
 
-    /// Reports the commits that lie behind the ends of their logs.
-    pub(crate) fn compare(&self, ends: &BTreeMap<TopicPartition, i64>, findings: &mut Findings) {
+    /// Reports the commits that lie behind the ends of their logs. One of an epoch that is over was
+    /// made before a loss that is known: the group goes on where that epoch ends. Others are wrong
+    /// if `is_odd` says so.
+    pub(crate) fn compare(
+        &self,
+        ends: &BTreeMap<TopicPartition, i64>,
+        epochs: &BTreeMap<TopicPartition, i32>,
+        is_odd: bool,
+        findings: &mut Findings,
+    ) {
         for ((group, partition), commit) in &self.0 {
             let Some(end) = ends.get(partition).filter(|end| commit.offset > **end) else {
                 continue;
@@ -80,9 +91,13 @@ impl Commits {
                 "group {group:?} has committed offset {} of {partition}, which ends at {end}",
                 commit.offset
             );
-            let remedy = "the group goes on where its history ends; commit again to set another \
-                          place";
-            let found = Finding::note("commit-past-end", &commit.path, message).remedy(remedy);
+            let newest = epochs.get(partition).copied().unwrap_or(-1);
+            let is_known = (0..newest).contains(&commit.leader_epoch);
+            let severity = if is_odd && !is_known { Severity::Warning } else { Severity::Note };
+            let remedy = "the group goes on where its history ends, or where auto_offset_reset \
+                          says; commit again to set another place";
+            let found = Finding::new(severity, "commit-past-end", &commit.path, message);
+            let found = found.remedy(remedy);
             findings.add(found.of(commit.at));
         }
     }

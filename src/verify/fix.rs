@@ -9,6 +9,10 @@ pub(crate) enum Fix {
     Split { position: u64, runs: Vec<Run> },
     /// Cut the log at that position: only zeros follow.
     Room(u64),
+    /// Write the epoch into the batches there.
+    Stamp { from: u64, to: u64, epoch: i32 },
+    /// Take note that these offsets are missing.
+    Accept { from: i64, to: i64 },
     /// Give the file a name that nobody reads.
     Shelve,
     /// Give a segment's files such names.

@@ -8,6 +8,7 @@ use crate::error::{At, Error, Result};
 use crate::log::checkpoint::LeaderEpochs;
 use crate::log::files;
 use crate::log::producers::Producers;
+use crate::log::recovery::gaps::{self, Gap};
 use crate::types::TopicPartition;
 use crate::verify::directory::{cannot_read, describe, removed};
 use crate::verify::finding::{Finding, Severity};
@@ -26,6 +27,8 @@ pub(crate) struct Site<'a> {
     pub(crate) bases: Vec<i64>,
     /// Whether records were taken out of it by a repair or a recovery.
     pub(crate) has_quarantine: bool,
+    /// Missing offsets that a repair has taken note of.
+    pub(crate) known_gaps: Vec<Gap>,
 }
 
 /// What a name in a partition's folder stands for.
@@ -66,8 +69,15 @@ impl Task<'_> {
     fn check_folder(&self, id: &TopicPartition, standing: Standing) -> Result<Outcome> {
         let dir = self.dir.join(id.to_string());
         let mut outcome = Outcome { known: true, ..Outcome::default() };
-        let mut site =
-            Site { task: self, dir, standing, id, bases: Vec::new(), has_quarantine: false };
+        let mut site = Site {
+            task: self,
+            dir,
+            standing,
+            id,
+            bases: Vec::new(),
+            has_quarantine: false,
+            known_gaps: Vec::new(),
+        };
         if let Err(error) = site.check_names(&mut outcome) {
             let error = pass_over(error, site.standing.in_use())?;
             outcome.findings.add(cannot_read(&self.name(&site.dir), &error));
@@ -146,7 +156,7 @@ impl Site<'_> {
                     outcome.findings.add(Finding::note("leftover", &shown, what));
                 }
                 Named::Quarantined => {
-                    self.has_quarantine = true;
+                    self.has_quarantine |= files::is_quarantined(&name);
                     let what = "what a recovery or repair took out of the log; nothing reads it";
                     let remedy = "remove it when it is not needed any more";
                     outcome.findings.add(Finding::note("quarantined", &shown, what).remedy(remedy));
@@ -158,6 +168,7 @@ impl Site<'_> {
             }
         }
         self.bases.sort_unstable();
+        self.known_gaps = gaps::read_known(storage, &self.dir)?;
         if let Some(published) = self.standing.published {
             // A segment that is being made may yet be taken back.
             self.bases.retain(|base| *base <= published.segment_base);
@@ -210,6 +221,15 @@ impl Site<'_> {
         found.fix = due.map(Fix::Text);
         outcome.findings.add(found);
         Ok(())
+    }
+
+    /// What the checkpoint says of leader epochs; nothing if it cannot be right.
+    pub(crate) fn epochs(&self) -> LeaderEpochs {
+        let path = self.dir.join(files::LEADER_EPOCHS);
+        // One that cannot be read is reported elsewhere.
+        let bytes = files::read(&*self.task.env.storage, &path).ok().flatten();
+        let epochs = bytes.and_then(|bytes| LeaderEpochs::parse(&bytes));
+        epochs.filter(LeaderEpochs::ascends).unwrap_or_default()
     }
 
     /// The epochs that the log should have, from what its batches say.
@@ -280,7 +300,7 @@ fn is_written(name: &str) -> bool {
 fn named(name: &str) -> Named {
     let parts = [files::LOG, files::INDEX, files::TIME_INDEX, files::TXN_INDEX, files::SNAPSHOT];
     let of_segment = |name: &str| parts.iter().any(|part| files::offset_of(name, part).is_some());
-    let known = [files::LEADER_EPOCHS, files::PARTITION_METADATA];
+    let known = [files::LEADER_EPOCHS, files::PARTITION_METADATA, files::MISSING];
     if of_segment(name) || known.contains(&name) {
         return Named::Known;
     }

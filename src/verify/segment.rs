@@ -1,14 +1,19 @@
 //! The check of a partition's log: its segments one after the other, each beside its indexes.
 
 use crate::config::directory::MAX_DECOMPRESSED;
+use std::path::Path;
+
 use crate::env::Access;
 use crate::error::{At, Corruption, Result};
+use crate::log::checkpoint::LeaderEpochs;
 use crate::log::files;
+use crate::log::recovery::gaps::{self, Gap};
 use crate::record::{Batch, BatchInfo};
 use crate::types::TimestampType;
 use crate::verify::Outcome;
 use crate::verify::directory::cannot_read;
-use crate::verify::finding::{Finding, Findings, Severity};
+use crate::verify::epochs::{Epochs, Stretch};
+use crate::verify::finding::{Finding, Severity};
 use crate::verify::fix::Fix;
 use crate::verify::index::Indexes;
 use crate::verify::partition::{Site, pass_over};
@@ -25,8 +30,9 @@ pub(crate) struct Log<'a> {
     transactions: Transactions,
     /// The end of what was read so far; `None` before the first segment.
     end: Option<i64>,
-    /// Leader epochs, and where each begins.
-    epochs: Vec<(i32, i64)>,
+    epochs: Epochs,
+    /// What the checkpoint says of them.
+    known_epochs: LeaderEpochs,
     /// Whether part of it is damaged, so that what is said of transactions proves nothing.
     damaged: bool,
 }
@@ -34,7 +40,8 @@ pub(crate) struct Log<'a> {
 impl<'a> Log<'a> {
     pub(crate) fn new(site: &'a Site<'a>) -> Self {
         let transactions = Transactions::default();
-        Self { site, transactions, end: None, epochs: Vec::new(), damaged: false }
+        let (epochs, known_epochs) = (Epochs::default(), site.epochs());
+        Self { site, transactions, end: None, epochs, known_epochs, damaged: false }
     }
 
     /// Checks every segment; `outcome` then knows where the log ends.
@@ -55,8 +62,17 @@ impl<'a> Log<'a> {
             }
         }
         outcome.end = self.end.unwrap_or(site.standing.log_start.unwrap_or(0));
+        let judged = std::mem::take(&mut self.epochs).judge(&self.known_epochs);
+        let newest = judged.epochs.last().map_or(-1, |(epoch, _)| *epoch);
+        outcome.epoch = newest.max(self.known_epochs.latest().unwrap_or(-1));
+        for (stretch, due) in &judged.wrong {
+            let fix = Fix::Stamp { from: stretch.from, to: stretch.to, epoch: *due };
+            let mut found = wrong_epoch(stretch, *due);
+            found.fix = Some(fix).filter(|_| !site.standing.in_use());
+            outcome.findings.add(found);
+        }
         if !self.damaged {
-            site.check_epochs(&self.epochs, outcome.end, outcome)?;
+            site.check_epochs(&judged.epochs, outcome.end, outcome)?;
         }
         Ok(())
     }
@@ -124,15 +140,17 @@ impl<'a> Log<'a> {
         let standing = &site.standing;
         let path = site.name(&files::path(&site.dir, base, files::LOG));
         let Some(end) = self.end else {
-            let start = standing.log_start.filter(|start| *start < base);
-            if let Some(start) = start.filter(|_| standing.clean && !standing.in_use()) {
+            let start = gaps::start(standing.log_start, &self.known_epochs);
+            // What a broker that died had removed, it may not have noted.
+            let is_noted = standing.clean || standing.ours;
+            let start = start.filter(|start| *start < base && is_noted && !standing.in_use());
+            if let Some(start) = start {
                 let what = format!(
-                    "the log begins here, and log-start-offset-checkpoint says {start}: offsets \
-                     {start} to {} are missing",
+                    "the log begins here, and it began at {start} when that was last noted: \
+                     offsets {start} to {} are missing",
                     base - 1
                 );
-                let found = missing(site.has_quarantine, &path, what);
-                outcome.findings.add(found.of(start));
+                outcome.findings.add(self.missing(site.has_quarantine, &path, what, (start, base)));
             }
             return;
         };
@@ -146,24 +164,33 @@ impl<'a> Log<'a> {
                 "offsets {end} to {} are missing: the segment before ends at {end}",
                 base - 1
             );
-            let found = missing(site.has_quarantine || standing.gaps == Gaps::Unknown, &path, what);
-            outcome.findings.add(found.of(end));
+            let known = site.has_quarantine || standing.gaps == Gaps::Unknown;
+            outcome.findings.add(self.missing(known, &path, what, (end, base)));
         }
     }
 
-    fn batch(
-        &mut self,
-        step: &Step<'_>,
-        path: &std::path::Path,
-        outcome: &mut Outcome,
-    ) -> Result<()> {
+    /// Records that are missing: known, if something tells of them.
+    fn missing(&self, known: bool, path: &Path, what: String, gap: Gap) -> Finding {
+        if known || self.site.known_gaps.contains(&gap) {
+            return Finding::note("missing-offsets", path, what).of(gap.0);
+        }
+        let mut found = Finding::error("missing-offsets", path, what).of(gap.0).remedy(
+            "put the missing files back from a copy; or run verify with --repair, which takes note \
+             of it and goes on without the records",
+        );
+        found.fix = Some(Fix::Accept { from: gap.0, to: gap.1 });
+        found.fix = found.fix.filter(|_| !self.site.standing.in_use());
+        found
+    }
+
+    fn batch(&mut self, step: &Step<'_>, path: &Path, outcome: &mut Outcome) -> Result<()> {
         let Step { position, info, batch } = *step;
         self.site.task.count(|counts| {
             counts.batches += 1;
             counts.records += batch.map_or(0, |batch| batch.count() as u64);
             counts.bytes += info.size as u64;
         })?;
-        self.check_epoch(info, position, path, &mut outcome.findings);
+        self.epochs.take(path, position, info);
         let Some(batch) = batch else {
             let what = format!(
                 "the batch decompresses to more than {MAX_DECOMPRESSED} allows ({} bytes): its \
@@ -189,29 +216,10 @@ impl<'a> Log<'a> {
         Ok(())
     }
 
-    fn check_epoch(
-        &mut self,
-        info: &BatchInfo,
-        position: u64,
-        path: &std::path::Path,
-        findings: &mut Findings,
-    ) {
-        let newest = self.epochs.last().map_or(-1, |(epoch, _)| *epoch);
-        if info.leader_epoch > newest {
-            self.epochs.push((info.leader_epoch, info.base_offset));
-        } else if info.leader_epoch < newest && info.magic == 2 {
-            let what = format!(
-                "leader epoch {} follows {newest}; it is not covered by the checksum",
-                info.leader_epoch
-            );
-            findings.add(located("epoch-goes-back", path, position, info, what));
-        }
-    }
-
     fn report_damage(
         &mut self,
         seen: &Seen,
-        path: &std::path::Path,
+        path: &Path,
         end: u64,
         bound: Option<i64>,
         outcome: &mut Outcome,
@@ -239,13 +247,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    fn damage(
-        &self,
-        damage: &Damage,
-        path: &std::path::Path,
-        is_tail: bool,
-        bound: Option<i64>,
-    ) -> Finding {
+    fn damage(&self, damage: &Damage, path: &Path, is_tail: bool, bound: Option<i64>) -> Finding {
         let standing = &self.site.standing;
         let Damage { position, to, what, due, .. } = *damage;
         let bytes = to - position;
@@ -288,9 +290,9 @@ impl<'a> Log<'a> {
         }
         let path = self.site.name(&files::path(&self.site.dir, base, files::LOG));
         let what = format!("{} offsets are skipped between its batches", seen.skipped);
-        let found =
-            missing(self.site.has_quarantine || standing.gaps == Gaps::Unknown, &path, what);
-        outcome.findings.add(found);
+        let known = self.site.has_quarantine || standing.gaps == Gaps::Unknown;
+        let severity = if known { Severity::Note } else { Severity::Error };
+        outcome.findings.add(Finding::new(severity, "missing-offsets", &path, what));
     }
 
     fn check_indexes(
@@ -335,7 +337,7 @@ impl<'a> Log<'a> {
 
 fn located(
     code: &'static str,
-    path: &std::path::Path,
+    path: &Path,
     position: u64,
     info: &BatchInfo,
     what: String,
@@ -344,7 +346,7 @@ fn located(
 }
 
 /// Zeros behind the log, as `preallocate` puts them there.
-fn room(damage: &Damage, path: &std::path::Path) -> Finding {
+fn room(damage: &Damage, path: &Path) -> Finding {
     let what = format!(
         "{} zeros behind the last batch: room for what would have come next, which the next to \
          open the directory gives back",
@@ -353,14 +355,18 @@ fn room(damage: &Damage, path: &std::path::Path) -> Finding {
     Finding::note("room", path, what).at(damage.position).of(damage.due)
 }
 
-/// Records that are missing: known, if something tells of them.
-fn missing(known: bool, path: &std::path::Path, what: String) -> Finding {
-    let severity = if known { Severity::Note } else { Severity::Error };
-    let found = Finding::new(severity, "missing-offsets", path, what);
-    if known { found } else { found.remedy("put the missing files back from a copy") }
+fn wrong_epoch(stretch: &Stretch, due: i32) -> Finding {
+    let Stretch { epoch, first_offset, last_offset, batches, .. } = stretch;
+    let count = if *batches == 1 { "1 batch".to_owned() } else { format!("{batches} batches") };
+    let what = format!(
+        "{count}, offsets {first_offset} to {last_offset}, of leader epoch {epoch} where {due} is \
+         due: the checksum does not cover it, and no record is lost"
+    );
+    let found = Finding::warning("epoch-goes-back", &stretch.path, what);
+    found.at(stretch.from).of(*first_offset)
 }
 
-fn shortened(path: &std::path::Path, len: u64) -> Finding {
+fn shortened(path: &Path, len: u64) -> Finding {
     let what = format!("the file ends at position {len}, before what was published");
     Finding::error("shortened", path, what)
         .at(len)

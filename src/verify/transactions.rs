@@ -5,13 +5,9 @@ use std::path::Path;
 use crate::env::Storage;
 use crate::error::{Corruption, Result};
 use crate::log::aborted::{self, AbortedTransaction};
-use crate::log::files;
 use crate::log::producers::Producers;
 use crate::record::control::{ControlType, EndTransactionMarker};
 use crate::record::{Batch, BatchInfo};
-
-/// The bytes of an entry of the index.
-const ENTRY: u64 = 34;
 
 /// The producers of a log, and the transactions of the segment that is walked over.
 #[derive(Debug, Default)]
@@ -57,12 +53,9 @@ impl Transactions {
         base: i64,
         end: i64,
     ) -> Result<Option<String>> {
-        let path = files::path(dir, base, files::TXN_INDEX);
-        let len = files::read(storage, &path)?.map_or(0, |bytes| bytes.len() as u64);
-        let entries = aborted::read(storage, dir, base)?;
-        if entries.len() as u64 * ENTRY != len {
-            return Ok(Some("it is no list of entries".to_owned()));
-        }
+        let Some(entries) = aborted::read(storage, dir, base)? else {
+            return Ok(Some("it is no list of transactions of its segment".to_owned()));
+        };
         let entries: Vec<_> = entries.iter().filter(|entry| entry.last_offset < end).collect();
         let same = |a: &AbortedTransaction, b: &AbortedTransaction| {
             (a.producer_id, a.last_offset) == (b.producer_id, b.last_offset)

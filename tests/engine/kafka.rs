@@ -112,3 +112,40 @@ fn a_brokers_directory_can_be_taken_over() {
         }
     }
 }
+
+#[test]
+fn an_index_of_aborted_transactions_that_cannot_be_right_is_made_anew() {
+    const LOGS: [&str; 2] = ["00000000000000000000", "00000000000000000044"];
+    let id = TopicPartition::new("transactions", 0);
+    let aborted = |engine: &Engine| engine.partition(&id).unwrap().aborted(0, i64::MAX).unwrap();
+    let expected = aborted(&open(&data().join("clean"), true));
+    assert!(expected.len() > 2, "{expected:?}");
+    for log in LOGS {
+        let name = format!("transactions-0/{log}.txnindex");
+        let good = std::fs::read(data().join("clean").join(&name)).unwrap();
+        let entries: Vec<&[u8]> = good.chunks(34).collect();
+        let mut later = good.clone();
+        later[18..26].copy_from_slice(&i64::to_be_bytes(1 << 40));
+        let bad = [
+            vec![0; 34],
+            [&good[..], &[1; 7]].concat(),
+            entries.iter().rev().copied().collect::<Vec<_>>().concat(),
+            [&[0, 1], &good[2..]].concat(),
+            later,
+        ];
+        for (number, bytes) in bad.iter().enumerate() {
+            let copy = tempfile::tempdir().unwrap();
+            copy_folder(&data().join("clean"), copy.path());
+            let index = copy.path().join(&name);
+            std::fs::write(&index, bytes).unwrap();
+
+            let found = aborted(&open(copy.path(), true));
+            assert_eq!(found, expected, "{log}, {number}, only read");
+            assert_eq!(std::fs::read(&index).unwrap(), *bytes);
+
+            let found = aborted(&open(copy.path(), false));
+            assert_eq!(found, expected, "{log}, {number}");
+            assert_eq!(std::fs::read(&index).unwrap(), good, "{log}, {number}");
+        }
+    }
+}

@@ -6,7 +6,12 @@ use std::path::{Path, PathBuf};
 
 use brokerless::verify::Severity::{self, Error, Note, Warning};
 
-use crate::support::{ALL, ORDERS, bases, change, killed_sample, positions, sample, segment};
+use brokerless::env::Env;
+use brokerless::types::OffsetAndMetadata;
+
+use crate::support::{
+    ALL, ORDERS, bases, change, killed_sample, open, orders, positions, sample, segment,
+};
 
 /// One kind of damage.
 pub(crate) struct Case {
@@ -58,7 +63,7 @@ const CLEAN: Case = Case {
     mended: true,
 };
 
-const IN_LOGS: [Case; 17] = [
+const IN_LOGS: [Case; 18] = [
     Case {
         name: "a bit of a record",
         damage: |dir| in_first(dir, 2, 70),
@@ -181,7 +186,6 @@ const IN_LOGS: [Case; 17] = [
         damage: |dir| fs::remove_file(segment(dir, 1, "log")).unwrap(),
         found: (Error, "missing-offsets", ""),
         lost: (-1, -1),
-        mended: false,
         ..CLEAN
     },
     Case {
@@ -189,7 +193,17 @@ const IN_LOGS: [Case; 17] = [
         damage: |dir| fs::remove_file(dir.join(FIRST)).unwrap(),
         found: (Error, "missing-offsets", ""),
         lost: (-1, -1),
-        mended: false,
+        ..CLEAN
+    },
+    Case {
+        name: "the first segment of a log that was not closed, removed",
+        killed: true,
+        damage: |dir| {
+            fs::remove_file(dir.join("log-start-offset-checkpoint")).unwrap();
+            fs::remove_file(dir.join(FIRST)).unwrap();
+        },
+        found: (Error, "missing-offsets", ""),
+        lost: (-1, -1),
         ..CLEAN
     },
     Case {
@@ -291,7 +305,7 @@ const BESIDE_LOGS: [Case; 12] = [
         ..CLEAN
     },
 ];
-const OF_THE_DIRECTORY: [Case; 17] = [
+const OF_THE_DIRECTORY: [Case; 18] = [
     Case {
         name: "a list of recovery points",
         damage: |dir| write(&dir.join("recovery-point-offset-checkpoint"), "0\n9\n"),
@@ -422,6 +436,17 @@ const OF_THE_DIRECTORY: [Case; 17] = [
             fs::create_dir(dir.join("gone-0.ec7ac35a84f741f3857feb1d45c6875c-delete")).unwrap();
         },
         found: (Note, "leftover", "gone-0.ec7ac35a84f741f3857feb1d45c6875c-delete"),
+        ..CLEAN
+    },
+    Case {
+        name: "a commit behind the end",
+        damage: |dir| {
+            let commit =
+                OffsetAndMetadata { offset: 99, metadata: String::new(), leader_epoch: -1 };
+            open(dir, Env::system()).commit_offsets("group", &[(orders(), commit)]).unwrap();
+        },
+        found: (Warning, "commit-past-end", "__consumer_offsets-0/00000000000000000000.log"),
+        mended: false,
         ..CLEAN
     },
     Case {

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use brokerless::env::Env;
 use brokerless::record::BatchBuilder;
+use brokerless::types::OffsetAndMetadata;
 use brokerless::verify::{self, Finding, Options, Severity};
 use brokerless::{Compression, Error};
 
 use crate::cases::{active, cases, damaged, flip, last_batch};
 use crate::support::{
-    ALL, batch, change, copy_folder, damage, killed_sample, line, open, orders, read, repair,
-    sample, segment, snapshot, values, verify,
+    ALL, batch, change, copy_folder, damage, killed_sample, line, open, orders, positions, read,
+    repair, sample, segment, snapshot, values, verify,
 };
 
 #[test]
@@ -160,6 +161,40 @@ fn a_repair_removes_no_byte_of_a_log() {
             assert!(is_there || parts, "{}: {}", case.name, path.display());
         }
     }
+}
+
+#[test]
+fn a_flipped_bit_of_a_leader_epoch_is_one_finding_and_is_put_right() {
+    for (number, batch) in [(0, 0), (0, 2), (1, 1)] {
+        let dir = sample();
+        let log = segment(dir.path(), number, "log");
+        let before = std::fs::read(&log).unwrap();
+        flip(&log, positions(&log)[batch] + 13);
+        let bad = std::fs::read(&log).unwrap();
+
+        let repaired = repair(dir.path());
+
+        let found = damage(&repaired.found);
+        assert!(found.len() == 1 && found[0].starts_with("warning epoch-goes-back "), "{found:?}");
+        assert_eq!(damage(&repaired.left), [""; 0]);
+        assert_eq!(std::fs::read(&log).unwrap(), before);
+        let (from, to) = (positions(&log)[batch], positions(&log)[batch + 1]);
+        let aside = log.with_extension(format!("log.epochs-{from}.quarantined"));
+        assert_eq!(std::fs::read(aside).unwrap(), bad[from..to]);
+    }
+}
+
+#[test]
+fn a_commit_from_before_a_loss_that_is_known_is_a_note() {
+    let dir = sample();
+    let commit = OffsetAndMetadata { offset: ALL.end, metadata: String::new(), leader_epoch: 0 };
+    open(dir.path(), Env::system()).commit_offsets("group", &[(orders(), commit)]).unwrap();
+    flip(&active(dir.path()), last_batch(dir.path()) + 70);
+
+    let repaired = repair(dir.path());
+
+    assert_eq!(damage(&repaired.left), [""; 0]);
+    assert!(repaired.left.findings.iter().any(|it| it.code == "commit-past-end"));
 }
 
 #[test]

@@ -9,3 +9,4 @@ mod disk;
 mod golden;
 mod kinds;
 mod live;
+mod told;

@@ -3,6 +3,7 @@
 //! What may be trusted depends on what has happened, see [`Trust`]. Bytes below the recovery point
 //! are never cut: if they are bad, the disk lost them, and that is an error.
 
+pub(crate) mod gaps;
 mod transactions;
 mod walk;
 
@@ -20,6 +21,7 @@ use crate::log::segment::Segment;
 use crate::log::swap;
 use crate::log::tail::Tail;
 use crate::planted::planted;
+use gaps::Gap;
 use transactions::Transactions;
 use walk::Walk;
 
@@ -47,6 +49,8 @@ pub(crate) struct Site<'a> {
     pub(crate) found: bool,
     /// From `log-start-offset-checkpoint`.
     pub(crate) log_start_offset: i64,
+    /// The same, if the partition has a line there.
+    pub(crate) noted_start: Option<i64>,
     /// Everything below it was synced once.
     pub(crate) synced: i64,
     /// What is bad below it is an error, and never cut.
@@ -68,6 +72,8 @@ pub(crate) struct Recovered {
     /// Whether idempotent or transactional producers have written to it.
     pub(crate) has_producers: bool,
     pub(crate) aborted: Vec<AbortedTransaction>,
+    /// Offsets between its edges, or before them, that somebody must have removed.
+    pub(crate) gaps: Vec<Gap>,
 }
 
 /// Recovers a log. After `Ok` the files hold exactly the log that is described; after `Err` no
@@ -149,6 +155,7 @@ fn create(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
         first_unstable_offset: None,
         has_producers: false,
         aborted: Vec::new(),
+        gaps: Vec::new(),
     })
 }
 
@@ -205,6 +212,7 @@ fn finish(
     suspect: usize,
     mut tail: Tail,
 ) -> Result<Recovered> {
+    let gaps = gaps::find(site, bases)?;
     let transactions = Transactions::replay(site, bases, suspect, trust, &tail)?;
     point("recovery.replayed");
     tail.last_stable_offset = transactions.first_unstable_offset.unwrap_or(tail.end_offset);
@@ -238,6 +246,7 @@ fn finish(
         first_unstable_offset: transactions.first_unstable_offset,
         has_producers: transactions.has_producers,
         aborted: transactions.aborted,
+        gaps,
     })
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::error::{AtPosition, Corruption, Result};
 use crate::log::aborted::{self, AbortedTransaction};
+use crate::log::files;
 use crate::log::producers::Producers;
 use crate::log::recovery::{Site, Trust};
 use crate::log::scan::{Check, Found, Scan};
@@ -44,8 +45,8 @@ impl Transactions {
             }
             aborted.append(&mut of_segment);
         }
-        for base in bases {
-            for entry in aborted::read(&**site.storage, site.dir, *base)? {
+        for at in 0..bases.len() {
+            for entry in index(site, bases, at, tail)? {
                 if entry.last_offset < tail.end_offset && !aborted.contains(&entry) {
                     aborted.push(entry);
                 }
@@ -61,6 +62,36 @@ impl Transactions {
             aborted,
         })
     }
+}
+
+/// What the index of a segment says; made anew from the log if that cannot be right.
+fn index(
+    site: &Site<'_>,
+    bases: &[i64],
+    at: usize,
+    tail: &Tail,
+) -> Result<Vec<AbortedTransaction>> {
+    let base = bases[at];
+    let next = bases.get(at + 1).copied().unwrap_or(i64::MAX);
+    let read = aborted::read(&**site.storage, site.dir, base)?;
+    let read = read.filter(|entries| entries.iter().all(|entry| entry.last_offset < next));
+    if let Some(entries) = read {
+        return Ok(entries);
+    }
+    let path = files::path(site.dir, base, files::TXN_INDEX);
+    log::warn!("{} cannot be right: it is made anew from the log", path.display());
+    let (from, mut producers) = Producers::load(&**site.storage, site.dir, base)?
+        .unwrap_or((bases[0], Producers::default()));
+    let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
+    let mut entries = Vec::new();
+    for base in &bases[first..=at] {
+        entries.clear();
+        replay_segment(site, *base, from, tail, &mut producers, &mut entries)?;
+    }
+    if site.writable {
+        aborted::write(&**site.storage, site.dir, base, &entries)?;
+    }
+    Ok(entries)
 }
 
 /// A snapshot of the end spares the next recovery this replay.

@@ -6,6 +6,7 @@
 
 mod aside;
 mod cut;
+mod inside;
 mod lists;
 mod rebuilt;
 
@@ -142,6 +143,8 @@ impl Repair<'_> {
             None => Ok(()),
             Some(Fix::Split { position, runs }) => self.split(finding, &path, position, &runs),
             Some(Fix::Room(position)) => self.give_room_back(&path, shown, position),
+            Some(Fix::Stamp { from, to, epoch }) => self.stamp(&path, shown, (from, to), epoch),
+            Some(Fix::Accept { from, to }) => self.accept(&path, shown, (from, to)),
             Some(Fix::Shelve) => self.shelve(&path, shown),
             Some(Fix::ShelveSegment) => self.shelve_segment(&path, shown),
             Some(Fix::Indexes) => self.indexes(&path, shown),
