@@ -160,7 +160,9 @@ mod tests {
 
     fn known(list: &[(i32, i64)]) -> LeaderEpochs {
         let mut known = LeaderEpochs::default();
-        list.iter().for_each(|(epoch, offset)| known.begin(*epoch, *offset));
+        for (epoch, offset) in list {
+            known.begin(*epoch, *offset);
+        }
         known
     }
 

@@ -188,6 +188,9 @@ fn after_recovery(disk: &MemDisk) -> Vec<String> {
     damage(&verify_in(Path::new(DATA), &disk.env()))
 }
 
+/// So many calls come before the first file that makes a folder a data directory.
+const FIRST_FILES: u64 = 60;
+
 /// A directory of ours after power was lost at any moment is as whole as the next to open it needs:
 /// what is found is what that one puts right.
 #[test]
@@ -204,7 +207,13 @@ fn nothing_is_wrong_after_a_crash_but_what_recovery_puts_right() {
                 if after.env().storage.list(Path::new(DATA)).is_err() {
                     continue;
                 }
-                let report = verify_in(Path::new(DATA), &after.env());
+                let looked_at =
+                    verify::verify(Path::new(DATA), Options::default(), &after.env(), &|_| Ok(()));
+                let report = match looked_at {
+                    // Power was lost before the first file was there for good.
+                    Err(Error::NotADataDirectory(_)) if call < FIRST_FILES => continue,
+                    report => report.unwrap(),
+                };
                 let bad = report.findings.iter().filter(|found| found.is_damage());
                 let is_whole = bad.clone().count() == 0;
                 // What was not synced may have holes; records behind them are cut by recovery, which
