@@ -72,7 +72,7 @@ fn processes_that_die_in_any_order_break_no_promise() {
     }
 
     let Sums { kills, counts, .. } = all;
-    let enough = kills > 20 && counts.made > 9 && counts.deleted > 9 && counts.owned > 9;
+    let enough = kills > 20 && counts.made > 5 && counts.deleted > 2 && counts.owned > 2;
     let enough = enough && counts.errors > 20;
     assert!(enough || std::env::var("SEED").is_ok(), "{all:?}");
 }

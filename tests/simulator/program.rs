@@ -134,9 +134,9 @@ impl Program<'_> {
 
     fn act(&mut self, session: &mut Session) {
         match self.dice.below(100) {
-            0..5 => self.create(&session.engine),
-            5..9 => self.delete(&session.engine),
-            9..24 => {
+            0..7 => self.create(&session.engine),
+            7..12 => self.delete(&session.engine),
+            12..24 => {
                 for _ in 0..=self.dice.below(8) {
                     self.take_part(session);
                 }
