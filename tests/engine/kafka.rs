@@ -125,7 +125,8 @@ fn an_index_of_aborted_transactions_that_cannot_be_right_is_made_anew() {
         let good = std::fs::read(data().join("clean").join(&name)).unwrap();
         let entries: Vec<&[u8]> = good.chunks(34).collect();
         let mut later = good.clone();
-        later[18..26].copy_from_slice(&i64::to_be_bytes(1 << 40));
+        let last = good.len() - 34;
+        later[last + 18..last + 26].copy_from_slice(&i64::to_be_bytes(1 << 40));
         let bad = [
             vec![0; 34],
             [&good[..], &[1; 7]].concat(),

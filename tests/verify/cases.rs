@@ -54,6 +54,18 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
+/// Changes the third batch of the first segment, whose checksum is right again then.
+fn rewrite(dir: &Path, change_batch: impl FnOnce(&mut [u8])) {
+    let file = dir.join(FIRST);
+    let (from, to) = (positions(&file)[2], positions(&file)[3]);
+    change(&file, |bytes| {
+        let batch = &mut bytes[from..to];
+        change_batch(batch);
+        let checksum = crc32c::crc32c(&batch[21..]);
+        batch[17..21].copy_from_slice(&checksum.to_be_bytes());
+    });
+}
+
 const CLEAN: Case = Case {
     name: "",
     killed: false,
@@ -63,7 +75,7 @@ const CLEAN: Case = Case {
     mended: true,
 };
 
-const IN_LOGS: [Case; 18] = [
+const IN_LOGS: [Case; 20] = [
     Case {
         name: "a bit of a record",
         damage: |dir| in_first(dir, 2, 70),
@@ -176,6 +188,20 @@ const IN_LOGS: [Case; 18] = [
         ..CLEAN
     },
     Case {
+        name: "records that are younger than their batch says",
+        damage: |dir| rewrite(dir, |batch| batch[33] ^= 0x04),
+        found: (Warning, "wrong-records", FIRST),
+        mended: false,
+        ..CLEAN
+    },
+    Case {
+        name: "a batch that says that it ends a transaction, and does not",
+        damage: |dir| rewrite(dir, |batch| batch[22] |= 0x20),
+        found: (Warning, "bad-control-batch", FIRST),
+        mended: false,
+        ..CLEAN
+    },
+    Case {
         name: "an empty segment inside another",
         damage: |dir| write(&dir.join(ORDERS).join("00000000000000000003.log"), ""),
         found: (Warning, "stray-segment", "orders-0/00000000000000000003.log"),
@@ -214,7 +240,7 @@ const IN_LOGS: [Case; 18] = [
         ..CLEAN
     },
 ];
-const BESIDE_LOGS: [Case; 12] = [
+const BESIDE_LOGS: [Case; 15] = [
     Case {
         name: "the position of an index entry",
         damage: |dir| flip(&segment(dir, 0, "index"), 7),
@@ -287,6 +313,24 @@ const BESIDE_LOGS: [Case; 12] = [
         ..CLEAN
     },
     Case {
+        name: "no leader epochs",
+        damage: |dir| fs::remove_file(dir.join("orders-0/leader-epoch-checkpoint")).unwrap(),
+        found: (Note, "epochs-missing", "orders-0/leader-epoch-checkpoint"),
+        ..CLEAN
+    },
+    Case {
+        name: "no topic's id",
+        damage: |dir| fs::remove_file(dir.join("orders-0/partition.metadata")).unwrap(),
+        found: (Note, "metadata-missing", "orders-0/partition.metadata"),
+        ..CLEAN
+    },
+    Case {
+        name: "what an earlier repair took out of a log",
+        damage: |dir| write(&dir.join("orders-0/00000000000000000000.log.quarantined"), "x"),
+        found: (Note, "quarantined", "orders-0/00000000000000000000.log.quarantined"),
+        ..CLEAN
+    },
+    Case {
         name: "another topic's id",
         damage: |dir| {
             let text = "version: 0\ntopic_id: ASNFZ4mrze_-3LqYdlQyEA";
@@ -305,7 +349,7 @@ const BESIDE_LOGS: [Case; 12] = [
         ..CLEAN
     },
 ];
-const OF_THE_DIRECTORY: [Case; 18] = [
+const OF_THE_DIRECTORY: [Case; 20] = [
     Case {
         name: "a list of recovery points",
         damage: |dir| write(&dir.join("recovery-point-offset-checkpoint"), "0\n9\n"),
@@ -324,6 +368,22 @@ const OF_THE_DIRECTORY: [Case; 18] = [
         name: "a compaction behind the end",
         damage: |dir| write(&dir.join("cleaner-offset-checkpoint"), "0\n1\norders 0 999\n"),
         found: (Warning, "checkpoint-past-end", "cleaner-offset-checkpoint"),
+        ..CLEAN
+    },
+    Case {
+        name: "a compaction of a partition that is gone",
+        damage: |dir| write(&dir.join("cleaner-offset-checkpoint"), "0\n1\ngone 0 5\n"),
+        found: (Note, "stale-line", "cleaner-offset-checkpoint"),
+        ..CLEAN
+    },
+    Case {
+        name: "a topic that is listed and has no folder",
+        damage: |dir| {
+            change(&dir.join(".brokerless-topics"), |it| {
+                it.extend(b"fresh ASNFZ4mrze_-3LqYdlQyEA 9\n");
+            });
+        },
+        found: (Note, "folder-missing", "fresh-0"),
         ..CLEAN
     },
     Case {

@@ -63,6 +63,30 @@ fn an_active_segment_that_somebody_removed_is_damage() {
 }
 
 #[test]
+fn an_active_segment_that_somebody_cut_is_damage() {
+    let dir = sample();
+    let engine = open(dir.path(), Env::system());
+    engine.partition(&orders()).unwrap().append(&mut batch(24)).unwrap();
+
+    change(&active(dir.path()), |bytes| bytes.truncate(bytes.len() - 1));
+
+    let found = damage(&verify(dir.path()));
+    assert!(found.iter().any(|it| it.starts_with("error shortened orders-0/")), "{found:?}");
+}
+
+#[test]
+fn a_mark_of_a_clean_end_in_an_open_directory_is_noted() {
+    let dir = sample();
+    let _engine = open(dir.path(), Env::system());
+    std::fs::write(dir.path().join(".kafka_cleanshutdown"), "{}").unwrap();
+
+    let report = verify(dir.path());
+
+    let codes: Vec<_> = report.findings.iter().map(|it| it.code).collect();
+    assert_eq!(codes, ["marked-clean"]);
+}
+
+#[test]
 fn a_folder_that_somebody_removed_is_damage() {
     let dir = sample();
     let engine = open(dir.path(), Env::system());

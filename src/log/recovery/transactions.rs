@@ -72,7 +72,7 @@ fn index(
     tail: &Tail,
 ) -> Result<Vec<AbortedTransaction>> {
     let base = bases[at];
-    let next = bases.get(at + 1).copied().unwrap_or(i64::MAX);
+    let next = bases.get(at + 1).copied().unwrap_or(tail.end_offset);
     let read = aborted::read(&**site.storage, site.dir, base)?;
     let read = read.filter(|entries| entries.iter().all(|entry| entry.last_offset < next));
     if let Some(entries) = read {
