@@ -20,8 +20,8 @@ use crate::log::swap;
 use crate::planted::planted;
 use crate::types::Timestamp;
 
-/// Up to which offset each log was compacted; Kafka's file, in the data directory.
-pub(crate) const CHECKPOINT: &str = "cleaner-offset-checkpoint";
+/// Up to which offset each log was compacted; Kafka's file.
+pub(crate) const CHECKPOINT: &str = checkpoint::CLEANED;
 
 /// The file whose bytes are the locks of those who tidy up.
 pub(crate) const LOCKS: &str = ".brokerless-upkeep";

@@ -296,6 +296,7 @@ impl Partition {
             dir: &self.dir,
             config: &self.config,
             writable: !shared.read_only,
+            compacted: self.is_compacted() || topics::is_internal(&self.id.topic),
             found: self.page.was_found(),
             log_start_offset: known(&shared.log_starts),
             noted_start: shared.log_starts.get(&self.id).copied().filter(|_| self.page.was_found()),

@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::log::files;
 use crate::types::TopicPartition;
 
+/// Up to which offset each log was compacted; in the data directory.
+pub(crate) const CLEANED: &str = "cleaner-offset-checkpoint";
+
 /// The leader epochs of a partition and where each began, ascending (KIP-101).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeaderEpochs(Vec<(i32, i64)>);

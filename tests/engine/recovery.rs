@@ -304,3 +304,33 @@ fn damage_inside_a_sealed_segment_is_an_error_for_every_way_to_it() {
         }
     }
 }
+
+#[test]
+fn the_active_segment_of_a_follower_may_have_gaps_where_its_leader_compacts() {
+    let policy = [("cleanup.policy".to_owned(), "compact,delete".to_owned())];
+    for (name, settings, cleaned, left) in [
+        ("the topic's policy", &policy[..], "", vec![(0, "a"), (2, "c")]),
+        ("a broker has compacted it", &[], "0\n1\norders 0 0\n", vec![(0, "a"), (2, "c")]),
+        ("neither", &[], "0\n1\norders 1 0\n", vec![(0, "a")]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(dir.path());
+        engine.create_topic("orders", None, settings).unwrap();
+        let ends = ["a", "b", "c"].map(|value| {
+            append(&partition(&engine), &[value]);
+            len(&log_of(dir.path())) as usize
+        });
+        let copy = crashed(dir.path());
+        forget_the_boot(copy.path());
+        // A follower is given what is left of its leader's log.
+        let mut log = std::fs::read(log_of(copy.path())).unwrap();
+        log.drain(ends[0]..ends[1]);
+        std::fs::write(log_of(copy.path()), log).unwrap();
+        std::fs::write(copy.path().join("cleaner-offset-checkpoint"), cleaned).unwrap();
+
+        let found = read(&partition(&open(copy.path())));
+
+        let left: Vec<_> = left.into_iter().map(|(at, value)| (at, value.to_owned())).collect();
+        assert_eq!(found, left, "{name}");
+    }
+}

@@ -15,7 +15,7 @@ use crate::env::Storage;
 use crate::env::point::point;
 use crate::error::{At, Error, Result};
 use crate::log::aborted::AbortedTransaction;
-use crate::log::checkpoint::LeaderEpochs;
+use crate::log::checkpoint::{self, LeaderEpochs};
 use crate::log::files;
 use crate::log::segment::Segment;
 use crate::log::swap;
@@ -45,6 +45,8 @@ pub(crate) struct Site<'a> {
     pub(crate) config: &'a TopicConfig,
     /// Whether files may be changed. If not, the log is taken to end where it is bad.
     pub(crate) writable: bool,
+    /// Whether the topic's policy is to compact.
+    pub(crate) compacted: bool,
     /// Whether the log was there before the directory was opened.
     pub(crate) found: bool,
     /// From `log-start-offset-checkpoint`.
@@ -55,6 +57,26 @@ pub(crate) struct Site<'a> {
     pub(crate) synced: i64,
     /// What is bad below it is an error, and never cut.
     pub(crate) recovery_point: i64,
+}
+
+impl Site<'_> {
+    /// Whether batches may be missing in the active segment too: a follower copies what is left of
+    /// its leader's sealed ones. What a broker compacts is not said in the directory, but what it
+    /// has compacted is.
+    fn may_have_gaps(&self) -> Result<bool> {
+        if planted("refuse-gaps") {
+            return Ok(false);
+        }
+        if self.compacted {
+            return Ok(true);
+        }
+        let (Some(root), Some(name)) = (self.dir.parent(), self.dir.file_name()) else {
+            return Ok(false);
+        };
+        let path = root.join(checkpoint::CLEANED);
+        let cleaned = checkpoint::read_offsets(&**self.storage, &path)?;
+        Ok(cleaned.keys().any(|id| *name == *id.to_string()))
+    }
 }
 
 /// What recovery found.

@@ -18,7 +18,7 @@ pub(crate) struct Walk<'a> {
     due: i64,
     /// Where the next segment begins that is not empty.
     bound: Option<i64>,
-    /// Whether it was the active one: compaction has never taken batches out of it.
+    /// Whether it was the active one: our compaction has never taken batches out of it.
     is_last: bool,
     check: Check,
 }
@@ -56,7 +56,7 @@ impl<'a> Walk<'a> {
         let mut scan = Scan::new(&*log, &path, self.tail.end_position, len, self.check);
         loop {
             let bad = match scan.next()? {
-                Found::Batch(info) if self.fits(&info) => {
+                Found::Batch(info) if self.fits(&info)? => {
                     self.take(&info)?;
                     continue;
                 }
@@ -110,16 +110,17 @@ impl<'a> Walk<'a> {
 
     /// Whether a batch may stand here; its checksum does not cover its offset. Compaction takes
     /// batches out of every segment but the active one, where each follows the one before.
-    fn fits(&self, info: &BatchInfo) -> bool {
+    fn fits(&self, info: &BatchInfo) -> Result<bool> {
+        let near = info.last_offset.saturating_sub(self.segment.base_offset);
         let follows = match self.is_last {
             _ if info.magic < 2 => info.last_offset >= self.due,
+            true if info.base_offset > self.due => self.site.may_have_gaps()?,
             true => info.base_offset == self.due,
             false => info.base_offset >= self.due,
         };
-        let near = info.last_offset.saturating_sub(self.segment.base_offset);
-        follows
+        Ok(follows
             && near <= i64::from(i32::MAX)
-            && self.bound.is_none_or(|bound| info.last_offset < bound)
+            && self.bound.is_none_or(|bound| info.last_offset < bound))
     }
 
     fn take(&mut self, info: &BatchInfo) -> Result<()> {
