@@ -238,7 +238,7 @@ impl Partition {
         let Some(root) = &self.shared.root else { return self.recover_alone() };
         root.check_place()?;
         let storage = &*self.shared.env.storage;
-        if self.has_no_folder() {
+        if self.has_no_folder() && !planted("no-late-folder") {
             // Who made the topic died before it came to this.
             storage.create_dir(&self.dir).at("create", &self.dir)?;
             storage.sync_dir(&self.shared.dir).at("sync", &self.shared.dir)?;
@@ -421,7 +421,7 @@ impl Partition {
     /// it open reads on until it asks again.
     pub(crate) fn delete(&self, buried: &Path) -> Result<()> {
         let storage = &*self.shared.env.storage;
-        if self.has_no_folder() {
+        if self.has_no_folder() && !planted("no-late-folder") {
             self.page.delete();
             return Ok(());
         }

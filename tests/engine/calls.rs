@@ -63,6 +63,13 @@ fn check(disk: &MemDisk, committed: Option<i64>, what: &str) {
     let found = engine.committed_offsets(group).unwrap().get(&orders()).map(|it| it.offset);
     assert!(committed.is_none_or(|due| found == Some(due)), "{what}: {found:?} is committed");
     engine.commit_offsets(group, &at(7)).unwrap();
+    for topic in engine.topics().unwrap().iter().filter(|topic| !topic.internal) {
+        for number in 0..topic.partition_count() {
+            let id = TopicPartition::new(topic.name.clone(), number);
+            let appended = engine.partition(&id).and_then(|it| it.append(&mut batch_at(0, &["x"])));
+            assert!(appended.is_ok(), "{what}: {id} is listed: {appended:?}");
+        }
+    }
     let name = format!("new-{what}").replace([' ', ','], "-");
     engine.create_topic(&name, Some(2), &[]).unwrap();
     engine.delete_topic(&name).unwrap();
