@@ -105,15 +105,19 @@ DAMAGE_FAULTS := cut-known-records:engine trust-time-index:fuzz_short take-any-m
 # A test that only hangs has not noticed it: 101 is a test that failed.
 DURABILITY_FAULTS := no-data-sync:simulator no-roll-sync:simulator no-dir-sync:simulator \
     end-from-cache:simulator ack-before-sync:simulator:torture_ no-cut-sync:simulator:torture_ no-rollback:simulator:processes_ \
-    no-cut-sync:engine:losses no-rollback:engine:losses
+    no-cut-sync:engine:losses no-rollback:engine:losses \
+    short-write:full_disk short-write:file_limits keep-torn:full_disk keep-torn:file_limits keep-torn:engine:calls \
+    no-late-folder:engine:calls no-aborted-sync:engine:takeover clean-at-any-rate:engine:faults \
+    no-settle:engine:compaction refuse-gaps:engine:recovery
 HISTORY_FAULTS := no-epoch-step no-validation no-sync-before-commit
 
 mutants: export RUSTFLAGS = --cfg brokerless_mutation
 mutants: export PROPTEST_DISABLE_FAILURE_PERSISTENCE = 1
 mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
 mutants: export STORM_SECONDS = 60
-mutants: ## faults in the rules of groups, planted: the tests must notice each
-	cargo test --locked --target-dir target/mutants --lib --test storm --test simulator --test engine --no-run
+mutants: ## faults, planted: the tests must notice each
+	cargo test --locked --target-dir target/mutants --lib --test storm --test simulator --test engine \
+	    --test full_disk --test file_limits --no-run
 	for fault in $(FAULTS); do for test in '--lib coord::group::model' '--test storm a_long -- --ignored'; do \
 	    echo "== $$fault: $$test"; \
 	    if BROKERLESS_FAULT=$$fault cargo test --locked --target-dir target/mutants $$test; \
