@@ -81,13 +81,13 @@ fn writer() {
         }
     };
     say(&format!("{number} {error}"));
+    // One may get in before there is room for all.
     let deadline = Deadline::far();
-    while let Err(error) = send(&partition, &name, number) {
-        assert!(!deadline.is_over(), "there is room, and yet: {error}");
-        thread::sleep(Duration::from_millis(1));
-    }
-    for number in number + 1..number + 20 {
-        send(&partition, &name, number).unwrap();
+    for number in number..number + 20 {
+        while let Err(error) = send(&partition, &name, number) {
+            assert!(!deadline.is_over(), "there is room, and yet: {error}");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
     say(&format!("{}", number + 20));
 }
@@ -144,17 +144,23 @@ fn crowd() {
     say("done");
 }
 
-/// All die on the full disk; the directory is opened on it as it is, read, and written with room.
+/// All die on the full disk; the directory is read on it as it is, and written with room.
 fn survivor() {
     let (dir, ballast) = prepare();
     let (mut writers, acknowledged) = fill(&dir);
     writers.iter_mut().for_each(Process::kill);
+    let found = count(&open(Path::new(&dir), true).1);
+    assert!(is_there(&found, &acknowledged), "before there is room");
+    // The last few bytes may do for what is shared, or not.
+    match Engine::open(Path::new(&dir), OpenOptions::default(), Env::system()) {
+        Ok(engine) => drop(engine),
+        Err(error) => assert!(error.to_string().contains("No space left on device"), "{error}"),
+    }
+    std::fs::remove_file(ballast).unwrap();
     let (_engine, partition) = open(Path::new(&dir), false);
     let found = count(&partition);
     assert!(is_there(&found, &acknowledged));
     let next = of(&found, "ann");
-    send(&partition, "ann", next).unwrap_err();
-    std::fs::remove_file(ballast).unwrap();
     send(&partition, "ann", next).unwrap();
     assert_eq!(of(&count(&partition), "ann"), next + 1);
     say("done");
@@ -179,6 +185,6 @@ fn on_a_full_disk_appends_fail_others_read_on_and_with_room_all_go_on() {
 }
 
 #[test]
-fn a_directory_on_a_full_disk_can_be_opened_after_all_have_died() {
+fn a_full_disk_on_which_all_have_died_can_be_read_and_with_room_be_written() {
     on_small_disk("survivor");
 }
