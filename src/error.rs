@@ -143,6 +143,35 @@ pub enum Error {
     /// A record without a key on a compacted topic: Kafka's `InvalidRecordException`.
     #[error("{0} is compacted, so every record needs a key")]
     KeyRequired(TopicPartition),
+    /// A record whose time is too far from the log's.
+    #[error(
+        "timestamp {timestamp} of a record for {partition} is out of range: \
+         message.timestamp.before.max.ms and message.timestamp.after.max.ms allow {from} to {to}"
+    )]
+    InvalidTimestamp {
+        /// The partition.
+        partition: TopicPartition,
+        /// The record's timestamp.
+        timestamp: i64,
+        /// The first that is taken now.
+        from: i64,
+        /// The last.
+        to: i64,
+    },
+    /// `acks=all` to a topic that wants more copies than there are.
+    #[error(
+        "min.insync.replicas of {partition} is {needed}, and there is one copy of it: lower it to 1, \
+         or send with acks=1"
+    )]
+    NotEnoughReplicas {
+        /// The partition.
+        partition: TopicPartition,
+        /// How many copies are wanted.
+        needed: i32,
+    },
+    /// Topics of the directory cannot be deleted.
+    #[error("topic {0:?} stays: delete.topic.enable of the directory is false")]
+    TopicDeletionDisabled(String),
     /// A name that Kafka refuses.
     #[error(
         "topic name {0:?} is invalid: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither '.' nor '..'"

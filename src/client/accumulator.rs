@@ -9,8 +9,9 @@ use crate::client::delivery::{BatchState, Delivery, Pledge};
 use crate::client::memory::Memory;
 use crate::client::producer::Outgoing;
 use crate::client::sender::Sender;
+use crate::config::TopicConfig;
 use crate::config::producer::ProducerConfig;
-use crate::engine::{Partition, Topic};
+use crate::engine::Partition;
 use crate::error::{Error, Result};
 use crate::record::BatchBuilder;
 use crate::types::{Compression, Durability, Timestamp, TopicPartition};
@@ -43,10 +44,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(config: &ProducerConfig, topic: &Topic) -> Self {
-        let (message, message_setting) = topic.config.largest_batch();
-        let own = topic.config.compression_type;
-        let compression = own.unwrap_or(config.compression);
+    pub(super) fn new(config: &ProducerConfig, topic: &TopicConfig) -> Self {
+        let (message, message_setting) = topic.largest_batch();
+        let compression = topic.compression_type.unwrap_or(config.compression);
+        // As a broker does, which leaves a batch as it is that comes with the topic's codec.
+        let is_own = compression == config.compression;
         let grown = match config.batch_size {
             ProducerConfig::DEFAULT_BATCH_SIZE => GROWN_BATCH,
             set => set,
@@ -61,10 +63,14 @@ impl Limits {
             full: grown.min(packed).min(config.max_request_size),
             record: config.max_request_size,
             compression,
-            level: if compression == config.compression { config.compression_level } else { None },
+            level: if is_own {
+                config.compression_level
+            } else {
+                topic.compression_level(compression)
+            },
             message,
             message_setting,
-            needs_key: topic.config.compacted,
+            needs_key: topic.compacted,
         }
     }
 

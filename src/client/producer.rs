@@ -225,7 +225,7 @@ impl Producer {
         }
         let id = TopicPartition::new(Arc::clone(&topic.name), partition);
         let partition = engine.partition(&id)?;
-        let limits = Limits::new(&self.sender.config, &topic);
+        let limits = Limits::new(&self.sender.config, &partition.config());
         let slot = Arc::new(Slot::new(partition, limits, self.sender.config.acks));
         let mut topics = self.sender.topics.write().unwrap_or_else(PoisonError::into_inner);
         topics.add(&topic, Some(slot), self.seed());

@@ -143,7 +143,7 @@ impl Sender {
             return Ok(self.overdue(slot, batch));
         }
         let outcome = finished(&mut batch)
-            .and_then(|()| with_patience(patience, || append(slot, &mut batch)));
+            .and_then(|()| with_patience(patience, || append(slot, &mut batch, self.config.acks)));
         if let Err(Error::Timeout { .. }) = outcome {
             return Err(Box::new(batch));
         }
@@ -240,9 +240,9 @@ fn sync(batches: &mut [Written]) {
     }
 }
 
-fn append(slot: &Slot, batch: &mut OpenBatch) -> Result<Appended> {
+fn append(slot: &Slot, batch: &mut OpenBatch, acks: Durability) -> Result<Appended> {
     let finished = batch.finished.as_mut().expect("a batch is finished before it is appended");
-    uninterrupted(|| slot.partition.append(&mut finished.bytes))
+    uninterrupted(|| slot.partition.append_for(&mut finished.bytes, acks))
 }
 
 /// Finishes a batch, unless an earlier attempt did.

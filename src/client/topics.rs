@@ -173,8 +173,9 @@ impl Known {
         if Arc::ptr_eq(&self.topic, topic) {
             return self;
         }
-        let limits = Limits::new(config, topic);
-        self.slots.iter().flatten().for_each(|slot| slot.set_limits(limits));
+        for slot in self.slots.iter().flatten() {
+            slot.set_limits(Limits::new(config, &slot.partition.config()));
+        }
         let partitions = topic.partition_count();
         if partitions != self.partitions() {
             self.sticky = Sticky::new(seed, partitions);

@@ -1,15 +1,20 @@
 //! Settings of a whole directory, which a broker would have in its `server.properties`.
 //!
 //! They stand in `brokerless.properties` in the data directory, under Kafka's names, in Java's
-//! format. The file is read when the directory is opened and never written.
+//! format. The file is read when the directory is opened, and when the administration has changed it;
+//! nothing else writes it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::config::consumer::MAX_DECOMPRESSED_BYTES;
+use crate::config::TopicConfig;
 use crate::config::names::nearest;
-use crate::config::properties;
+use crate::config::properties::{self, Property};
+use crate::config::setting::{
+    self, Change, Described, Kind, Setting, Source, Synonym, Valid, Value, find,
+};
 use crate::error::{Error, Result};
 
 /// The file in a data directory. A broker passes over files it does not know.
@@ -21,10 +26,16 @@ pub(crate) const MAX_DECOMPRESSED: &str = "max.decompressed.bytes";
 /// The same as errors name it.
 pub(crate) const MAX_DECOMPRESSED_SETTING: &str = "max.decompressed.bytes (brokerless.properties)";
 
-/// How a directory behaves, for every process that opens it; [`Default`] has Kafka's values but
-/// where a field says otherwise.
+/// How a directory behaves, for every process that opens it. What is not a field here is for topics
+/// that have no setting of their own ([`given`](Self::given)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryConfig {
+    /// `auto.create.topics.enable`: whether a topic is made when it is first used.
+    pub auto_create_topics: bool,
+    /// `delete.topic.enable`.
+    pub delete_topics: bool,
+    /// `num.partitions` of a topic that is made without saying.
+    pub num_partitions: i32,
     /// `offsets.retention.minutes`: how long the offsets of a group are kept that has no member.
     pub offsets_retention: Duration,
     /// `offsets.retention.check.interval.ms`: how often is looked for offsets to expire.
@@ -39,87 +50,521 @@ pub struct DirectoryConfig {
     /// segments are compacted, and what is not compacted is read by every process that wants to
     /// know a committed offset, not once by a broker.
     pub offsets_topic_segment_bytes: u32,
-    /// `log.preallocate`: `preallocate` of a topic that does not say.
-    pub log_preallocate: bool,
-    /// `log.flush.interval.messages`: `flush.messages` of a topic that does not say.
-    pub log_flush_interval_messages: i64,
-    /// `log.flush.interval.ms`: `flush.ms` of a topic that does not say.
-    pub log_flush_interval_ms: i64,
     /// `log.flush.offset.checkpoint.interval.ms`: how often is noted, while something is synced, how
     /// far each log is on the disk.
     pub log_flush_offset_checkpoint_interval_ms: i64,
+    /// `log.retention.check.interval.ms`: how often is looked for segments to delete.
+    pub log_retention_check_interval_ms: i64,
+    /// `log.cleaner.enable`: whether logs are compacted.
+    pub log_cleaner_enable: bool,
+    /// `log.cleaner.backoff.ms`: how long nobody looks for logs to compact when none was due.
+    pub log_cleaner_backoff_ms: i64,
+    /// `log.cleaner.dedupe.buffer.size`: the most memory, in bytes, for the keys of a log that is
+    /// compacted.
+    pub log_cleaner_dedupe_buffer_size: i64,
     /// `max.decompressed.bytes`, which Kafka does not have: the most that one batch may decompress
     /// to where the log itself has to look into it, in compaction, in a search by time, and where
     /// a topic's `compression.type` is not the producer's. Readers have a setting of their own.
     pub max_decompressed_bytes: usize,
+    /// Every setting that was given, under Kafka's name.
+    pub given: BTreeMap<String, String>,
 }
 
+/// Every setting of a directory, by name. What is said here is all that decides which there are,
+/// what they may be and what they are.
+pub const SETTINGS: [Setting<DirectoryConfig>; 47] = [
+    Setting {
+        name: "auto.create.topics.enable",
+        kind: Kind::Boolean,
+        default: Some("true"),
+        valid: Valid::Any,
+        documentation: "Whether a topic is made when it is first written to or subscribed to.",
+        synonyms: &[],
+        set: |config, value| config.auto_create_topics = boolean(&value),
+    },
+    Setting {
+        name: "compression.gzip.level",
+        kind: Kind::Int,
+        default: Some("-1"),
+        valid: Valid::GzipLevel,
+        documentation: "`compression.gzip.level` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "compression.lz4.level",
+        kind: Kind::Int,
+        default: Some("9"),
+        valid: Valid::Between(1, 17),
+        documentation: "`compression.lz4.level` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "compression.type",
+        kind: Kind::String,
+        default: Some("producer"),
+        valid: Valid::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
+        documentation: "`compression.type` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "compression.zstd.level",
+        kind: Kind::Int,
+        default: Some("3"),
+        valid: Valid::Between(-131_072, 22),
+        documentation: "`compression.zstd.level` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "delete.topic.enable",
+        kind: Kind::Boolean,
+        default: Some("true"),
+        valid: Valid::Any,
+        documentation: "Whether topics can be deleted.",
+        synonyms: &[],
+        set: |config, value| config.delete_topics = boolean(&value),
+    },
+    Setting {
+        name: "group.initial.rebalance.delay.ms",
+        kind: Kind::Int,
+        default: Some("0"),
+        valid: Valid::From(0),
+        documentation: "How long the first member of a group waits for others before the partitions are shared out.",
+        synonyms: &[],
+        set: |config, value| config.group_initial_rebalance_delay = milliseconds(&value),
+    },
+    Setting {
+        name: "log.cleaner.backoff.ms",
+        kind: Kind::Long,
+        default: Some("15000"),
+        valid: Valid::From(0),
+        documentation: "How long nobody looks for logs to compact when none was due.",
+        synonyms: &[],
+        set: |config, value| config.log_cleaner_backoff_ms = long(&value),
+    },
+    Setting {
+        name: "log.cleaner.dedupe.buffer.size",
+        kind: Kind::Long,
+        default: Some("134217728"),
+        valid: Valid::From(1),
+        documentation: "How many bytes of memory compaction takes at most for the keys of a log.",
+        synonyms: &[],
+        set: |config, value| config.log_cleaner_dedupe_buffer_size = long(&value),
+    },
+    Setting {
+        name: "log.cleaner.delete.retention.ms",
+        kind: Kind::Long,
+        default: Some("86400000"),
+        valid: Valid::From(0),
+        documentation: "`delete.retention.ms` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.cleaner.enable",
+        kind: Kind::Boolean,
+        default: Some("true"),
+        valid: Valid::Any,
+        documentation: "Whether logs are compacted.",
+        synonyms: &[],
+        set: |config, value| config.log_cleaner_enable = boolean(&value),
+    },
+    Setting {
+        name: "log.cleaner.max.compaction.lag.ms",
+        kind: Kind::Long,
+        default: Some("9223372036854775807"),
+        valid: Valid::From(1),
+        documentation: "`max.compaction.lag.ms` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.cleaner.min.cleanable.ratio",
+        kind: Kind::Double,
+        default: Some("0.5"),
+        valid: Valid::Ratio,
+        documentation: "`min.cleanable.dirty.ratio` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.cleaner.min.compaction.lag.ms",
+        kind: Kind::Long,
+        default: Some("0"),
+        valid: Valid::From(0),
+        documentation: "`min.compaction.lag.ms` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.cleanup.policy",
+        kind: Kind::List,
+        default: Some("delete"),
+        valid: Valid::OneOf(&["compact", "delete"]),
+        documentation: "`cleanup.policy` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.flush.interval.messages",
+        kind: Kind::Long,
+        default: Some("9223372036854775807"),
+        valid: Valid::From(1),
+        documentation: "`flush.messages` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.flush.interval.ms",
+        kind: Kind::Long,
+        default: None,
+        valid: Valid::From(0),
+        documentation: "`flush.ms` of a topic that does not say; where it is not set, log.flush.scheduler.interval.ms counts.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.flush.offset.checkpoint.interval.ms",
+        kind: Kind::Int,
+        default: Some("60000"),
+        valid: Valid::From(0),
+        documentation: "How often is noted, while something is synced, how far each log is on the disk.",
+        synonyms: &[],
+        set: |config, value| config.log_flush_offset_checkpoint_interval_ms = long(&value),
+    },
+    Setting {
+        name: "log.flush.scheduler.interval.ms",
+        kind: Kind::Long,
+        default: Some("9223372036854775807"),
+        valid: Valid::From(0),
+        documentation: "`flush.ms` where log.flush.interval.ms is not set.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.index.interval.bytes",
+        kind: Kind::Int,
+        default: Some("4096"),
+        valid: Valid::From(0),
+        documentation: "`index.interval.bytes` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.index.size.max.bytes",
+        kind: Kind::Int,
+        default: Some("10485760"),
+        valid: Valid::From(4),
+        documentation: "`segment.index.bytes` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.local.retention.bytes",
+        kind: Kind::Long,
+        default: Some("-2"),
+        valid: Valid::From(-2),
+        documentation: "`local.retention.bytes` of a topic that does not say; kept, but there are no tiers here.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.local.retention.ms",
+        kind: Kind::Long,
+        default: Some("-2"),
+        valid: Valid::From(-2),
+        documentation: "`local.retention.ms` of a topic that does not say; kept, but there are no tiers here.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.message.timestamp.after.max.ms",
+        kind: Kind::Long,
+        default: Some("3600000"),
+        valid: Valid::From(0),
+        documentation: "`message.timestamp.after.max.ms` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.message.timestamp.before.max.ms",
+        kind: Kind::Long,
+        default: Some("9223372036854775807"),
+        valid: Valid::From(0),
+        documentation: "`message.timestamp.before.max.ms` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.message.timestamp.type",
+        kind: Kind::String,
+        default: Some("CreateTime"),
+        valid: Valid::OneOf(&["CreateTime", "LogAppendTime"]),
+        documentation: "`message.timestamp.type` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.preallocate",
+        kind: Kind::Boolean,
+        default: Some("false"),
+        valid: Valid::Any,
+        documentation: "`preallocate` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.retention.bytes",
+        kind: Kind::Long,
+        default: Some("-1"),
+        valid: Valid::Any,
+        documentation: "`retention.bytes` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.retention.check.interval.ms",
+        kind: Kind::Long,
+        default: Some("300000"),
+        valid: Valid::From(1),
+        documentation: "How often is looked for segments that `retention.ms` or `retention.bytes` lets go.",
+        synonyms: &[],
+        set: |config, value| config.log_retention_check_interval_ms = long(&value),
+    },
+    Setting {
+        name: "log.retention.hours",
+        kind: Kind::Int,
+        default: Some("168"),
+        valid: Valid::From(-1),
+        documentation: "`retention.ms` of a topic that does not say, in hours, where neither log.retention.ms nor log.retention.minutes is set.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.retention.minutes",
+        kind: Kind::Int,
+        default: None,
+        valid: Valid::From(-1),
+        documentation: "`retention.ms` of a topic that does not say, in minutes, where log.retention.ms is not set.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.retention.ms",
+        kind: Kind::Long,
+        default: None,
+        valid: Valid::From(-1),
+        documentation: "`retention.ms` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.roll.hours",
+        kind: Kind::Int,
+        default: Some("168"),
+        valid: Valid::From(1),
+        documentation: "`segment.ms` of a topic that does not say, in hours, where log.roll.ms is not set.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.roll.jitter.hours",
+        kind: Kind::Int,
+        default: Some("0"),
+        valid: Valid::From(0),
+        documentation: "`segment.jitter.ms` of a topic that does not say, in hours, where log.roll.jitter.ms is not set.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.roll.jitter.ms",
+        kind: Kind::Long,
+        default: None,
+        valid: Valid::From(0),
+        documentation: "`segment.jitter.ms` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.roll.ms",
+        kind: Kind::Long,
+        default: None,
+        valid: Valid::From(1),
+        documentation: "`segment.ms` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.segment.bytes",
+        kind: Kind::Int,
+        default: Some("1073741824"),
+        valid: Valid::From(14),
+        documentation: "`segment.bytes` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "log.segment.delete.delay.ms",
+        kind: Kind::Long,
+        default: Some("60000"),
+        valid: Valid::From(0),
+        documentation: "`file.delete.delay.ms` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "max.decompressed.bytes",
+        kind: Kind::Long,
+        default: Some("134217728"),
+        valid: Valid::From(1),
+        documentation: "The most that one batch may decompress to where the log itself looks into it; Kafka does not have this.",
+        synonyms: &[],
+        set: |config, value| config.max_decompressed_bytes = size(&value),
+    },
+    Setting {
+        name: "message.max.bytes",
+        kind: Kind::Int,
+        default: Some("1048588"),
+        valid: Valid::From(0),
+        documentation: "`max.message.bytes` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "min.insync.replicas",
+        kind: Kind::Int,
+        default: Some("1"),
+        valid: Valid::From(1),
+        documentation: "`min.insync.replicas` of a topic that does not say.",
+        synonyms: &[],
+        set: nothing,
+    },
+    Setting {
+        name: "num.partitions",
+        kind: Kind::Int,
+        default: Some("1"),
+        valid: Valid::From(1),
+        documentation: "How many partitions a topic gets that is made without saying.",
+        synonyms: &[],
+        set: |config, value| config.num_partitions = int(&value),
+    },
+    Setting {
+        name: "offsets.retention.check.interval.ms",
+        kind: Kind::Long,
+        default: Some("600000"),
+        valid: Valid::From(1),
+        documentation: "How often is looked for committed offsets to expire.",
+        synonyms: &[],
+        set: |config, value| config.offsets_retention_check_interval = milliseconds(&value),
+    },
+    Setting {
+        name: "offsets.retention.minutes",
+        kind: Kind::Int,
+        default: Some("10080"),
+        valid: Valid::From(1),
+        documentation: "How long the offsets of a group are kept that has no member.",
+        synonyms: &[],
+        set: |config, value| config.offsets_retention = minutes(&value),
+    },
+    Setting {
+        name: "offsets.topic.num.partitions",
+        kind: Kind::Int,
+        default: Some("50"),
+        valid: Valid::From(1),
+        documentation: "How many partitions the topic of committed offsets gets when it is made.",
+        synonyms: &[],
+        set: |config, value| config.offsets_topic_num_partitions = int(&value),
+    },
+    Setting {
+        name: "offsets.topic.segment.bytes",
+        kind: Kind::Int,
+        default: Some("4194304"),
+        valid: Valid::From(14),
+        documentation: "`segment.bytes` of the topic of committed offsets when it is made.",
+        synonyms: &[],
+        set: |config, value| config.offsets_topic_segment_bytes = unsigned(&value),
+    },
+    Setting {
+        name: "unclean.leader.election.enable",
+        kind: Kind::Boolean,
+        default: Some("false"),
+        valid: Valid::Any,
+        documentation: "`unclean.leader.election.enable` of a topic that does not say; kept, but there is one copy here.",
+        synonyms: &[],
+        set: nothing,
+    },
+];
+
+fn nothing(_: &mut DirectoryConfig, _: Value) {}
+
+fn long(value: &Value) -> i64 {
+    if let Value::Whole(number) = value { *number } else { 0 }
+}
+
+/// For what is in the range of the type.
+fn int(value: &Value) -> i32 {
+    i32::try_from(long(value)).unwrap_or(i32::MAX)
+}
+
+fn unsigned(value: &Value) -> u32 {
+    u32::try_from(long(value)).unwrap_or(0)
+}
+
+fn size(value: &Value) -> usize {
+    usize::try_from(long(value)).unwrap_or(usize::MAX)
+}
+
+fn boolean(value: &Value) -> bool {
+    matches!(value, Value::Boolean(true))
+}
+
+fn minutes(value: &Value) -> Duration {
+    Duration::from_secs(u64::from(unsigned(value)) * 60)
+}
+
+fn milliseconds(value: &Value) -> Duration {
+    Duration::from_millis(u64::try_from(long(value)).unwrap_or(0))
+}
+
+static DEFAULTS: LazyLock<DirectoryConfig> = LazyLock::new(|| {
+    let mut config = DirectoryConfig::ZERO;
+    for setting in &SETTINGS {
+        let Some(default) = setting.default else { continue };
+        let value = setting.read(default).expect("every default can be read");
+        (setting.set)(&mut config, value);
+    }
+    config
+});
+
 impl Default for DirectoryConfig {
+    /// The defaults of [`SETTINGS`].
     fn default() -> Self {
-        Self {
-            offsets_retention: minutes(7 * 24 * 60),
-            offsets_retention_check_interval: minutes(10),
-            group_initial_rebalance_delay: Duration::ZERO,
-            offsets_topic_num_partitions: 50,
-            offsets_topic_segment_bytes: 4 << 20,
-            log_preallocate: false,
-            log_flush_interval_messages: i64::MAX,
-            log_flush_interval_ms: i64::MAX,
-            log_flush_offset_checkpoint_interval_ms: 60_000,
-            max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
-        }
+        DEFAULTS.clone()
     }
 }
 
-/// Takes in a value; the error says what is due instead.
-type Set = fn(&mut DirectoryConfig, &str) -> Result<(), String>;
-
-/// Every setting there is, and what it does.
-const SETTINGS: [(&str, Set); 10] = [
-    ("group.initial.rebalance.delay.ms", |config, value| {
-        config.group_initial_rebalance_delay = milliseconds(int(value, 0)?);
-        Ok(())
-    }),
-    ("log.flush.interval.messages", |config, value| {
-        config.log_flush_interval_messages = number(value, 1, i64::MAX)?;
-        Ok(())
-    }),
-    ("log.flush.interval.ms", |config, value| {
-        config.log_flush_interval_ms = number(value, 0, i64::MAX)?;
-        Ok(())
-    }),
-    ("log.flush.offset.checkpoint.interval.ms", |config, value| {
-        config.log_flush_offset_checkpoint_interval_ms = int(value, 0)?;
-        Ok(())
-    }),
-    ("log.preallocate", |config, value| {
-        config.log_preallocate = boolean(value)?;
-        Ok(())
-    }),
-    (MAX_DECOMPRESSED, |config, value| {
-        config.max_decompressed_bytes = number(value, 1, i64::MAX)?;
-        Ok(())
-    }),
-    ("offsets.retention.check.interval.ms", |config, value| {
-        config.offsets_retention_check_interval = milliseconds(number(value, 1, i64::MAX)?);
-        Ok(())
-    }),
-    ("offsets.retention.minutes", |config, value| {
-        config.offsets_retention = minutes(int(value, 1)?);
-        Ok(())
-    }),
-    ("offsets.topic.num.partitions", |config, value| {
-        config.offsets_topic_num_partitions = int(value, 1)?;
-        Ok(())
-    }),
-    ("offsets.topic.segment.bytes", |config, value| {
-        // Kafka takes less here and refuses the topic later.
-        config.offsets_topic_segment_bytes = int(value, 14)?;
-        Ok(())
-    }),
-];
-
 impl DirectoryConfig {
+    const ZERO: Self = Self {
+        auto_create_topics: false,
+        delete_topics: false,
+        num_partitions: 0,
+        offsets_retention: Duration::ZERO,
+        offsets_retention_check_interval: Duration::ZERO,
+        group_initial_rebalance_delay: Duration::ZERO,
+        offsets_topic_num_partitions: 0,
+        offsets_topic_segment_bytes: 0,
+        log_flush_offset_checkpoint_interval_ms: 0,
+        log_retention_check_interval_ms: 0,
+        log_cleaner_enable: false,
+        log_cleaner_backoff_ms: 0,
+        log_cleaner_dedupe_buffer_size: 0,
+        max_decompressed_bytes: 0,
+        given: BTreeMap::new(),
+    };
+
     /// The settings in the bytes of a file, over the defaults; of two of one name the last counts.
     /// An impossible value is refused: `path` is for the error. An unknown name says nothing, as in
     /// Kafka: see [`unknown`](Self::unknown).
@@ -128,13 +573,12 @@ impl DirectoryConfig {
         let properties = properties::parse(bytes)
             .map_err(|line| refused(line, "\\u needs four hexadecimal digits".to_owned()))?;
         let mut config = Self::default();
-        for property in properties {
-            let (name, value) = (&property.name, &property.value);
-            let Some((_, set)) = SETTINGS.iter().find(|(known, _)| known == name) else {
-                continue;
-            };
-            set(&mut config, value.trim())
-                .map_err(|due| refused(property.line, format!("{name}={value}: {due}")))?;
+        for Property { line, name, value, .. } in properties {
+            let Some(setting) = find(&SETTINGS, &name) else { continue };
+            let read = setting.read(&value);
+            let read = read.map_err(|due| refused(line, format!("{name}={value}: {due}")))?;
+            (setting.set)(&mut config, read);
+            config.given.insert(name, setting.canonical(&value));
         }
         Ok(config)
     }
@@ -142,43 +586,69 @@ impl DirectoryConfig {
     /// The lines that set what there is not, and which name may have been meant.
     pub fn unknown(bytes: &[u8]) -> Vec<(usize, String)> {
         let properties = properties::parse(bytes).unwrap_or_default();
-        let is_known = |name: &str| SETTINGS.iter().any(|(known, _)| *known == name);
-        let unknown_ones = properties.iter().filter(|property| !is_known(&property.name));
-        unknown_ones.map(|property| (property.line, unknown(&property.name))).collect()
+        let unknown = properties.iter().filter(|one| find(&SETTINGS, &one.name).is_none());
+        unknown.map(|one| (one.line, unknown_name(&one.name))).collect()
+    }
+
+    /// The file with changes, as [`parse`](Self::parse) would take it; what is not changed stays as
+    /// it is. `bytes` are those that `self` was read from.
+    pub(crate) fn altered(
+        &self,
+        bytes: &[u8],
+        changes: &[(String, Change)],
+        path: &Path,
+    ) -> Result<Vec<u8>> {
+        let current = |setting: &Setting<Self>| self.value(setting);
+        let mut text = bytes.to_vec();
+        for (name, value) in setting::resolve(&SETTINGS, "directory", changes, current)? {
+            text = properties::rewrite(&text, &name, value.as_deref());
+        }
+        let altered = Self::parse(&text, path)?;
+        TopicConfig::default().within(&altered).check()?;
+        Ok(text)
+    }
+
+    fn value(&self, setting: &Setting<Self>) -> Option<String> {
+        let given = self.given.get(setting.name).cloned();
+        given.or_else(|| setting.default.map(str::to_owned))
+    }
+
+    /// Every setting, by name, with its value, who says so, and what else was said.
+    pub fn describe(&self) -> Vec<Described> {
+        SETTINGS.iter().map(|setting| self.describe_one(setting)).collect()
+    }
+
+    fn describe_one(&self, setting: &Setting<Self>) -> Described {
+        let given = self.given.get(setting.name);
+        let given = given.map(|value| (setting.name, value.clone(), Source::DynamicBroker));
+        let default = setting.default;
+        let default = default.map(|value| (setting.name, value.to_owned(), Source::Default));
+        let synonyms: Vec<_> = given.into_iter().chain(default).collect();
+        Described {
+            name: setting.name,
+            value: self.value(setting),
+            source: synonyms.first().map_or(Source::Default, |(_, _, source)| *source),
+            kind: setting.kind,
+            synonyms,
+            documentation: setting.documentation,
+            read_only: false,
+            sensitive: false,
+        }
+    }
+
+    /// The default under a name that a topic's setting has here.
+    pub(crate) fn default_of((name, _): &Synonym) -> Option<(&'static str, String, Source)> {
+        let default = find(&SETTINGS, name)?.default?;
+        Some((*name, default.to_owned(), Source::Default))
     }
 }
 
-fn unknown(name: &str) -> String {
-    let names = || SETTINGS.iter().map(|(known, _)| *known);
-    let help = match nearest(name, names()) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+fn unknown_name(name: &str) -> String {
+    let meant = match nearest(name, SETTINGS.iter().map(|setting| setting.name)) {
+        Some(meant) => format!("; did you mean {meant}?"),
+        None => String::new(),
     };
-    format!("no setting of a directory is called {name:?}; {help}")
-}
-
-/// A number as Kafka's type `INT` has it.
-fn int<T: TryFrom<i64>>(value: &str, min: i64) -> Result<T, String> {
-    number(value, min, i64::from(i32::MAX))
-}
-
-fn number<T: TryFrom<i64>>(value: &str, min: i64, max: i64) -> Result<T, String> {
-    let number = i64::from_str(value).ok().filter(|number| (min..=max).contains(number));
-    let number = number.and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| format!("a whole number from {min} to {max} is due"))
-}
-
-/// As Kafka's type `BOOLEAN` has it.
-fn boolean(value: &str) -> Result<bool, String> {
-    value.to_ascii_lowercase().parse().map_err(|_| "true or false is due".to_owned())
-}
-
-fn minutes(minutes: u32) -> Duration {
-    Duration::from_secs(u64::from(minutes) * 60)
-}
-
-fn milliseconds(milliseconds: u64) -> Duration {
-    Duration::from_millis(milliseconds)
+    format!("no setting of a directory is called {name:?}{meant}")
 }
 
 #[cfg(test)]
@@ -202,19 +672,99 @@ mod tests {
                     log.flush.interval.messages=6\nlog.flush.interval.ms=7\n\
                     log.flush.offset.checkpoint.interval.ms=8\nmax.decompressed.bytes=6\n";
 
+        let config = parse(text).unwrap();
+
         let expected = DirectoryConfig {
-            offsets_retention: minutes(1),
+            offsets_retention: Duration::from_secs(60),
             offsets_retention_check_interval: Duration::from_millis(2),
             group_initial_rebalance_delay: Duration::from_millis(3),
             offsets_topic_num_partitions: 4,
             offsets_topic_segment_bytes: 5000,
-            log_preallocate: true,
-            log_flush_interval_messages: 6,
-            log_flush_interval_ms: 7,
             log_flush_offset_checkpoint_interval_ms: 8,
             max_decompressed_bytes: 6,
+            given: config.given.clone(),
+            ..DirectoryConfig::default()
         };
-        assert_eq!(parse(text).unwrap(), expected);
+        assert_eq!(config, expected);
+        assert_eq!(config.given.len(), 10);
+        let topic = TopicConfig::default().within(&config);
+        assert_eq!((topic.preallocate, topic.flush_messages, topic.flush_ms), (true, 6, 7));
+    }
+
+    #[test]
+    fn every_setting_of_the_directory_itself_changes_something() {
+        for setting in SETTINGS.iter().filter(|setting| !is_for_topics(setting.name)) {
+            let other = if setting.kind == Kind::Boolean {
+                (setting.default != Some("true")).to_string()
+            } else {
+                "77".to_owned()
+            };
+            let mut config = parse(&format!("{}={other}", setting.name)).unwrap();
+            config.given.clear();
+
+            assert_ne!(config, DirectoryConfig::default(), "{}", setting.name);
+        }
+    }
+
+    fn is_for_topics(name: &str) -> bool {
+        let mut synonyms = crate::config::topic::SETTINGS.iter().flat_map(|it| it.synonyms);
+        synonyms.any(|(synonym, _)| *synonym == name)
+    }
+
+    #[test]
+    fn a_directory_has_every_name_that_a_topics_setting_has_there() {
+        for setting in &crate::config::topic::SETTINGS {
+            for synonym in setting.synonyms {
+                let own = find(&SETTINGS, synonym.0);
+                let own = own.unwrap_or_else(|| panic!("{} is in no table", synonym.0));
+                assert_eq!(own.kind == Kind::Int, setting.kind == Kind::Int || synonym.1 > 1);
+            }
+        }
+        assert!(SETTINGS.is_sorted_by_key(|setting| setting.name));
+    }
+
+    #[test]
+    fn batches_may_decompress_to_as_much_as_a_reader_takes() {
+        let reader = crate::config::consumer::MAX_DECOMPRESSED_BYTES;
+
+        assert_eq!(DirectoryConfig::default().max_decompressed_bytes, reader);
+    }
+
+    fn altered(text: &str, changes: &[(&str, Change)]) -> Result<String> {
+        let changes: Vec<_> =
+            changes.iter().map(|(name, change)| ((*name).to_owned(), change.clone())).collect();
+        let path = Path::new("brokerless.properties");
+        let bytes = parse(text)?.altered(text.as_bytes(), &changes, path)?;
+        Ok(String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn what_is_not_changed_in_the_file_stays_as_it_is() {
+        let text = "# ours\r\n\nnum.partitions : 2\nlisteners=x\nlog.roll.ms=\\\n  5\n";
+
+        let changes =
+            [("num.partitions", Change::Set("3".into())), ("log.roll.ms", Change::Delete)];
+        let text = altered(text, &changes).unwrap();
+
+        assert_eq!(text, "# ours\r\n\nnum.partitions=3\nlisteners=x\n");
+    }
+
+    #[test]
+    fn a_list_that_was_not_given_is_added_to_from_its_default() {
+        let changes = [("log.cleanup.policy", Change::Append("compact".into()))];
+
+        assert_eq!(altered("", &changes).unwrap(), "log.cleanup.policy=delete,compact\n");
+    }
+
+    #[test]
+    fn settings_that_contradict_one_another_are_refused() {
+        let set = |name, value: &str| (name, Change::Set(value.into()));
+        let changes = [
+            set("log.cleaner.min.compaction.lag.ms", "2"),
+            set("log.cleaner.max.compaction.lag.ms", "1"),
+        ];
+
+        assert!(altered("", &changes).is_err());
     }
 
     #[test]
@@ -242,7 +792,7 @@ mod tests {
 
         let config = parse(text).unwrap();
 
-        assert_eq!(config, DirectoryConfig { log_preallocate: true, ..Default::default() });
+        assert_eq!(config, parse("log.preallocate=true").unwrap());
         let unknown = DirectoryConfig::unknown(text.as_bytes());
         assert_eq!(unknown.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(
@@ -250,6 +800,6 @@ mod tests {
             "no setting of a directory is called \"offset.retention.minutes\"; did you mean \
              offsets.retention.minutes?"
         );
-        assert!(unknown[1].1.contains("\"log.dirs\"; there are group."), "{}", unknown[1].1);
+        assert_eq!(unknown[1].1, "no setting of a directory is called \"log.dirs\"");
     }
 }

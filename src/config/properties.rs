@@ -10,11 +10,15 @@
 //! Bytes are Latin-1; `\t`, `\n`, `\r`, `\f` and `\uXXXX` stand for other characters, and a
 //! backslash before any other is left out.
 
+use std::fmt::Write as _;
+
 /// One setting of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Property {
     /// The line it begins in, from 1.
     pub(crate) line: usize,
+    /// The line behind its last.
+    pub(crate) end: usize,
     pub(crate) name: String,
     pub(crate) value: String,
 }
@@ -33,16 +37,85 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Property>, usize> {
         if logical.is_empty() || logical.starts_with(['#', '!']) {
             continue;
         }
+        let mut end = line + 1;
         while goes_on(&logical) {
             logical.pop();
             let Some((_, next)) = lines.next() else { break };
+            end += 1;
             logical.push_str(next.trim_start_matches(is_space));
         }
         let (name, value) = split(&logical);
         let unescape = |text| unescape(text).ok_or(line);
-        properties.push(Property { line, name: unescape(name)?, value: unescape(value)? });
+        let (name, value) = (unescape(name)?, unescape(value)?);
+        properties.push(Property { line, end, name, value });
     }
     Ok(properties)
+}
+
+/// The file with that setting, where its last line was or at the end; without it for `None`. All
+/// other lines stay as they are. A file that cannot be read stays as it is.
+pub(crate) fn rewrite(bytes: &[u8], name: &str, value: Option<&str>) -> Vec<u8> {
+    let mut lines = physical(bytes);
+    let properties = parse(bytes).unwrap_or_default();
+    let own: Vec<_> = properties.iter().filter(|property| property.name == name).collect();
+    let written = value.map(|value| format!("{}={}\n", escape(name), escape(value)).into_bytes());
+    for (index, property) in own.iter().enumerate() {
+        let is_last = index + 1 == own.len();
+        lines[property.line - 1..property.end - 1].fill(Vec::new());
+        if let Some(written) = written.as_ref().filter(|_| is_last) {
+            lines[property.line - 1].clone_from(written);
+        }
+    }
+    let mut bytes = lines.concat();
+    if let Some(written) = written.filter(|_| own.is_empty()) {
+        end_line(&mut bytes);
+        bytes.extend(written);
+    }
+    bytes
+}
+
+/// Sees to it that what comes next is a line of its own.
+fn end_line(bytes: &mut Vec<u8>) {
+    if bytes.last().is_some_and(|last| !matches!(last, b'\n' | b'\r')) {
+        bytes.push(b'\n');
+    }
+    let text = bytes.trim_ascii_end();
+    let backslashes = text.iter().rev().take_while(|byte| **byte == b'\\').count();
+    if backslashes % 2 == 1 {
+        bytes.push(b'\n');
+    }
+}
+
+/// The lines of a file with their ends, counted as [`parse`] does.
+fn physical(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines = vec![Vec::new()];
+    let mut bytes = bytes.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        lines.last_mut().expect("there is one").push(byte);
+        let inside = byte == b'\r' && bytes.peek() == Some(&b'\n');
+        if matches!(byte, b'\n' | b'\r') && !inside {
+            lines.push(Vec::new());
+        }
+    }
+    lines
+}
+
+/// Text as it stands in a file; names and values of settings have neither spaces nor separators,
+/// but in front of a value.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        match letter {
+            '\\' => escaped.push_str("\\\\"),
+            ' '..='~' => escaped.push(letter),
+            other => {
+                for unit in other.encode_utf16(&mut [0; 2]) {
+                    write!(escaped, "\\u{unit:04x}").expect("a string takes any text");
+                }
+            }
+        }
+    }
+    escaped
 }
 
 fn is_space(letter: char) -> bool {
@@ -142,6 +215,35 @@ mod tests {
         assert_eq!(parse(b"a=\xe4").unwrap()[0].value, "\u{e4}");
         for bad in [&b"\n\na=\\u12"[..], b"\n\na=\\u12g4", b"\n\na=\\u+123"] {
             assert_eq!(parse(bad), Err(3));
+        }
+    }
+
+    #[test]
+    fn a_setting_is_written_where_it_was_or_at_the_end() {
+        let rewritten =
+            |text: &str, value| String::from_utf8(rewrite(text.as_bytes(), "b", value)).unwrap();
+        for (text, value, expected) in [
+            ("", Some("1"), "b=1\n"),
+            ("a=1", Some("2"), "a=1\nb=2\n"),
+            ("#b=1\r\nb=1\r\na=1\r", Some("2"), "#b=1\r\nb=2\na=1\r"),
+            ("b=1\na=1\n b : 2\n", Some("3"), "a=1\nb=3\n"),
+            ("b=1,\\\n  2\na=1", Some("3"), "b=3\na=1"),
+            ("b=1,\\\n  2\na=1\nb", None, "a=1\n"),
+            ("b=1\\", Some("2"), "b=2\n"),
+            ("a=1\\", Some("2"), "a=1\\\n\nb=2\n"),
+            ("a=1\\\n", Some("2"), "a=1\\\n\nb=2\n"),
+            ("a=b=1", None, "a=b=1"),
+        ] {
+            assert_eq!(rewritten(text, value), expected, "{text:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        for value in ["", "a\\b", "\u{e4}\u{1f600}\n", "a=b:c #d"] {
+            let bytes = rewrite(b"# x\n", "a.b", Some(value));
+
+            assert_eq!(parse(&bytes).unwrap()[0].value, value, "{bytes:?}");
         }
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::config::TopicConfig;
 use crate::config::directory::MAX_DECOMPRESSED_SETTING;
 use crate::engine::doorbell;
 use crate::engine::partition::Partition;
@@ -25,7 +26,7 @@ use crate::log::segments::Edition;
 use crate::log::tail::Tail;
 use crate::planted::planted;
 use crate::record::{self, Batch, BatchBuilder, BatchInfo};
-use crate::types::{Timestamp, TimestampType};
+use crate::types::{Durability, Timestamp, TimestampType};
 
 /// Where a batch was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,31 +49,40 @@ impl Partition {
     /// `flush.messages` or `flush.ms` is due. After `Err` the log is as before, unless that sync
     /// failed ([`Error::Poisoned`]).
     pub fn append(&self, batch: &mut [u8]) -> Result<Appended> {
+        self.append_for(batch, Durability::Written)
+    }
+
+    /// The same for somebody who waits for so much durability: refused where that cannot come.
+    pub fn append_for(&self, batch: &mut [u8], durability: Durability) -> Result<Appended> {
         if self.shared.read_only {
             return Err(Error::ReadOnly(self.shared.dir.clone()));
         }
         let info = BatchInfo::parse(batch).at_position(&self.dir, 0)?;
-        if let Some(codec) = self.config.compression_type
+        self.shared.control.check()?;
+        let config = self.config();
+        self.check_durability(durability, &config)?;
+        self.check_records(batch, &info, &config)?;
+        if let Some(codec) = config.compression_type
             && codec != info.compression
             && !info.is_control
         {
-            let mut other = recompress(batch, codec, self.shared.config.max_decompressed_bytes)
+            let limit = self.shared.config().max_decompressed_bytes;
+            let mut other = recompress(batch, codec, config.compression_level(codec), limit)
                 .at_position(&self.dir, 0)
                 .map_err(|error| error.limited_by(MAX_DECOMPRESSED_SETTING, None))?;
-            return self.append_as_it_is(&mut other);
+            return self.append_as_it_is(&mut other, &config);
         }
-        self.append_as_it_is(batch)
+        self.append_as_it_is(batch, &config)
     }
 
-    fn append_as_it_is(&self, batch: &mut [u8]) -> Result<Appended> {
-        self.check_size(batch.len())?;
-        self.shared.control.check()?;
+    fn append_as_it_is(&self, batch: &mut [u8], config: &TopicConfig) -> Result<Appended> {
+        check_size(batch.len(), config)?;
         self.ready()?;
         self.hold();
         let early = planted("end-from-cache").then(|| self.page.tail());
         let turn = self.unless_deleted(self.turn())?;
         point("append.turn");
-        let appended = self.append_in_turn(batch, early);
+        let appended = self.append_in_turn(batch, early, config);
         if appended.is_err() && planted("keep-lock") {
             std::mem::forget(turn);
         } else {
@@ -82,30 +92,30 @@ impl Partition {
         doorbell::ring_all(&self.shared.control, self.page.subscribers());
         point("append.rung");
         let appended = self.unless_deleted(appended)?;
-        self.flush_if_due(appended.end_offset)?;
+        self.flush_if_due(appended.end_offset, config)?;
         Ok(appended)
     }
 
-    fn check_size(&self, size: usize) -> Result<()> {
-        let (max, setting) = self.config.largest_batch();
-        if size > max { Err(Error::RecordTooLarge { size, max, setting }) } else { Ok(()) }
-    }
-
-    fn append_in_turn(&self, batch: &mut [u8], early: Option<Tail>) -> Result<Appended> {
+    fn append_in_turn(
+        &self,
+        batch: &mut [u8],
+        early: Option<Tail>,
+        config: &TopicConfig,
+    ) -> Result<Appended> {
         self.shared.check_open()?;
         if self.page.is_poisoned() {
             return Err(Error::Poisoned(self.id.clone()));
         }
         let mut tail = early.unwrap_or_else(|| self.page.tail());
-        let timestamp = self.stamp(batch, &tail);
+        let timestamp = self.stamp(batch, &tail, config);
         let info = BatchInfo::parse(batch).at_position(&self.dir, 0)?;
         let mut active = self.segments.active(tail.segment_base)?;
         self.check_file(&active, &tail)?;
-        if self.roll_is_due(&active, &tail, &info)? {
+        if self.roll_is_due(&active, &tail, &info, config)? {
             (active, tail) = self.roll(&active, tail)?;
         }
-        self.make_room(&active, &tail, batch.len());
-        self.write(&active, &tail, &info, batch)?;
+        self.make_room(&active, &tail, batch.len(), config);
+        self.write(&active, &tail, &info, batch, config)?;
         Ok(Appended {
             base_offset: info.base_offset,
             end_offset: info.next_offset(),
@@ -115,9 +125,9 @@ impl Partition {
     }
 
     /// Gives the batch its place in the log.
-    fn stamp(&self, batch: &mut [u8], tail: &Tail) -> Option<Timestamp> {
+    fn stamp(&self, batch: &mut [u8], tail: &Tail, config: &TopicConfig) -> Option<Timestamp> {
         record::stamp(batch, tail.end_offset, self.page.leader_epoch());
-        let by_log = self.config.message_timestamp_type == TimestampType::LogAppendTime;
+        let by_log = config.message_timestamp_type == TimestampType::LogAppendTime;
         by_log.then(|| {
             let now = self.shared.env.clock.now();
             record::set_log_append_time(batch, now);
@@ -125,10 +135,17 @@ impl Partition {
         })
     }
 
-    fn write(&self, active: &Segment, tail: &Tail, info: &BatchInfo, batch: &[u8]) -> Result<()> {
+    fn write(
+        &self,
+        active: &Segment,
+        tail: &Tail,
+        info: &BatchInfo,
+        batch: &[u8],
+        config: &TopicConfig,
+    ) -> Result<()> {
         self.page.set_intent(true);
         point("append.intent");
-        let written = active.append(tail, info, batch, &self.config);
+        let written = active.append(tail, info, batch, config);
         let mut next = match written {
             Ok(next) => next,
             Err(error) => {
@@ -157,20 +174,31 @@ impl Partition {
     }
 
     /// Kafka's rule (`LogSegment.shouldRoll`).
-    fn roll_is_due(&self, active: &Segment, tail: &Tail, info: &BatchInfo) -> Result<bool> {
+    fn roll_is_due(
+        &self,
+        active: &Segment,
+        tail: &Tail,
+        info: &BatchInfo,
+        config: &TopicConfig,
+    ) -> Result<bool> {
         if tail.end_position == 0 {
             return Ok(false);
         }
-        let config = &self.config;
         let full = tail.end_position.saturating_add(info.size as u64)
             > u64::from(config.segment_bytes)
             || tail.index_entries >= config.segment_index_bytes / 8
             || tail.time_entries >= config.segment_index_bytes / 12
             || info.last_offset.saturating_sub(tail.segment_base) > i64::from(i32::MAX);
-        Ok(full || self.is_old(active, tail, info)?)
+        Ok(full || self.is_old(active, tail, info, config)?)
     }
 
-    fn is_old(&self, active: &Segment, tail: &Tail, info: &BatchInfo) -> Result<bool> {
+    fn is_old(
+        &self,
+        active: &Segment,
+        tail: &Tail,
+        info: &BatchInfo,
+        config: &TopicConfig,
+    ) -> Result<bool> {
         let first = if let Some(known) = self.page.first_timestamp(tail.segment_base) {
             known
         } else {
@@ -178,7 +206,19 @@ impl Partition {
             self.page.set_first_timestamp(tail.segment_base, found);
             found
         };
-        Ok(first >= 0 && info.max_timestamp.saturating_sub(first) > self.config.segment_ms)
+        let most = config.segment_ms - self.jitter(tail.segment_base, config);
+        Ok(first >= 0 && info.max_timestamp.saturating_sub(first) > most)
+    }
+
+    /// How much sooner than others a segment is rolled (`LogConfig.randomSegmentJitter`): the same
+    /// for every process.
+    fn jitter(&self, base: i64, config: &TopicConfig) -> i64 {
+        let most = config.segment_jitter_ms.min(config.segment_ms);
+        if most == 0 {
+            return 0;
+        }
+        let seed = format!("{}-{}-{base}", self.topic_id, self.id.partition);
+        i64::from(crc32c::crc32c(seed.as_bytes())) % most
     }
 
     /// Seals the active segment and begins the next at the end of the log.
@@ -288,14 +328,20 @@ impl Partition {
     }
 }
 
+fn check_size(size: usize, config: &TopicConfig) -> Result<()> {
+    let (max, setting) = config.largest_batch();
+    if size > max { Err(Error::RecordTooLarge { size, max, setting }) } else { Ok(()) }
+}
+
 /// The same records with another codec, for a topic that says which (`compression.type`).
 fn recompress(
     batch: &[u8],
     codec: crate::types::Compression,
+    level: Option<i32>,
     limit: usize,
 ) -> std::result::Result<Vec<u8>, crate::Corruption> {
     let decoded = Batch::decode(Bytes::copy_from_slice(batch), limit)?;
-    let mut builder = BatchBuilder::new(codec, None);
+    let mut builder = BatchBuilder::new(codec, level);
     let mut headers = Vec::new();
     for record in decoded.records() {
         let record = record?;

@@ -19,9 +19,6 @@ use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::types::{TopicPartition, valid_topic_name};
 
-/// Partitions of a topic that is made without saying how many (`num.partitions`).
-const DEFAULT_PARTITIONS: i32 = 1;
-
 /// The directory's lock, which is there once it was taken, and must be given back.
 pub(super) type Held<'a> = MutexGuard<'a, Option<Box<dyn Lock>>>;
 
@@ -29,9 +26,9 @@ pub(super) type Held<'a> = MutexGuard<'a, Option<Box<dyn Lock>>>;
 const BRIEF: Duration = Duration::from_millis(100);
 
 /// The right to change the set of topics, and the set as it is.
-struct Change<'a> {
+pub(super) struct Revision<'a> {
     engine: &'a Engine,
-    topics: Topics,
+    pub(super) topics: Topics,
 }
 
 impl Engine {
@@ -43,6 +40,7 @@ impl Engine {
         }
         let made = match name {
             topics::OFFSETS_TOPIC => offsets::create_offsets_topic(self),
+            _ if !self.config().auto_create_topics => Err(unknown(name)),
             _ => self.create_topic(name, None, &[]),
         };
         match made {
@@ -58,16 +56,7 @@ impl Engine {
         partitions: Option<i32>,
         settings: &[(String, String)],
     ) -> Result<Arc<Topic>> {
-        if !valid_topic_name(name) {
-            return Err(Error::InvalidTopic(name.to_owned()));
-        }
-        let partitions = partitions.unwrap_or(DEFAULT_PARTITIONS);
-        if partitions < 1 {
-            let text = format!("a topic has at least 1 partition, not {partitions}");
-            return Err(Error::InvalidPartitions(text));
-        }
-        let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let config = Arc::new(TopicConfig::parse(given)?);
+        let (partitions, config) = self.checked(name, partitions, settings)?;
         self.change(|change| {
             if change.topics.get(name).is_some() {
                 return Err(Error::TopicAlreadyExists(name.to_owned()));
@@ -84,15 +73,54 @@ impl Engine {
         })
     }
 
+    /// What a topic would have that is made so.
+    fn checked(
+        &self,
+        name: &str,
+        partitions: Option<i32>,
+        settings: &[(String, String)],
+    ) -> Result<(i32, Arc<TopicConfig>)> {
+        if !valid_topic_name(name) {
+            return Err(Error::InvalidTopic(name.to_owned()));
+        }
+        let directory = self.config();
+        let partitions = partitions.unwrap_or(directory.num_partitions);
+        if partitions < 1 {
+            let text = format!("a topic has at least 1 partition, not {partitions}");
+            return Err(Error::InvalidPartitions(text));
+        }
+        let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let config = TopicConfig::parse(given)?;
+        config.within(&directory).check()?;
+        Ok((partitions, Arc::new(config)))
+    }
+
+    /// What [`create_topic`](Self::create_topic) would say, without making it.
+    pub fn check_topic(
+        &self,
+        name: &str,
+        partitions: Option<i32>,
+        settings: &[(String, String)],
+    ) -> Result<()> {
+        self.checked(name, partitions, settings)?;
+        match self.topic(name)? {
+            Some(_) => Err(Error::TopicAlreadyExists(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// What [`create_partitions`](Self::create_partitions) would say, without making any.
+    pub fn check_partitions(&self, name: &str, total: i32) -> Result<()> {
+        let topic = self.topic(name)?.ok_or_else(|| unknown(name))?;
+        check_more(&topic, total)
+    }
+
     /// Gives a topic more partitions, `total` in all.
     pub fn create_partitions(&self, name: &str, total: i32) -> Result<Arc<Topic>> {
         self.change(|change| {
             let topic = change.topics.get(name).cloned().ok_or_else(|| unknown(name))?;
+            check_more(&topic, total)?;
             let now = topic.partition_count();
-            if total <= now {
-                let text = format!("topic {name:?} has {now} partitions; {total} is not more");
-                return Err(Error::InvalidPartitions(text));
-            }
             let (config, control) = (topic.config.clone(), &self.shared.control);
             let more = change.topics.put(name, topic.id, total, config, control);
             change.write()?;
@@ -103,6 +131,9 @@ impl Engine {
 
     /// Removes a topic, all its records and what groups have committed for it, for every process.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
+        if !self.config().delete_topics {
+            return Err(Error::TopicDeletionDisabled(name.to_owned()));
+        }
         self.change(|change| {
             change.topics.mark_deleted(name).ok_or_else(|| unknown(name))?;
             change.write()?;
@@ -133,23 +164,31 @@ impl Engine {
     }
 
     /// Changes the set of topics, alone among all processes.
-    fn change<T>(&self, change: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Revision<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.alone(|| self.change_locked(change))
+    }
+
+    /// Changes something, alone among all processes.
+    pub(super) fn alone<T>(&self, change: impl FnOnce() -> Result<T>) -> Result<T> {
         self.shared.check_fork()?;
         self.root()?.check_place()?;
         let lock = self.lock_topics()?;
-        let changed = self.shared.check_open().and_then(|()| self.change_locked(change));
-        self.shared.control.end_change_of_topics();
+        let changed = self.shared.check_open().and_then(|()| change());
+        self.shared.control.end_changes();
         point("topics.told");
         let held = lock.as_ref().expect("the lock was made when it was taken");
         held.release().at("unlock", self.dir())?;
         changed
     }
 
-    fn change_locked<T>(&self, change: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+    fn change_locked<T>(&self, change: impl FnOnce(&mut Revision<'_>) -> Result<T>) -> Result<T> {
         let storage = &*self.env().storage;
         let topics = Topics::read(storage, self.dir(), self.shared.control.topics_generation())?;
         point("topics.read");
-        let mut begun = Change { engine: self, topics };
+        let mut begun = Revision { engine: self, topics };
         match begun.bury() {
             // A process that was stopped holds it up; the next one tries again.
             Ok(()) | Err(Error::Timeout { .. }) => change(&mut begun),
@@ -164,44 +203,25 @@ impl Engine {
     fn lock_topics(&self) -> Result<Held<'_>> {
         let clock = &*self.env().clock;
         let lock = patience::long("the lock of the directory", clock, || {
-            let mut lock = match self.topics_lock.try_lock() {
+            let mut lock = match self.shared.topics_lock.try_lock() {
                 Ok(lock) => lock,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return Ok(None),
             };
-            let taken = self.made(&mut lock)?.try_acquire(Mode::Exclusive);
+            let taken = self.shared.made(&mut lock)?.try_acquire(Mode::Exclusive);
             Ok(taken.at("lock", self.dir())?.then_some(lock))
         })?;
         point("topics.locked");
-        self.shared.control.end_change_of_topics();
+        self.shared.control.end_changes();
         Ok(lock)
     }
 
     /// The same without waiting; `None` while another changes the set.
     pub(super) fn try_lock_topics(&self) -> Result<Option<Held<'_>>> {
-        let Ok(mut lock) = self.topics_lock.try_lock() else { return Ok(None) };
-        let taken = self.made(&mut lock)?.try_acquire(Mode::Exclusive).at("lock", self.dir())?;
+        let Ok(mut lock) = self.shared.topics_lock.try_lock() else { return Ok(None) };
+        let taken =
+            self.shared.made(&mut lock)?.try_acquire(Mode::Exclusive).at("lock", self.dir())?;
         Ok(taken.then_some(lock))
-    }
-
-    /// The handle of the directory's lock, made when first needed.
-    fn made<'a>(&self, lock: &'a mut Option<Box<dyn Lock>>) -> Result<&'a dyn Lock> {
-        let made = match lock.take() {
-            Some(made) => made,
-            None => self.env().storage.lock_dir(self.dir()).at("open", self.dir())?,
-        };
-        Ok(&**lock.insert(made))
-    }
-
-    /// Who changed the topics may have died before it could say that it was done.
-    pub(super) fn end_change_of_the_dead(&self) -> Result<()> {
-        let Ok(mut lock) = self.topics_lock.try_lock() else { return Ok(()) };
-        let lock = self.made(&mut lock)?;
-        if !self.is_read_only() && lock.try_acquire(Mode::Exclusive).at("lock", self.dir())? {
-            self.shared.control.end_change_of_topics();
-            lock.release().at("unlock", self.dir())?;
-        }
-        Ok(())
     }
 
     /// Makes the folders of a topic's partitions from number `from` on.
@@ -217,9 +237,9 @@ impl Engine {
     }
 }
 
-impl Change<'_> {
+impl Revision<'_> {
     /// Makes the set as it is now the one of every process.
-    fn write(&self) -> Result<()> {
+    pub(super) fn write(&self) -> Result<()> {
         let control = &self.engine.shared.control;
         control.begin_change_of_topics();
         point("topics.begun");
@@ -299,6 +319,15 @@ fn remove_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
     }
 }
 
-fn unknown(name: &str) -> Error {
+fn check_more(topic: &Topic, total: i32) -> Result<()> {
+    let now = topic.partition_count();
+    if total > now {
+        return Ok(());
+    }
+    let text = format!("topic {:?} has {now} partitions; {total} is not more", topic.name);
+    Err(Error::InvalidPartitions(text))
+}
+
+pub(super) fn unknown(name: &str) -> Error {
     Error::UnknownTopicOrPartition(TopicPartition::new(name, 0))
 }

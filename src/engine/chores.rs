@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use crate::config::DirectoryConfig;
+use crate::config::TopicConfig;
 use crate::engine::Engine;
 use crate::engine::partition::Partition;
 use crate::engine::root;
@@ -61,16 +61,16 @@ impl Chores {
 
 impl Partition {
     /// Syncs after an append if `flush.messages` or `flush.ms` says so; notes when it is due if not.
-    pub(crate) fn flush_if_due(&self, end_offset: i64) -> Result<()> {
+    pub(crate) fn flush_if_due(&self, end_offset: i64, config: &TopicConfig) -> Result<()> {
         let unsynced = end_offset.saturating_sub(self.page.synced_offset());
-        if unsynced >= self.config.flush_messages {
+        if unsynced >= config.flush_messages {
             return self.sync(end_offset);
         }
-        if self.config.flush_ms == i64::MAX {
+        if config.flush_ms == i64::MAX {
             return Ok(());
         }
         let now = self.shared.env.clock.now();
-        match self.flush_due(now) {
+        match self.flush_due(now, config.flush_ms) {
             Some(due) => self.shared.chores.flush_at(due),
             None => self.sync(end_offset)?,
         }
@@ -78,22 +78,23 @@ impl Partition {
     }
 
     /// When the log must be synced; `None` if now. Also when the clock was set back.
-    fn flush_due(&self, now: Timestamp) -> Option<Timestamp> {
+    fn flush_due(&self, now: Timestamp, flush_ms: i64) -> Option<Timestamp> {
         let last = self.page.last_sync();
-        let due = last.saturating_add(self.config.flush_ms);
+        let due = last.saturating_add(flush_ms);
         (last..due).contains(&now).then_some(due)
     }
 
     /// Syncs what `flush.ms` says is due.
     fn flush_by_time(&self, now: Timestamp) -> Result<()> {
-        if self.config.flush_ms == i64::MAX || !self.is_recovered() {
+        let flush_ms = self.config().flush_ms;
+        if flush_ms == i64::MAX || !self.is_recovered() {
             return Ok(());
         }
         let end = self.page.tail().end_offset;
         if self.page.synced_offset() >= end || self.page.is_poisoned() || self.page.is_deleted() {
             return Ok(());
         }
-        match self.flush_due(now) {
+        match self.flush_due(now, flush_ms) {
             Some(due) => self.shared.chores.flush_at(due),
             None => self.sync(end)?,
         }
@@ -116,8 +117,7 @@ impl Engine {
     }
 
     fn interval(&self) -> Timestamp {
-        let config: &DirectoryConfig = self.config();
-        config.log_flush_offset_checkpoint_interval_ms
+        self.config().log_flush_offset_checkpoint_interval_ms
     }
 
     /// Syncs the logs of this process for which `flush.ms` is over, and notes once in
@@ -138,7 +138,7 @@ impl Engine {
             return Ok(());
         }
         for partition in self.known_partitions() {
-            let waits = partition.config.flush_ms != i64::MAX && partition.is_recovered();
+            let waits = partition.config().flush_ms != i64::MAX && partition.is_recovered();
             if waits && !partition.page.is_deleted() {
                 partition.sync(partition.page.tail().end_offset)?;
             }

@@ -51,7 +51,7 @@ struct Work {
 impl Partition {
     /// Whether the topic's policy is to compact; that of committed offsets always is.
     pub fn is_compacted(&self) -> bool {
-        self.config.compacted || *self.id.topic == *OFFSETS_TOPIC
+        self.config().compacted || *self.id.topic == *OFFSETS_TOPIC
     }
 
     /// Compacts the log if that is due by Kafka's rule (`min.cleanable.dirty.ratio`,
@@ -139,6 +139,7 @@ impl Partition {
         let stable = bases.partition_point(|base| *base <= tail.last_stable_offset);
         let mut end = bases[..stable].last().copied().unwrap_or(tail.segment_base);
         let dirty = bases.partition_point(|base| *base <= dirty_from).saturating_sub(1);
+        let lag = self.config().min_compaction_lag_ms;
         let mut work = Work { dirty_from, ..Work::empty(end) };
         for (index, base) in bases.iter().enumerate().take_while(|(_, base)| **base < end) {
             let segment = self.segments.get(*base, edition)?;
@@ -148,9 +149,7 @@ impl Partition {
                 continue;
             }
             let youngest = segment.max_indexed_timestamp()?.unwrap_or(-1);
-            if youngest > now.saturating_sub(self.config.min_compaction_lag_ms)
-                && self.config.min_compaction_lag_ms > 0
-            {
+            if lag > 0 && youngest > now.saturating_sub(lag) {
                 end = *base;
                 break;
             }
@@ -174,10 +173,11 @@ impl Partition {
     fn round(&self, work: &Work, now: Timestamp) -> Result<i64> {
         let aborted = self.aborted(0, work.end)?;
         let memory = work.dirty_bytes.clamp(*MEMORY.start(), *MEMORY.end());
+        let config = self.config();
         let round = Round {
             storage: &self.shared.env.storage,
             dir: &self.dir,
-            config: &self.config,
+            config: &config,
             bases: &work.bases,
             end: work.end,
             dirty_from: work.dirty_from,
@@ -185,7 +185,7 @@ impl Partition {
             has_producers: self.page.has_producers(),
             now,
             memory: memory as usize,
-            max_decompressed: self.shared.config.max_decompressed_bytes,
+            max_decompressed: self.shared.config().max_decompressed_bytes,
             go_on: &|| self.may_go_on(),
         };
         let clean_to = round.run(|cleaned| self.swap_in(cleaned));
@@ -249,7 +249,7 @@ impl Work {
 
     #[allow(clippy::cast_precision_loss)] // a ratio need not be exact
     fn is_due(&self, partition: &Partition, now: Timestamp) -> bool {
-        let config = &partition.config;
+        let config = partition.config();
         let all = self.clean_bytes + self.dirty_bytes;
         let ratio = self.dirty_bytes as f64 / all.max(1) as f64;
         let late = self.oldest < now.saturating_sub(config.max_compaction_lag_ms);

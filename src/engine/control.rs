@@ -51,6 +51,8 @@ const AT_ID: usize = 7;
 const AT_CHECKPOINT: usize = 8;
 /// The file's own inode: a copy of the directory, which need not be whole, has another.
 const AT_PLACE: usize = 9;
+/// As [`AT_TOPICS`], of the directory's settings alone.
+const AT_SETTINGS: usize = 10;
 
 /// The control file of an open directory; memory of our own for one that is open read-only.
 #[derive(Debug)]
@@ -158,6 +160,7 @@ impl Control {
     fn begin(&self, trust: Trust) {
         self.header(AT_TRUST).store(trust as u64, Ordering::Release);
         self.header(AT_TOPICS).store(2, Ordering::Release);
+        self.header(AT_SETTINGS).store(2, Ordering::Release);
     }
 
     /// Whether the file that this process has mapped is still the directory's.
@@ -197,20 +200,34 @@ impl Control {
         Ok(())
     }
 
-    /// Grows when the set of topics changes; odd while that is done, or when who did it died.
+    /// Grows when topics or settings change; odd while that is done, or when who did it died.
     pub(crate) fn topics_generation(&self) -> u64 {
         self.header(AT_TOPICS).load(Ordering::Acquire)
     }
 
-    /// Says that the set of topics is being changed. For the holder of the directory's lock.
+    /// Says that topics are being changed. For the holder of the directory's lock.
     pub(crate) fn begin_change_of_topics(&self) {
         self.header(AT_TOPICS).fetch_or(1, Ordering::AcqRel);
     }
 
-    /// Says that it was.
-    pub(crate) fn end_change_of_topics(&self) {
-        if self.topics_generation() % 2 == 1 {
-            self.header(AT_TOPICS).fetch_add(1, Ordering::AcqRel);
+    /// The same for the directory's settings.
+    pub(crate) fn settings_generation(&self) -> u64 {
+        self.header(AT_SETTINGS).load(Ordering::Acquire)
+    }
+
+    /// Says that the directory's settings are being changed, and with them those of topics.
+    pub(crate) fn begin_change_of_settings(&self) {
+        self.begin_change_of_topics();
+        self.header(AT_SETTINGS).fetch_or(1, Ordering::AcqRel);
+    }
+
+    /// Says that what was begun is done. For the holder of the directory's lock.
+    pub(crate) fn end_changes(&self) {
+        // Who sees that the topics have changed looks at the settings too.
+        for index in [AT_SETTINGS, AT_TOPICS] {
+            if self.header(index).load(Ordering::Acquire) % 2 == 1 {
+                self.header(index).fetch_add(1, Ordering::AcqRel);
+            }
         }
     }
 

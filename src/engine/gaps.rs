@@ -29,7 +29,7 @@ impl Partition {
     fn was_compacted(&self) -> Result<bool> {
         let path = self.shared.dir.join(compact::CHECKPOINT);
         let cleaned = checkpoint::read_offsets(&*self.shared.env.storage, &path)?;
-        let compacted = self.config.compacted || topics::is_internal(&self.id.topic);
+        let compacted = self.config().compacted || topics::is_internal(&self.id.topic);
         Ok(compacted || cleaned.contains_key(&self.id))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The engine is passive: it has no threads and does nothing unless it is called.
 
+mod admission;
+mod alter;
 mod append;
 mod catalog;
 mod chores;
@@ -25,6 +27,7 @@ mod published;
 mod read;
 mod room;
 pub(crate) mod root;
+mod shared;
 mod subscribers;
 mod sync;
 mod tend;
@@ -36,13 +39,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use crate::config::{DirectoryConfig, directory};
+use crate::config::DirectoryConfig;
 use crate::env::lock::fork_generation;
 use crate::env::point::point;
-use crate::env::{Env, Lock, Storage};
+use crate::env::{Env, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::Offsets;
-use crate::log::files;
 use crate::log::recovery::Trust;
 use crate::planted::planted;
 use crate::types::TopicPartition;
@@ -67,8 +69,8 @@ pub(crate) use topics::read_again as read_topics_again;
 use chores::Chores;
 use holders::Holders;
 use offsets::CommittedOffsets;
-use partition::Shared;
 use root::{Attached, Root};
+use shared::{Settings, Shared};
 use tend::Tending;
 
 /// How a directory is opened.
@@ -85,9 +87,8 @@ pub struct OpenOptions {
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    /// The lock of the directory itself, for changes of the set of topics.
-    topics_lock: Mutex<Option<Box<dyn Lock>>>,
-    topics: RwLock<Arc<Topics>>,
+    /// The generation of the topics when partitions were last closed that are no more.
+    forgotten: Mutex<u64>,
     partitions: RwLock<HashMap<TopicPartition, (u32, Arc<Partition>)>>,
     doorbell: Doorbell,
     offsets: CommittedOffsets,
@@ -150,11 +151,14 @@ impl Engine {
     ) -> Result<Arc<Self>> {
         let control = Arc::new(control);
         let clock = env.clock.clone();
+        let generation = topics.generation;
         let shared = Arc::new(Shared {
             recovery_points: root::recovery_points(&*env.storage, dir)?,
             log_starts: root::log_starts(&*env.storage, dir)?,
             dir: dir.to_owned(),
-            config: read_config(&*env.storage, dir)?,
+            config: RwLock::new(Settings::read(&*env.storage, dir, &control)?),
+            topics_lock: Mutex::default(),
+            topics: RwLock::new(Arc::new(topics)),
             control: control.clone(),
             read_only: root.is_none(),
             root,
@@ -166,8 +170,7 @@ impl Engine {
         });
         Ok(Arc::new(Self {
             shared,
-            topics_lock: Mutex::default(),
-            topics: RwLock::new(Arc::new(topics)),
+            forgotten: Mutex::new(generation),
             partitions: RwLock::default(),
             doorbell: Doorbell::new(control, clock),
             offsets: CommittedOffsets::default(),
@@ -181,9 +184,10 @@ impl Engine {
         &self.shared.dir
     }
 
-    /// The settings of the directory, as they were when it was opened.
-    pub fn config(&self) -> &DirectoryConfig {
-        &self.shared.config
+    /// The settings of the directory as they are now: what any process has altered holds at once,
+    /// what was written into the file by hand from the next opening on.
+    pub fn config(&self) -> Arc<DirectoryConfig> {
+        self.shared.config()
     }
 
     /// The world it lives in.
@@ -196,40 +200,22 @@ impl Engine {
         self.shared.read_only
     }
 
-    /// Grows when any process changes the set of topics or of a topic's partitions; odd while it
-    /// does.
+    /// Grows when any process changes topics or settings; odd while it does.
     pub fn topics_generation(&self) -> u64 {
-        if self.shared.control.topics_generation() % 2 == 1
-            && let Err(error) = self.end_change_of_the_dead()
-        {
-            log::warn!("{error}");
-        }
-        self.shared.control.topics_generation()
+        self.shared.topics_generation()
     }
 
     /// The topics there are now.
     pub fn topics(&self) -> Result<Arc<Topics>> {
         self.shared.check_fork()?;
-        let generation = self.topics_generation();
-        let known = self.topics.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let in_change = generation % 2 == 1;
-        if known.generation == generation && !in_change {
-            return Ok(known);
-        }
-        let topics = Topics::read(&*self.env().storage, self.dir(), generation)?;
-        // Under the number of a change that is not over, the set may change once more.
-        Ok(if in_change { Arc::new(topics) } else { self.remember(topics) })
-    }
-
-    fn remember(&self, topics: Topics) -> Arc<Topics> {
-        let topics = Arc::new(topics);
-        let mut known = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have read a later one meanwhile.
-        if known.generation < topics.generation {
-            *known = topics.clone();
+        let topics = self.shared.topics()?;
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        if *forgotten < topics.generation && topics.generation % 2 == 0 {
+            *forgotten = topics.generation;
             self.forget_deleted(&topics);
         }
-        topics
+        drop(forgotten);
+        Ok(topics)
     }
 
     /// Closes what is open of partitions that are no more: else their files would take room for as
@@ -314,16 +300,6 @@ fn note_missing(storage: &dyn Storage, dir: &Path, topics: &Topics) -> Result<()
         }
     }
     Ok(())
-}
-
-/// The settings in `brokerless.properties`; the defaults where there is none.
-fn read_config(storage: &dyn Storage, dir: &Path) -> Result<DirectoryConfig> {
-    let path = dir.join(directory::FILE);
-    let bytes = files::read(storage, &path)?.unwrap_or_default();
-    for (line, what) in DirectoryConfig::unknown(&bytes) {
-        log::warn!("{}, line {line}, is passed over: {what}", path.display());
-    }
-    DirectoryConfig::parse(&bytes, &path)
 }
 
 /// What keeps a directory from being opened for writing, said of the directory.

@@ -6,22 +6,18 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError, Weak};
 
-use crate::config::{DirectoryConfig, TopicConfig};
-use crate::engine::chores::Chores;
+use crate::config::TopicConfig;
 use crate::engine::committers::Committers;
-use crate::engine::control::Control;
-use crate::engine::holders::Holders;
 use crate::engine::id::Id;
 use crate::engine::page::Page;
 use crate::engine::patience::Patience;
-use crate::engine::root::Root;
+use crate::engine::shared::Shared;
 use crate::engine::topics;
-use crate::env::lock::fork_generation;
 use crate::env::point::point;
 use crate::env::wake::Woken;
-use crate::env::{Env, Lock, Mode};
+use crate::env::{Lock, Mode};
 use crate::error::{At, AtPosition, Corruption, Error, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::checkpoint::Offsets;
@@ -35,45 +31,6 @@ use crate::types::TopicPartition;
 /// How often is looked for the lock of a partition, others let run in between, before one sleeps
 /// until it is free: an append takes microseconds, less than to sleep and to be woken.
 const LOOKS: u32 = 20;
-
-/// What the partitions of a directory share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) env: Env,
-    pub(crate) dir: PathBuf,
-    pub(crate) config: DirectoryConfig,
-    pub(crate) control: Arc<Control>,
-    pub(crate) read_only: bool,
-    /// `None` for a directory that is open read-only.
-    pub(crate) root: Option<Root>,
-    /// Where to begin when a log must be recovered, and where logs start.
-    pub(crate) recovery_points: Offsets,
-    pub(crate) log_starts: Offsets,
-    /// The fork generation of the process that opened the directory.
-    pub(crate) born: u32,
-    /// Set when this process closes the directory. It is read in a partition's turn, and closing
-    /// takes each turn after it was set: no append comes after the mark of a clean shutdown.
-    pub(crate) closed: AtomicBool,
-    pub(crate) holders: Holders,
-    pub(crate) chores: Chores,
-}
-
-impl Shared {
-    pub(crate) fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::SeqCst) {
-            return Err(Error::Closed("directory"));
-        }
-        Ok(())
-    }
-
-    /// Refuses to work in a forked child: it shares locks and files with its parent.
-    pub(crate) fn check_fork(&self) -> Result<()> {
-        if fork_generation() == self.born {
-            return Ok(());
-        }
-        Err(Error::Forked("client"))
-    }
-}
 
 /// The edges of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +52,8 @@ pub struct Partition {
     pub(crate) topic_id: Id,
     /// The number of its page.
     pub(crate) slot: u32,
-    pub(crate) config: Arc<TopicConfig>,
+    /// The settings as of a generation of the topics.
+    config: RwLock<(u64, Arc<TopicConfig>)>,
     pub(crate) page: Page,
     pub(crate) segments: Segments,
     /// The lock of the partition's folder, made when first needed. The mutex comes before the
@@ -147,7 +105,7 @@ impl Partition {
             page,
             slot,
             segments: Segments::new(shared.env.storage.clone(), dir.clone(), !shared.read_only),
-            config: Arc::new(topic.config.within(&shared.config)),
+            config: RwLock::new((0, Arc::new(topic.config.within(&shared.config())))),
             topic_id: topic.id,
             id,
             shared,
@@ -171,9 +129,38 @@ impl Partition {
         self.topic_id
     }
 
-    /// The settings of its topic, and the directory's where it has none of its own.
-    pub fn config(&self) -> &TopicConfig {
-        &self.config
+    /// The settings of its topic, and the directory's where it has none of its own, as they are now
+    /// in all processes.
+    pub fn config(&self) -> Arc<TopicConfig> {
+        let generation = self.shared.topics_generation();
+        let (known, config) = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if known == generation || generation % 2 == 1 {
+            return config;
+        }
+        match self.resolve() {
+            Ok(Some(config)) => self.remember(generation, config),
+            // It was deleted.
+            Ok(None) => config,
+            Err(error) => {
+                log::warn!("the settings of {} stay as they were: {error}", self.id);
+                config
+            }
+        }
+    }
+
+    fn resolve(&self) -> Result<Option<Arc<TopicConfig>>> {
+        let topics = self.shared.topics()?;
+        let topic = topics.get(&self.id.topic).filter(|topic| topic.id == self.topic_id);
+        Ok(topic.map(|topic| Arc::new(topic.config.within(&self.shared.config()))))
+    }
+
+    fn remember(&self, generation: u64, config: Arc<TopicConfig>) -> Arc<TopicConfig> {
+        let mut known = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have seen a later one.
+        if known.0 < generation {
+            *known = (generation, config);
+        }
+        known.1.clone()
     }
 
     /// The edges of the log, as published by the last append of any process.
@@ -286,6 +273,7 @@ impl Partition {
 
     fn recover_log(&self) -> Result<Recovered> {
         let shared = &self.shared;
+        let config = &*self.config();
         let trust = self.trust();
         // A partition that was made since has nothing to do with one of its name before.
         let noted = |offsets: &Offsets| offsets.get(&self.id).copied().unwrap_or(0);
@@ -294,7 +282,7 @@ impl Partition {
         let site = Site {
             storage: &shared.env.storage,
             dir: &self.dir,
-            config: &self.config,
+            config,
             writable: !shared.read_only,
             compacted: self.is_compacted() || topics::is_internal(&self.id.topic),
             found: self.page.was_found(),

@@ -184,7 +184,7 @@ impl Partition {
         let tail = self.page.tail();
         let edition = Edition { newest: tail.segment_base, swaps };
         let from = self.page.log_start_offset();
-        let limit = self.shared.config.max_decompressed_bytes;
+        let limit = self.shared.config().max_decompressed_bytes;
         for base in self.segments.bases(edition)? {
             let segment = self.segments.get(base, edition)?;
             let end = Self::end_of(&segment, &tail)?;

@@ -8,6 +8,7 @@
 //! it, and it is cut when the segment is sealed, when the directory is closed, and when recovery
 //! finds the end. Having no room is no error: the file grows then.
 
+use crate::config::TopicConfig;
 use crate::engine::partition::Partition;
 use crate::env::point::point;
 use crate::error::Result;
@@ -26,8 +27,14 @@ const NO_MORE: u64 = u64::MAX;
 
 impl Partition {
     /// Sees to it that a batch of `size` bytes finds room. For the holder of the lock.
-    pub(crate) fn make_room(&self, active: &Segment, tail: &Tail, size: usize) {
-        if !self.config.preallocate {
+    pub(crate) fn make_room(
+        &self,
+        active: &Segment,
+        tail: &Tail,
+        size: usize,
+        config: &TopicConfig,
+    ) {
+        if !config.preallocate {
             return;
         }
         let end = tail.end_position + size as u64;
@@ -36,7 +43,7 @@ impl Partition {
             return;
         }
         let ahead = if size < LARGE { STRETCH } else { 0 };
-        let to = match extend(active, room, end, ahead, self.config.segment_bytes.into()) {
+        let to = match extend(active, room, end, ahead, config.segment_bytes.into()) {
             Ok(to) => to,
             Err(error) => {
                 log::warn!("no room ahead of the end, which is slower and no harm: {error}");
@@ -49,8 +56,9 @@ impl Partition {
 
     /// How long the file may be: with room, longer than what is published.
     pub(crate) fn longest(&self, tail: &Tail) -> u64 {
-        if self.config.preallocate {
-            tail.end_position.max(self.config.segment_bytes.into())
+        let config = self.config();
+        if config.preallocate {
+            tail.end_position.max(config.segment_bytes.into())
         } else {
             tail.end_position
         }

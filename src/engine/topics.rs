@@ -112,6 +112,12 @@ impl Topics {
         topic
     }
 
+    /// Gives a topic other settings.
+    pub(crate) fn configure(&mut self, topic: &Topic, config: Arc<TopicConfig>) {
+        let topic = Arc::new(Topic { config, ..topic.clone() });
+        self.by_name.insert(topic.name.clone(), topic);
+    }
+
     /// Takes a topic out; until [`forget_deleted`](Self::forget_deleted) it is known as deleted.
     pub(crate) fn mark_deleted(&mut self, name: &str) -> Option<()> {
         self.deleted.push(self.by_name.remove(name)?);

@@ -5,6 +5,7 @@
 mod support;
 
 mod admin;
+mod alter;
 mod calls;
 mod compaction;
 mod damage;

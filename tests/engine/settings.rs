@@ -13,7 +13,7 @@ use crate::support::{open, open_read_only};
 fn a_directory_without_the_file_has_the_defaults_and_gets_none() {
     let dir = tempfile::tempdir().unwrap();
 
-    assert_eq!(open(dir.path()).config(), &DirectoryConfig::default());
+    assert_eq!(*open(dir.path()).config(), DirectoryConfig::default());
 
     assert!(!dir.path().join("brokerless.properties").exists());
 }
@@ -41,9 +41,12 @@ fn a_setting_that_there_is_not_is_passed_over() {
 
     let engine = open(dir.path());
 
-    let expected =
-        DirectoryConfig { offsets_topic_num_partitions: 3, ..DirectoryConfig::default() };
-    assert_eq!(engine.config(), &expected);
+    let expected = DirectoryConfig {
+        offsets_topic_num_partitions: 3,
+        given: [("offsets.topic.num.partitions".to_owned(), "3".to_owned())].into(),
+        ..DirectoryConfig::default()
+    };
+    assert_eq!(*engine.config(), expected);
 }
 
 #[test]

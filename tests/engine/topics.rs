@@ -29,7 +29,7 @@ fn a_topic_made_by_one_handle_is_there_for_the_other() {
 }
 
 /// Has a process die at a point of its work, the second time it comes there if `skip` is 1.
-fn die_at(disk: &MemDisk, name: &'static str, skip: u32, work: impl Fn(&Engine)) {
+pub(crate) fn die_at(disk: &MemDisk, name: &'static str, skip: u32, work: impl Fn(&Engine)) {
     let dying = disk.process();
     let engine = open_mem(&dying);
     let left = Cell::new(skip);
@@ -45,7 +45,10 @@ fn die_at(disk: &MemDisk, name: &'static str, skip: u32, work: impl Fn(&Engine))
 
 /// After it died: as the living find the disk, and after crashes that take what was not synced, or
 /// nothing.
-fn afterwards(disk: &MemDisk, survivor: Arc<Engine>) -> Vec<(&'static str, Arc<Engine>)> {
+pub(crate) fn afterwards(
+    disk: &MemDisk,
+    survivor: Arc<Engine>,
+) -> Vec<(&'static str, Arc<Engine>)> {
     let crashed = |seed| open_mem(&disk.after_crash(seed));
     vec![("alive", survivor), ("all unsynced lost", crashed(0)), ("nothing lost", crashed(1))]
 }
@@ -247,7 +250,7 @@ fn a_file_in_place_of_the_directory_is_named() {
     }
 }
 
-fn open_mem(disk: &MemDisk) -> Arc<Engine> {
+pub(crate) fn open_mem(disk: &MemDisk) -> Arc<Engine> {
     Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap()
 }
 
