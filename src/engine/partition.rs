@@ -420,8 +420,8 @@ impl Partition {
     }
 
     pub(crate) fn has_no_folder(&self) -> bool {
-        let listed = self.shared.env.storage.list(&self.dir);
-        listed.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        let found = self.shared.env.storage.describe(&self.dir);
+        found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     }
 
     /// Whether it is known where the log ends; else the next call looks for it, which may take long.

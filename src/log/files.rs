@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::env::point::point;
-use crate::env::{Access, File, Storage};
+use crate::env::{Access, Entry, File, Storage};
 use crate::error::{At, Result};
 
 pub(crate) const LOG: &str = "log";
@@ -31,11 +31,15 @@ pub(crate) fn path(dir: &Path, offset: i64, suffix: &str) -> PathBuf {
 
 /// The offsets of all files of that suffix, ascending.
 pub(crate) fn offsets(storage: &dyn Storage, dir: &Path, suffix: &str) -> Result<Vec<i64>> {
-    let entries = storage.list(dir).at("list", dir)?;
-    let mut offsets: Vec<i64> =
-        entries.iter().filter_map(|entry| offset_of(&entry.name, suffix)).collect();
+    Ok(offsets_in(&storage.list(dir).at("list", dir)?, suffix))
+}
+
+/// The same of a folder that was listed.
+pub(crate) fn offsets_in(entries: &[Entry], suffix: &str) -> Vec<i64> {
+    let offsets = entries.iter().filter_map(|entry| offset_of(&entry.name, suffix));
+    let mut offsets: Vec<i64> = offsets.collect();
     offsets.sort_unstable();
-    Ok(offsets)
+    offsets
 }
 
 /// The offset in the name of a file of that suffix.

@@ -116,10 +116,17 @@ impl Producers {
         dir: &Path,
         offset: i64,
     ) -> Result<Option<(i64, Self)>> {
-        for at in files::offsets(storage, dir, files::SNAPSHOT)?.into_iter().rev() {
-            if at > offset {
-                continue;
-            }
+        Self::newest(storage, dir, &files::offsets(storage, dir, files::SNAPSHOT)?, offset)
+    }
+
+    /// The same where it is known which snapshots there are, ascending.
+    pub(crate) fn newest(
+        storage: &dyn Storage,
+        dir: &Path,
+        snapshots: &[i64],
+        offset: i64,
+    ) -> Result<Option<(i64, Self)>> {
+        for at in snapshots.iter().rev().copied().filter(|at| *at <= offset) {
             let bytes = files::read(storage, &files::path(dir, at, files::SNAPSHOT))?;
             if let Some(producers) = bytes.and_then(|bytes| Self::parse(&bytes)) {
                 return Ok(Some((at, producers)));

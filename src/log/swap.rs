@@ -12,8 +12,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::env::Storage;
 use crate::env::point::point;
+use crate::env::{Entry, Storage};
 use crate::error::{At, Result};
 use crate::log::files;
 use crate::log::scan::{Check, Found, Scan};
@@ -38,9 +38,18 @@ pub(crate) fn is_unsettled(storage: &dyn Storage, dir: &Path) -> Result<bool> {
 /// lock, or where nobody else can have the log. After `Ok` it survives a crash; after `Err` it can
 /// be tried again.
 pub(crate) fn settle(storage: &Arc<dyn Storage>, dir: &Path) -> Result<()> {
-    let mut left = Leftovers::list(&**storage, dir)?;
+    settle_listed(storage, dir, &storage.list(dir).at("list", dir)?).map(drop)
+}
+
+/// The same for a folder that was listed; tells whether it has changed.
+pub(crate) fn settle_listed(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    entries: &[Entry],
+) -> Result<bool> {
+    let mut left = Leftovers::of(entries);
     if left.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     left.undo(&**storage, dir)?;
     point("swap.undone");
@@ -49,7 +58,8 @@ pub(crate) fn settle(storage: &Arc<dyn Storage>, dir: &Path) -> Result<()> {
         let end = end_of(storage, dir, base)?;
         remove_between(&**storage, dir, base, end)?;
     }
-    left.rename_staged(&**storage, dir)
+    left.rename_staged(&**storage, dir)?;
+    Ok(true)
 }
 
 /// Puts the cleaned files of the segment at `base`, which survive a crash, into the place of all
@@ -120,11 +130,15 @@ struct Leftovers {
 
 impl Leftovers {
     fn list(storage: &dyn Storage, dir: &Path) -> Result<Self> {
+        Ok(Self::of(&storage.list(dir).at("list", dir)?))
+    }
+
+    fn of(entries: &[Entry]) -> Self {
         let mut left = Self::default();
-        for entry in storage.list(dir).at("list", dir)? {
+        for entry in entries {
             let part = |behind| part_of(&entry.name, behind);
             if entry.name.ends_with(DELETED) {
-                left.deleted.push(entry.name);
+                left.deleted.push(entry.name.clone());
             } else if let Some(part) = part(CLEANED) {
                 left.cleaned.push(part);
             } else if let Some(part) = part(SWAP) {
@@ -133,7 +147,7 @@ impl Leftovers {
         }
         // The log is renamed last.
         left.swap.sort_by_key(|part| (part.base, PARTS.iter().position(|it| *it == part.suffix)));
-        Ok(left)
+        left
     }
 
     fn is_empty(&self) -> bool {

@@ -16,6 +16,7 @@ mod logs;
 mod losses;
 mod members;
 mod offsets;
+mod openings;
 mod recovery;
 mod room;
 mod settings;

@@ -70,10 +70,8 @@ fn make(path: &Path, flags: OFlags) -> io::Result<fs::File> {
 
 /// Opens a folder.
 pub(super) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
-    if is_link(path) {
-        return Err(link(path));
-    }
-    call(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)
+    let opened = call(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW);
+    opened.map_err(|error| if is_link(path) { link(path) } else { error })
 }
 
 /// Makes a folder and those above it.
@@ -248,9 +246,13 @@ fn raise_limit_of_open_files() -> bool {
 
 /// Refuses everything but a regular file.
 pub(super) fn regular(file: fs::File) -> io::Result<fs::File> {
-    let kind = file.metadata()?.file_type();
+    check_regular(&file.metadata()?).map(|()| file)
+}
+
+fn check_regular(found: &fs::Metadata) -> io::Result<()> {
+    let kind = found.file_type();
     if kind.is_file() {
-        Ok(file)
+        Ok(())
     } else if kind.is_dir() {
         Err(is_folder())
     } else if kind.is_fifo() {
@@ -263,8 +265,9 @@ pub(super) fn regular(file: fs::File) -> io::Result<fs::File> {
 /// Refuses also a file with a second name: what is written would show under that too, and it need
 /// not be ours.
 pub(super) fn regular_with_one_name(file: fs::File) -> io::Result<fs::File> {
-    let file = regular(file)?;
-    if file.metadata()?.nlink() > 1 {
+    let found = file.metadata()?;
+    check_regular(&found)?;
+    if found.nlink() > 1 {
         let text = "it has a second name, a hard link, which would be written to as well; put a \
                     copy of the file in its place";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

@@ -101,11 +101,14 @@ pub(crate) struct Recovered {
 /// Recovers a log. After `Ok` the files hold exactly the log that is described; after `Err` no
 /// byte below the recovery point was changed, and recovery can be tried again.
 pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
-    if site.writable {
-        swap::settle(site.storage, site.dir)?;
+    let list = || site.storage.list(site.dir).at("list", site.dir);
+    let mut entries = list()?;
+    if site.writable && swap::settle_listed(site.storage, site.dir, &entries)? {
+        entries = list()?;
     }
     point("recovery.settled");
-    let mut bases = files::offsets(&**site.storage, site.dir, files::LOG)?;
+    let mut bases = files::offsets_in(&entries, files::LOG);
+    let snapshots = files::offsets_in(&entries, files::SNAPSHOT);
     if bases.is_empty() {
         check_end(site, site.log_start_offset)?;
         return create(site, trust);
@@ -135,7 +138,9 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
         }
     }
     check_end(site, tail.end_offset)?;
-    finish(site, trust, &bases, suspect, tail)
+    let transactions = Transactions::replay(site, &bases, &snapshots, suspect, trust, &tail)?;
+    point("recovery.replayed");
+    finish(site, trust, &bases, suspect, transactions, tail)
 }
 
 /// What was synced must be there. A reader that changes nothing may look at what is left.
@@ -195,6 +200,9 @@ fn first_suspect(site: &Site<'_>, bases: &[i64], trust: Trust) -> Result<usize> 
         let below = bases.partition_point(|base| *base <= site.recovery_point);
         return Ok(below.saturating_sub(1));
     }
+    if last == 0 {
+        return Ok(0);
+    }
     let active = Segment::open(site.storage, site.dir, bases[last], false)?;
     Ok(if active.is_empty()? { last.saturating_sub(1) } else { last })
 }
@@ -232,27 +240,34 @@ fn finish(
     trust: Trust,
     bases: &[i64],
     suspect: usize,
+    transactions: Transactions,
     mut tail: Tail,
 ) -> Result<Recovered> {
     let gaps = gaps::find(site, bases)?;
-    let transactions = Transactions::replay(site, bases, suspect, trust, &tail)?;
-    point("recovery.replayed");
     tail.last_stable_offset = transactions.first_unstable_offset.unwrap_or(tail.end_offset);
     let mut epochs = LeaderEpochs::read(&**site.storage, site.dir)?;
     let mut leader_epoch = epochs.latest().unwrap_or(0);
     let mut synced_offset = tail.segment_base;
     if site.writable {
-        metadata_survives(site, trust, &bases[suspect..])?;
-        point("recovery.synced");
-        if epochs.latest().is_none() {
+        let mut is_new = epochs.latest().is_none();
+        if is_new {
             epochs.begin(0, bases[0]);
-            epochs.write(&**site.storage, site.dir)?;
         }
         if trust == Trust::Machine && !planted("no-epoch-step") {
             leader_epoch = leader_epoch.saturating_add(1);
             epochs.begin(leader_epoch, tail.end_offset);
+            is_new = true;
+        }
+        if trust == Trust::Machine {
+            segments_survive(site, &bases[suspect..])?;
+        }
+        point("recovery.synced");
+        if is_new {
+            // This makes the names of all files in the folder survive.
             epochs.write(&**site.storage, site.dir)?;
             point("recovery.epochs");
+        } else if trust == Trust::Machine {
+            site.storage.sync_dir(site.dir).at("sync", site.dir)?;
         }
         if trust != Trust::Process {
             synced_offset = tail.end_offset;
@@ -273,13 +288,10 @@ fn finish(
 }
 
 /// After a crash of the machine what was found must be on the disk before it is shown.
-fn metadata_survives(site: &Site<'_>, trust: Trust, bases: &[i64]) -> Result<()> {
-    if trust != Trust::Machine {
-        return Ok(());
-    }
+fn segments_survive(site: &Site<'_>, bases: &[i64]) -> Result<()> {
     for base in bases {
         let segment = Segment::open(site.storage, site.dir, *base, true)?;
         segment.log.sync_data().at("sync", &segment.path)?;
     }
-    site.storage.sync_dir(site.dir).at("sync", site.dir)
+    Ok(())
 }

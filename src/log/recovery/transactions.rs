@@ -27,13 +27,14 @@ impl Transactions {
     pub(crate) fn replay(
         site: &Site<'_>,
         bases: &[i64],
+        snapshots: &[i64],
         suspect: usize,
         trust: Trust,
         tail: &Tail,
     ) -> Result<Self> {
         let rebuilt = if trust == Trust::Machine { &bases[suspect..] } else { &[] };
         let known = rebuilt.first().copied().unwrap_or(tail.end_offset);
-        let (from, mut producers) = Producers::load(&**site.storage, site.dir, known)?
+        let (from, mut producers) = Producers::newest(&**site.storage, site.dir, snapshots, known)?
             .unwrap_or((bases[0], Producers::default()));
         let mut aborted = Vec::new();
         let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
