@@ -240,8 +240,12 @@ impl Partition {
         self.note_synced(tail.end_offset);
         self.page.wake_committers();
         // Nobody looks at them again after a crash: a broker that takes over trusts them.
-        active.index.sync()?;
-        active.times.sync()?;
+        // Nor is it known after an error what the disk has of them.
+        active
+            .index
+            .sync()
+            .and_then(|()| active.times.sync())
+            .map_err(|error| self.poisoned(&error))?;
         point("roll.announced");
         let storage = &self.shared.env.storage;
         self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;

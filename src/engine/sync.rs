@@ -192,13 +192,15 @@ impl Partition {
     pub(crate) fn sync_segment(&self, segment: &Segment) -> Result<()> {
         let synced = if planted("no-data-sync") { Ok(()) } else { segment.log.sync_data() };
         let Err(error) = synced else { return Ok(()) };
+        Err(self.poisoned(&format_args!("fdatasync of {}: {error}", segment.path.display())))
+    }
+
+    /// Poisons the partition for every process, after a failed sync.
+    pub(crate) fn poisoned(&self, why: &dyn std::fmt::Display) -> Error {
         self.page.poison();
         self.shared.control.poison();
         self.page.wake_committers();
-        log::error!(
-            "fdatasync of {}: {error}; nothing more is written to it",
-            segment.path.display()
-        );
-        Err(Error::Poisoned(self.id.clone()))
+        log::error!("{why}; nothing more is written to it");
+        Error::Poisoned(self.id.clone())
     }
 }

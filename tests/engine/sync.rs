@@ -321,3 +321,21 @@ fn opening_and_closing_a_clean_log_leaves_its_files_as_they_are() {
     assert_eq!(std::fs::read(&index).unwrap(), before.0);
     assert_eq!(after.modified().unwrap(), before.1.modified().unwrap());
 }
+
+#[test]
+fn whichever_sync_of_a_segment_that_is_sealed_fails_all_stop() {
+    for n in 1..=3 {
+        let disk = MemDisk::new();
+        let (one, two) = (open(&disk), open(&disk.process()));
+        let log = with(&one, &[("segment.bytes", "100")]);
+        let appended = log.append(&mut batch_at(0, &["a"])).unwrap();
+        log.sync(appended.end_offset).unwrap();
+        disk.fail_call(Call::SyncData, n, ErrorKind::Other, Repeat::Once);
+
+        let failed = log.append(&mut batch_at(1, &["b"]));
+        let other = orders(&two).append(&mut batch_at(2, &["c"]));
+
+        assert!(matches!(failed, Err(Error::Poisoned(_))), "sync {n}: {failed:?}");
+        assert!(matches!(other, Err(Error::Poisoned(_))), "sync {n}: {other:?}");
+    }
+}
