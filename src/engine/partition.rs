@@ -224,13 +224,27 @@ impl Partition {
     fn recover(&self) -> Result<()> {
         let Some(root) = &self.shared.root else { return self.recover_alone() };
         root.check_place()?;
-        let storage = &*self.shared.env.storage;
-        if self.has_no_folder() && !planted("no-late-folder") {
-            // Who made the topic died before it came to this.
-            storage.create_dir(&self.dir).at("create", &self.dir)?;
-            storage.sync_dir(&self.shared.dir).at("sync", &self.shared.dir)?;
+        if self.has_no_folder()? && !planted("no-late-folder") {
+            self.make_folder()?;
         }
         self.pass()
+    }
+
+    /// Who made the topic died before it came to this. Or somebody has deleted it just now: that is
+    /// marked before it is looked for a folder, and looked for here when there is one.
+    fn make_folder(&self) -> Result<()> {
+        let storage = &*self.shared.env.storage;
+        let gone = || Error::UnknownTopicOrPartition(self.id.clone());
+        if self.page.is_deleted() {
+            return Err(gone());
+        }
+        storage.create_dir(&self.dir).at("create", &self.dir)?;
+        if self.page.is_deleted() {
+            // If it is not there, it was given the name of a deleted one.
+            let _ = storage.remove_dir(&self.dir);
+            return Err(gone());
+        }
+        storage.sync_dir(&self.shared.dir).at("sync", &self.shared.dir)
     }
 
     /// Takes a turn only to have the log in order.
@@ -409,19 +423,27 @@ impl Partition {
     /// it open reads on until it asks again.
     pub(crate) fn delete(&self, buried: &Path) -> Result<()> {
         let storage = &*self.shared.env.storage;
-        if self.has_no_folder() && !planted("no-late-folder") {
+        if self.has_no_folder()? && !planted("no-late-folder") {
             self.page.delete();
-            return Ok(());
+            if self.has_no_folder()? {
+                return Ok(());
+            }
         }
         let _turn = self.turn_unprepared()?;
         self.page.delete();
         point("delete.marked");
-        storage.rename(&self.dir, buried).at("rename", &self.dir)
+        match storage.rename(&self.dir, buried) {
+            // Who had made it meanwhile has removed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            renamed => renamed.at("rename", &self.dir),
+        }
     }
 
-    pub(crate) fn has_no_folder(&self) -> bool {
-        let found = self.shared.env.storage.describe(&self.dir);
-        found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    pub(crate) fn has_no_folder(&self) -> Result<bool> {
+        match self.shared.env.storage.describe(&self.dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            found => found.map(|_| false).at("stat", &self.dir),
+        }
     }
 
     /// Whether it is known where the log ends; else the next call looks for it, which may take long.

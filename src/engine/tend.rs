@@ -150,7 +150,7 @@ impl Engine {
             return Ok(false);
         }
         // Whoever makes the topic just now may not have come to its folders yet.
-        if partition.has_no_folder() {
+        if partition.has_no_folder()? {
             return Ok(true);
         }
         let storage = &*self.env().storage;

@@ -301,3 +301,35 @@ fn what_meets_a_deletion_says_that_the_topic_is_no_more() {
     }
     assert!(refused > 2, "{refused}");
 }
+
+/// Who opens a partition makes its folder if there is none; found by the simulator.
+#[test]
+fn no_folder_comes_back_of_a_topic_that_is_deleted_while_it_is_opened() {
+    for call in 0..12 {
+        let disk = MemDisk::new();
+        let (engine, other) = (open_mem(&disk), open_mem(&disk.process()));
+        engine.create_topic(ORDERS, None, &[]).unwrap();
+        let left = Arc::new(AtomicI64::new(i64::MAX));
+        let hook = {
+            let left = left.clone();
+            move |_| {
+                if left.fetch_sub(1, Ordering::SeqCst) == 0 {
+                    other.delete_topic(ORDERS).unwrap();
+                }
+            }
+        };
+        let opening = open_mem(&disk.process().with_hook(Arc::new(hook)));
+        let log = partition(&opening);
+        left.store(call, Ordering::SeqCst);
+
+        let _ = log.ends();
+
+        // Ends a deletion that had to wait.
+        engine.create_topic("next", None, &[]).unwrap();
+        if engine.topic(ORDERS).unwrap().is_none() {
+            let names = disk.env().storage.list(Path::new("/data")).unwrap();
+            let back = names.iter().any(|entry| entry.name == "orders-0");
+            assert!(!back, "call {call}");
+        }
+    }
+}

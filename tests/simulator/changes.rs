@@ -12,7 +12,7 @@ use crate::team::Member;
 use crate::topics::{Answer, Found};
 
 /// Short enough that members are taken out who only come to their turn late.
-const SESSION: Duration = Duration::from_millis(10);
+const SESSION: Duration = Duration::from_millis(2);
 
 impl Found {
     pub(crate) fn of(topic: &Topic) -> Self {
@@ -29,7 +29,10 @@ impl Program<'_> {
         let life = self.model().begin_create(name, 2, compacted, self.life);
         let given = settings(&self.model(), life);
         let made = engine.create_topic(name, Some(2), &given);
-        let answer = self.answer(&made);
+        let answer = match made {
+            Err(Error::TopicAlreadyExists(_)) => Answer::Refused,
+            ref made => self.answer(made),
+        };
         let found = made.ok().map(|topic| Found::of(&topic));
         let mut model = self.model();
         model.counts.made += u64::from(answer == Answer::Done);
@@ -39,7 +42,10 @@ impl Program<'_> {
     pub(crate) fn delete(&mut self, engine: &Engine) {
         let name = self.dice.pick(&PASSING);
         let deletion = self.model().topics.begin_delete(name, self.life);
-        let answer = self.answer(&engine.delete_topic(name));
+        let answer = match engine.delete_topic(name) {
+            Err(Error::UnknownTopicOrPartition(id)) if *id.topic == *name => Answer::Refused,
+            deleted => self.answer(&deleted),
+        };
         let mut model = self.model();
         model.counts.deleted += u64::from(answer == Answer::Done);
         hold(model.topics.end_delete(self.life, &deletion, answer));
@@ -48,9 +54,6 @@ impl Program<'_> {
     fn answer<T>(&self, result: &Result<T, Error>) -> Answer {
         match result {
             Ok(_) => Answer::Done,
-            Err(Error::TopicAlreadyExists(_) | Error::UnknownTopicOrPartition(_)) => {
-                Answer::Refused
-            }
             Err(Error::Timeout { what: "the deletion of the topic", .. }) => Answer::Nothing,
             Err(error @ Error::Timeout { .. }) => panic!("{error}"),
             Err(_) if self.has_faults() => Answer::Unknown,

@@ -142,7 +142,8 @@ impl Program<'_> {
                 }
             }
             24..27 => {
-                self.env.clock.pause(Duration::from_millis(self.dice.below(100) as u64));
+                let longest = self.dice.pick(&[4_000, 4_000, 100_000]);
+                self.env.clock.pause(Duration::from_micros(self.dice.below(longest) as u64));
                 self.take_part(session);
             }
             27 if self.has_faults() => self.disk.heal(),
