@@ -104,8 +104,10 @@ FAULTS := no-owner-test no-fence no-free-test no-generation-step
 DAMAGE_FAULTS := cut-known-records:engine trust-time-index:fuzz_short take-any-memory:hostile count-from-zero:decoder
 # A test that only hangs has not noticed it: 101 is a test that failed.
 DURABILITY_FAULTS := no-data-sync:simulator no-roll-sync:simulator no-dir-sync:simulator \
-    end-from-cache:simulator ack-before-sync:simulator:torture_ no-cut-sync:simulator:torture_ no-rollback:simulator:processes_ \
+    end-from-cache:simulator ack-before-sync:simulator:torture_ no-cut-sync:simulator:torture_ \
     no-cut-sync:engine:losses no-rollback:engine:losses \
+    no-topics-sync:simulator:a_power forget-deletions:simulator:a_power commit-unsynced:simulator:processes_ \
+    keep-offsets:simulator:processes_ keep-lock:simulator:processes_ no-owner-test:simulator:processes_ no-free-test:simulator:processes_ \
     short-write:full_disk short-write:file_limits keep-torn:full_disk keep-torn:file_limits keep-torn:engine:calls \
     no-late-folder:engine:calls no-aborted-sync:engine:takeover clean-at-any-rate:engine:faults \
     no-settle:engine:compaction refuse-gaps:engine:recovery
