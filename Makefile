@@ -107,7 +107,7 @@ DURABILITY_FAULTS := no-data-sync:simulator no-roll-sync:simulator no-dir-sync:s
     end-from-cache:simulator ack-before-sync:simulator:torture_ no-cut-sync:simulator:torture_ \
     no-cut-sync:engine:losses no-rollback:engine:losses \
     no-topics-sync:simulator:a_power forget-deletions:simulator:a_power commit-unsynced:simulator:processes_ \
-    keep-offsets:simulator:processes_ keep-lock:simulator:processes_ no-owner-test:simulator:processes_ no-free-test:simulator:processes_ \
+    keep-offsets:simulator:processes_ no-owner-test:simulator:processes_ no-free-test:simulator:processes_ \
     short-write:full_disk short-write:file_limits keep-torn:full_disk keep-torn:file_limits keep-torn:engine:calls \
     no-late-folder:engine:calls no-aborted-sync:engine:takeover clean-at-any-rate:engine:faults \
     no-settle:engine:compaction refuse-gaps:engine:recovery
