@@ -172,6 +172,14 @@ pub enum Error {
     /// Topics of the directory cannot be deleted.
     #[error("topic {0:?} stays: delete.topic.enable of the directory is false")]
     TopicDeletionDisabled(String),
+    /// What the topic's settings rule out: Kafka's `PolicyViolationException`.
+    #[error("{partition}: {why}")]
+    PolicyViolation {
+        /// The partition.
+        partition: TopicPartition,
+        /// What, and what to do.
+        why: &'static str,
+    },
     /// A name that Kafka refuses.
     #[error(
         "topic name {0:?} is invalid: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither '.' nor '..'"

@@ -522,6 +522,16 @@ impl TopicConfig {
         }
     }
 
+    /// How long a segment may take records: in a compacted log nothing waits longer than
+    /// `max.compaction.lag.ms` (Kafka's `LogConfig.maxSegmentMs`).
+    pub(crate) fn longest_active_ms(&self) -> i64 {
+        if self.compacted {
+            self.segment_ms.min(self.max_compaction_lag_ms)
+        } else {
+            self.segment_ms
+        }
+    }
+
     /// The same, with the directory's settings where the topic has none of its own.
     #[must_use]
     pub fn within(&self, directory: &DirectoryConfig) -> Self {

@@ -206,7 +206,7 @@ impl Partition {
             self.page.set_first_timestamp(tail.segment_base, found);
             found
         };
-        let most = config.segment_ms - self.jitter(tail.segment_base, config);
+        let most = config.longest_active_ms() - self.jitter(tail.segment_base, config);
         Ok(first >= 0 && info.max_timestamp.saturating_sub(first) > most)
     }
 
@@ -222,7 +222,7 @@ impl Partition {
     }
 
     /// Seals the active segment and begins the next at the end of the log.
-    fn roll(&self, active: &Segment, mut tail: Tail) -> Result<(Arc<Segment>, Tail)> {
+    pub(crate) fn roll(&self, active: &Segment, mut tail: Tail) -> Result<(Arc<Segment>, Tail)> {
         self.page.set_intent(true);
         point("roll.intent");
         active.note_time(&mut tail)?;

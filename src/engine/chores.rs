@@ -156,7 +156,7 @@ impl Engine {
         self.known_partitions().iter().try_for_each(|partition| partition.flush_by_time(now))
     }
 
-    fn known_partitions(&self) -> Vec<Arc<Partition>> {
+    pub(super) fn known_partitions(&self) -> Vec<Arc<Partition>> {
         let known = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
         known.values().map(|(_, partition)| partition.clone()).collect()
     }

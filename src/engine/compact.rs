@@ -26,10 +26,10 @@ pub(crate) const CHECKPOINT: &str = checkpoint::CLEANED;
 /// The file whose bytes are the locks of those who tidy up.
 pub(crate) const LOCKS: &str = ".brokerless-upkeep";
 
-/// Its bytes: of who changes the checkpoint, and from here on of who compacts the partition with
-/// that page. Byte 0 is in [`tend`](super::tend).
-/// The byte of who writes [`CHECKPOINT`].
+/// The byte of who writes [`CHECKPOINT`], or where logs start. Byte 0 is in
+/// [`tend`](super::tend), byte 2 in [`rounds`](super::rounds).
 pub(crate) const CHECKPOINT_BYTE: u64 = 1;
+/// From here on, of who looks after the partition with that page.
 const FIRST_PARTITION_BYTE: u64 = 64;
 
 /// Bytes that the table of keys may have. A round in which it is full is followed by another.
@@ -82,9 +82,13 @@ impl Partition {
             return Err(Error::ReadOnly(self.shared.dir.clone()));
         }
         self.ready()?;
-        let Some(_alone) = self.try_alone(FIRST_PARTITION_BYTE + u64::from(self.slot))? else {
-            return Ok(false);
-        };
+        let Some(_alone) = self.try_upkeep()? else { return Ok(false) };
+        let compacted = self.compact_alone(now, is_due);
+        self.rest();
+        compacted
+    }
+
+    fn compact_alone(&self, now: Timestamp, is_due: impl Fn(&Work) -> bool) -> Result<bool> {
         self.clear_leftovers()?;
         let mut compacted = false;
         loop {
@@ -104,20 +108,27 @@ impl Partition {
         }
     }
 
+    /// The right to remove or replace sealed segments, until it is dropped; `None` while somebody
+    /// else has it.
+    pub(crate) fn try_upkeep(&self) -> Result<Option<Box<dyn RecordLock>>> {
+        self.try_alone(FIRST_PARTITION_BYTE + u64::from(self.slot))
+    }
+
     /// One of the locks of who tidies up, until it is dropped; `None` while somebody else has it.
-    fn try_alone(&self, byte: u64) -> Result<Option<Box<dyn RecordLock>>> {
+    pub(crate) fn try_alone(&self, byte: u64) -> Result<Option<Box<dyn RecordLock>>> {
         let path = self.shared.dir.join(LOCKS);
         let lock = self.shared.env.storage.lock_byte(&path, byte).at("open", &path)?;
         Ok(lock.try_acquire(Mode::Exclusive).at("lock", &path)?.then_some(lock))
     }
 
     /// Removes what somebody left who died at this.
-    fn clear_leftovers(&self) -> Result<()> {
-        let _turn = self.turn()?;
-        if swap::is_unsettled(&*self.shared.env.storage, &self.dir)? {
-            self.settle()?;
+    pub(crate) fn clear_leftovers(&self) -> Result<()> {
+        let is_unsettled = || swap::is_unsettled(&*self.shared.env.storage, &self.dir);
+        if self.page.swaps().is_multiple_of(2) && !is_unsettled()? {
+            return Ok(());
         }
-        Ok(())
+        let _turn = self.turn()?;
+        if is_unsettled()? { self.settle() } else { Ok(()) }
     }
 
     /// Completes or undoes what somebody began who died at it. For the holder of the lock.
@@ -192,7 +203,7 @@ impl Partition {
         clean_to.map_err(|error| error.limited_by(MAX_DECOMPRESSED_SETTING, None))
     }
 
-    fn may_go_on(&self) -> Result<()> {
+    pub(crate) fn may_go_on(&self) -> Result<()> {
         if self.page.is_deleted() {
             return Err(Error::UnknownTopicOrPartition(self.id.clone()));
         }

@@ -67,6 +67,185 @@ impl Check {
     }
 }
 
+/// Differences between two looks that mean nothing, in milliseconds.
+const NOISE: i64 = 20;
+
+/// The same for logs, of which each has its own time for which it keeps records: when the clock
+/// was last seen to jump, and how far. Times are in milliseconds, 0 where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Doubts {
+    pub(super) wall: Timestamp,
+    pub(super) uptime: i64,
+    pub(super) boot: i64,
+    /// It jumped by more than an hour.
+    far: Timestamp,
+    /// It jumped by less, and by how much.
+    near: Timestamp,
+    near_by: i64,
+    /// The machine was off, or the clock jumped while it was.
+    off: Timestamp,
+    off_for: i64,
+}
+
+impl Doubts {
+    /// Bytes of what is noted.
+    pub(super) const LEN: usize = 64;
+
+    /// The present, with nothing known of before.
+    pub(super) fn at(wall: Timestamp, uptime: i64, boot: i64) -> Self {
+        Self { wall, uptime, boot, ..Self::default() }
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let words = bytes.first_chunk::<{ Self::LEN }>()?.as_chunks::<8>().0;
+        let mut words = words.iter().map(|word| i64::from_be_bytes(*word));
+        let mut word = || words.next().unwrap_or_default();
+        let noted = Self {
+            wall: word(),
+            uptime: word(),
+            boot: word(),
+            far: word(),
+            near: word(),
+            near_by: word(),
+            off: word(),
+            off_for: word(),
+        };
+        (noted != Self::default()).then_some(noted)
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let Self { wall, uptime, boot, far, near, near_by, off, off_for } = *self;
+        [wall, uptime, boot, far, near, near_by, off, off_for]
+            .into_iter()
+            .flat_map(i64::to_be_bytes)
+            .collect()
+    }
+
+    /// The present, with what it and the look before it say of the clock.
+    pub(super) fn after(self, before: Option<Self>) -> Self {
+        let Some(before) = before else { return self };
+        let Self { wall, uptime, boot, .. } = self;
+        let mut now = Self { wall, uptime, boot, ..before };
+        let went_by = wall.saturating_sub(before.wall);
+        if boot == before.boot {
+            now.jumped(went_by.saturating_sub(uptime.saturating_sub(before.uptime)));
+        } else if went_by < 0 {
+            now.jumped(went_by);
+        } else {
+            now.was_off(went_by);
+        }
+        now
+    }
+
+    fn jumped(&mut self, by: i64) {
+        let by = by.saturating_abs();
+        let is_over = self.wall >= self.near.saturating_add(self.near_by.saturating_mul(10));
+        if by > LEAST {
+            self.far = self.wall;
+        } else if by > NOISE && (by >= self.near_by || is_over || self.wall < self.near) {
+            (self.near, self.near_by) = (self.wall, by);
+        }
+    }
+
+    /// That is doubted once: some machines are off most of the time.
+    fn was_off(&mut self, time: i64) {
+        if self.off == 0 {
+            (self.off, self.off_for) = (self.wall, time);
+        } else if self.wall < self.off.saturating_add(DAY) {
+            self.off_for = self.off_for.max(time);
+        }
+    }
+
+    /// Whether what is as old by the clock as `retention` may be deleted.
+    pub(super) fn allow(&self, retention: i64) -> bool {
+        let is_over =
+            |since: Timestamp, time: i64| since == 0 || self.wall >= since.saturating_add(time);
+        is_over(self.far, retention)
+            && (self.near_by <= retention / 10 || is_over(self.near, retention))
+            && (self.off_for <= retention || is_over(self.off, retention.min(DAY)))
+    }
+
+    /// Whether the clock was found wrong by much since `before`.
+    pub(super) fn is_worth_a_warning(&self, before: &Self) -> bool {
+        self.far != before.far || (self.off != before.off && self.off_for > DAY)
+    }
+}
+
+#[cfg(test)]
+mod doubts_tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+    const WEEK: i64 = 7 * DAY;
+    const YEARS: i64 = 3_650 * DAY;
+    /// When nothing was wrong yet.
+    const BEGAN: i64 = 20_000 * DAY;
+
+    fn began() -> Doubts {
+        Doubts::at(BEGAN, 0, 1)
+    }
+
+    /// A look so much later, by a clock that is so much ahead, in that start of the machine.
+    fn look(before: Doubts, time: i64, ahead: i64, boot: i64) -> Doubts {
+        Doubts::at(BEGAN + time + ahead, time, boot).after(Some(before))
+    }
+
+    #[test]
+    fn doubts_come_back_from_their_bytes() {
+        let doubts = Doubts { far: 4, near: 5, near_by: 6, off: 7, off_for: 8, ..began() };
+
+        assert_eq!(Doubts::parse(&doubts.bytes()), Some(doubts));
+        assert_eq!(Doubts::parse(&doubts.bytes()[1..]), None);
+        assert_eq!(Doubts::parse(&[0; Doubts::LEN]), None);
+    }
+
+    #[test]
+    fn a_clock_that_goes_on_as_time_does_allows_everything() {
+        let later = look(look(began(), DAY, 0, 1), 9 * DAY, 15, 1);
+
+        assert!([0, 1, HOUR, WEEK].map(|time| later.allow(time)).iter().all(|allowed| *allowed));
+    }
+
+    #[test]
+    fn after_a_jump_each_log_waits_for_as_long_as_it_keeps_records() {
+        for ahead in [YEARS, -DAY] {
+            let jumped = look(began(), 10, ahead, 1);
+            for time in [HOUR, WEEK] {
+                assert!(!jumped.allow(time), "{ahead}");
+                assert!(!look(jumped, 9 + time, ahead, 1).allow(time), "{ahead}");
+                assert!(look(jumped, 10 + time, ahead, 1).allow(time), "{ahead}");
+            }
+            // Also over a restart of the machine.
+            assert!(!look(jumped, 9 + WEEK, ahead, 2).allow(WEEK), "{ahead}");
+            // And when it is put right.
+            let right = look(jumped, 20, 0, 1);
+            assert!(!right.allow(HOUR), "{ahead}");
+            assert!(look(right, 20 + HOUR, 0, 1).allow(HOUR), "{ahead}");
+        }
+    }
+
+    #[test]
+    fn a_small_jump_is_none_for_a_log_that_keeps_records_for_long() {
+        let jumped = look(began(), 10, 60_000, 1);
+
+        assert!(jumped.allow(WEEK) && jumped.allow(600_000));
+        assert!(!jumped.allow(599_999));
+        assert!(look(jumped, 600_010, 60_000, 1).allow(599_999));
+    }
+
+    #[test]
+    fn a_machine_that_was_off_for_long_is_doubted_once_and_for_a_day() {
+        let restarted = look(began(), 30 * DAY, 0, 2);
+        assert!(!restarted.allow(WEEK) && restarted.allow(30 * DAY));
+        assert!(!look(restarted, 31 * DAY - 1, 0, 2).allow(WEEK));
+        assert!(look(restarted, 31 * DAY, 0, 2).allow(WEEK));
+
+        let again = look(look(restarted, 31 * DAY, 0, 2), 60 * DAY, 0, 3);
+
+        assert!(again.allow(WEEK));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

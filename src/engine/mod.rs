@@ -12,6 +12,7 @@ pub(crate) mod compact;
 pub(crate) mod control;
 mod doorbell;
 mod epochs;
+mod extent;
 mod gaps;
 pub mod group;
 mod holders;
@@ -25,8 +26,10 @@ mod partition;
 mod patience;
 mod published;
 mod read;
+mod retention;
 mod room;
 pub(crate) mod root;
+mod rounds;
 mod shared;
 mod subscribers;
 mod sync;
@@ -70,6 +73,7 @@ use chores::Chores;
 use holders::Holders;
 use offsets::CommittedOffsets;
 use root::{Attached, Root};
+use rounds::Rounds;
 use shared::{Settings, Shared};
 use tend::Tending;
 
@@ -93,6 +97,7 @@ pub struct Engine {
     doorbell: Doorbell,
     offsets: CommittedOffsets,
     tending: Tending,
+    rounds: Rounds,
     /// The groups in use, by id.
     cores: Mutex<HashMap<String, Weak<group::Core>>>,
 }
@@ -175,6 +180,7 @@ impl Engine {
             doorbell: Doorbell::new(control, clock),
             offsets: CommittedOffsets::default(),
             tending: Tending::default(),
+            rounds: Rounds::default(),
             cores: Mutex::default(),
         }))
     }
@@ -345,6 +351,7 @@ impl Engine {
             return Ok(());
         }
         point("close.last");
+        self.remove_buried(true)?;
         let (mut ends, mut starts) = (Offsets::new(), Offsets::new());
         for topic in self.topics()?.iter() {
             for number in 0..topic.partition_count() {

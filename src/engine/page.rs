@@ -160,6 +160,21 @@ impl Page {
         self.signed(LOG_START)
     }
 
+    /// Lets the log start at `offset`, if it starts before. For the holder of the lock.
+    pub(crate) fn advance_log_start(&self, offset: i64) {
+        if offset <= self.log_start_offset() {
+            return;
+        }
+        self.word(LOG_START).store(offset as u64, Ordering::Release);
+        if self.first_unstable_offset().is_some_and(|first| first < offset) {
+            self.word(FIRST_UNSTABLE).store(offset as u64, Ordering::Release);
+        }
+        let tail = self.tail();
+        if tail.last_stable_offset < offset {
+            self.publish(&Tail { last_stable_offset: offset, ..tail });
+        }
+    }
+
     /// Where the oldest open transaction begins.
     pub(crate) fn first_unstable_offset(&self) -> Option<i64> {
         Some(self.signed(FIRST_UNSTABLE)).filter(|offset| *offset >= 0)
@@ -310,6 +325,20 @@ mod tests {
             index_entries: end as u32,
             time_entries: end as u32 + 1,
         }
+    }
+
+    #[test]
+    fn a_log_never_starts_earlier_again_nor_is_it_decided_before_its_start() {
+        let page = Page::new(heap(WORDS), 0);
+        page.word(FIRST_UNSTABLE).store(3, Ordering::Relaxed);
+        page.publish(&Tail { last_stable_offset: 3, ..tail(10) });
+
+        page.advance_log_start(7);
+        page.advance_log_start(5);
+
+        assert_eq!(page.log_start_offset(), 7);
+        assert_eq!(page.first_unstable_offset(), Some(7));
+        assert_eq!(page.tail(), Tail { last_stable_offset: 7, ..tail(10) });
     }
 
     #[test]

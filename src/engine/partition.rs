@@ -13,6 +13,7 @@ use crate::engine::committers::Committers;
 use crate::engine::id::Id;
 use crate::engine::page::Page;
 use crate::engine::patience::Patience;
+use crate::engine::retention::Keeping;
 use crate::engine::shared::Shared;
 use crate::engine::topics;
 use crate::env::point::point;
@@ -62,6 +63,7 @@ pub struct Partition {
     /// The same for the lock of who syncs, which is on `partition.metadata`.
     pub(crate) syncer: Mutex<Option<Box<dyn Lock>>>,
     pub(crate) committers: Committers,
+    pub(crate) keeping: Keeping,
     aborted: OnceLock<Vec<AbortedTransaction>>,
     /// Whether it is among the holders of open files.
     holding: AtomicBool,
@@ -113,6 +115,7 @@ impl Partition {
             writer: Mutex::default(),
             syncer: Mutex::default(),
             committers: Committers::default(),
+            keeping: Keeping::default(),
             aborted: OnceLock::new(),
             holding: AtomicBool::new(false),
             me: me.clone(),
@@ -250,11 +253,15 @@ impl Partition {
     /// Takes a turn only to have the log in order.
     pub(crate) fn pass(&self) -> Result<()> {
         drop(self.turn()?);
-        // A reader needs no lock any more; a writer opens it again.
+        self.rest();
+        Ok(())
+    }
+
+    /// Closes the handle of the lock: who does not append needs it no more.
+    pub(crate) fn rest(&self) {
         if let Ok(mut lock) = self.writer.try_lock() {
             *lock = None;
         }
-        Ok(())
     }
 
     /// A reader's own view of a directory that it does not change.

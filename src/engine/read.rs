@@ -166,7 +166,7 @@ impl Partition {
     }
 
     /// Where the part of the segment ends that is published.
-    fn end_of(segment: &Segment, tail: &Tail) -> Result<u64> {
+    pub(crate) fn end_of(segment: &Segment, tail: &Tail) -> Result<u64> {
         if segment.base_offset == tail.segment_base {
             return Ok(tail.end_position);
         }

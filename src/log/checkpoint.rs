@@ -71,6 +71,17 @@ impl LeaderEpochs {
         Some((floor, self.0[newer].1))
     }
 
+    /// Lets the log begin at `offset`: what is known of before goes (Kafka's `truncateFromStart`).
+    /// Gives whether that changes anything.
+    pub(crate) fn truncate_from_start(&mut self, offset: i64) -> bool {
+        let gone = self.0.iter().take_while(|(_, start)| *start <= offset).count();
+        let Some(last) = gone.checked_sub(1) else { return false };
+        let first = (self.0[last].0, offset);
+        let changes = last > 0 || self.0[last] != first;
+        self.0.splice(..gone, [first]);
+        changes
+    }
+
     /// Begins an epoch at `offset`. Epochs that began there or later held no record and go.
     pub(crate) fn begin(&mut self, epoch: i32, offset: i64) {
         self.0.retain(|(_, start)| *start < offset);
@@ -153,6 +164,21 @@ mod tests {
 
         assert_eq!(epochs, LeaderEpochs(vec![(0, 0), (2, 7)]));
         assert_eq!(epochs.latest(), Some(2));
+    }
+
+    #[test]
+    fn a_log_that_begins_later_keeps_the_epoch_it_begins_in() {
+        let mut epochs = LeaderEpochs(vec![(2, 10), (3, 20), (6, 30)]);
+
+        assert!(!epochs.truncate_from_start(9));
+        assert!(!epochs.truncate_from_start(10));
+        assert!(epochs.truncate_from_start(15));
+        assert_eq!(epochs.0, [(2, 15), (3, 20), (6, 30)]);
+        assert!(epochs.truncate_from_start(30));
+        assert_eq!(epochs.0, [(6, 30)]);
+        assert!(epochs.truncate_from_start(31));
+
+        assert_eq!(epochs.0, [(6, 31)]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod index;
 mod offset_map;
 pub(crate) mod producers;
 pub(crate) mod recovery;
+pub(crate) mod retention;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod segments;

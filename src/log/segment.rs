@@ -316,6 +316,20 @@ impl Segment {
         }
     }
 
+    /// The largest timestamp of the batches from the one that holds `offset` on.
+    pub(crate) fn youngest_from(&self, offset: i64, end: u64) -> Result<Timestamp> {
+        let mut scan = self.scan(self.find(offset, end)?, end);
+        let mut youngest = -1;
+        loop {
+            let position = scan.position();
+            match scan.next()? {
+                Found::Batch(info) => youngest = info.max_timestamp.max(youngest),
+                Found::End => return Ok(youngest),
+                Found::Bad(what) => return Err(what).at_position(&self.path, position),
+            }
+        }
+    }
+
     /// A place that no record as young as `timestamp` lies before.
     fn time_hint(&self, timestamp: Timestamp, end: u64) -> Result<u64> {
         let entries = self.times.entries()?;

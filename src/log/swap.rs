@@ -16,6 +16,7 @@ use crate::env::point::point;
 use crate::env::{Entry, Storage};
 use crate::error::{At, Result};
 use crate::log::files;
+use crate::log::retention::DELETED;
 use crate::log::scan::{Check, Found, Scan};
 use crate::log::segment::Segment;
 
@@ -23,15 +24,13 @@ use crate::log::segment::Segment;
 pub(crate) const CLEANED: &str = ".cleaned";
 /// Behind the names of files that are whole.
 pub(crate) const SWAP: &str = ".swap";
-/// Behind the names of files that a broker was about to remove.
-const DELETED: &str = ".deleted";
-
 /// The files of a segment, the log last.
 const PARTS: [&str; 4] = [files::INDEX, files::TIME_INDEX, files::TXN_INDEX, files::LOG];
 
 /// Whether a compaction that did not come to its end has left files.
 pub(crate) fn is_unsettled(storage: &dyn Storage, dir: &Path) -> Result<bool> {
-    Ok(!Leftovers::list(storage, dir)?.is_empty())
+    let left = Leftovers::list(storage, dir)?;
+    Ok(!(left.cleaned.is_empty() && left.swap.is_empty()))
 }
 
 /// Completes the swaps that were staged, and undoes the others. For the holder of the partition's
@@ -164,7 +163,7 @@ impl Leftovers {
         storage.sync_dir(dir).at("sync", dir)
     }
 
-    /// Removes what was not whole when the process or the machine died, and what a broker was
+    /// Removes what was not whole when the process or the machine died, and what somebody was
     /// about to remove.
     fn undo(&mut self, storage: &dyn Storage, dir: &Path) -> Result<()> {
         let least = self.cleaned.iter().map(|part| part.base).min().unwrap_or(i64::MAX);

@@ -159,7 +159,9 @@ impl<'a> Log<'a> {
             let found = Finding::new(site.soft(base), "stray-segment", &path, what);
             outcome.findings.add(found.of(base).fix(Fix::ShelveSegment));
         }
-        if base > end && standing.gaps != Gaps::Right {
+        // What lies before the start was to go, and a crash may have left any part of it.
+        let is_shown = standing.log_start.is_none_or(|start| base > start);
+        if base > end && is_shown && standing.gaps != Gaps::Right {
             let what = format!(
                 "offsets {end} to {} are missing: the segment before ends at {end}",
                 base - 1

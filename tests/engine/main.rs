@@ -18,6 +18,7 @@ mod members;
 mod offsets;
 mod openings;
 mod recovery;
+mod retention;
 mod room;
 mod settings;
 mod sync;

@@ -6,7 +6,7 @@ use brokerless::engine::{Cursor, Engine, Partition};
 use brokerless::record::{Batch, BatchInfo};
 use brokerless::{IsolationLevel, TopicPartition};
 
-use crate::worker::{GROUP, PARTITIONS, SOLO, TABLE, TENDED, batch, orders};
+use crate::worker::{FLEETING, GROUP, PARTITIONS, SOLO, STREAM, TABLE, TENDED, batch, orders};
 
 const OFFSETS: &str = "__consumer_offsets";
 
@@ -17,6 +17,10 @@ pub(crate) struct Said {
     written: BTreeMap<i32, u64>,
     /// The last value in the table.
     table: Option<u64>,
+    /// By topic whose records go: the offset and number of its last record in it.
+    passing: BTreeMap<String, (i64, u64)>,
+    /// Where the stream starts at least.
+    started: i64,
     /// The last commit for its own group.
     solo: i64,
     /// What is committed for the group that it looks after, 0 for nothing, if that is known.
@@ -50,6 +54,11 @@ impl Ledger {
                     said.written.insert(number.parse().unwrap(), end.parse().unwrap());
                 }
                 ["table", value] => said.table = Some(value.parse().unwrap()),
+                ["passing", topic, offset, number] => {
+                    let last = (offset.parse().unwrap(), number.parse().unwrap());
+                    said.passing.insert(topic.to_owned(), last);
+                }
+                ["started", offset] => said.started = offset.parse().unwrap(),
                 ["solo", offset] => said.solo = offset.parse().unwrap(),
                 ["tended", offset] => said.tended = offset.parse().ok(),
                 ["member", number, offset] => {
@@ -70,6 +79,7 @@ impl Ledger {
     pub(crate) fn check(&self, engine: &Engine) -> Result<u64, String> {
         let records = self.check_orders(engine)?;
         self.check_table(engine)?;
+        self.check_passing(engine)?;
         self.check_topics(engine)?;
         if !self.offsets_expire {
             self.check_commits(engine)?;
@@ -124,6 +134,34 @@ impl Ledger {
                 // The next one may be there without having been acknowledged.
                 if there != Some(&value) && there != Some(&(value + 3)) {
                     return Err(format!("value {value} of {name}: {there:?} is there"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// From where the log starts all is there, one record behind the other.
+    fn check_passing(&self, engine: &Engine) -> Result<(), String> {
+        for topic in [STREAM, FLEETING] {
+            let id = TopicPartition::new(topic, 0);
+            let ends = engine.partition(&id).and_then(|it| it.ends());
+            let start = ends.map_err(|error| error.to_string())?.log_start_offset;
+            let mut found = BTreeMap::new();
+            for (at, record) in (start..).zip(read(engine, &id)?) {
+                if record.offset != at {
+                    return Err(format!("{record:?} of {topic} where {at} was to come"));
+                }
+                found.insert(at, record.value);
+            }
+            for (name, said) in &self.by {
+                let last = said.passing.get(topic).filter(|(offset, _)| *offset >= start);
+                if let Some((offset, number)) = last
+                    && found.get(offset) != Some(&format!("{name} {number}"))
+                {
+                    return Err(format!("{topic} has no {number} of {name} at {offset}"));
+                }
+                if topic == STREAM && start < said.started {
+                    return Err(format!("{topic} starts at {start}, not {}", said.started));
                 }
             }
         }
@@ -261,7 +299,8 @@ type Raw = (i64, Vec<u8>, Option<Vec<u8>>);
 
 fn read_raw(engine: &Engine, id: &TopicPartition) -> Result<Vec<Raw>, String> {
     let partition = engine.partition(id).map_err(|error| format!("{id}: {error}"))?;
-    let mut cursor = Cursor::new(0);
+    let start = partition.ends().map_err(|error| format!("{id}: {error}"))?.log_start_offset;
+    let mut cursor = Cursor::new(start);
     let mut found = Vec::new();
     loop {
         let chunk = partition.read(&mut cursor, 100_000, IsolationLevel::ReadUncommitted);

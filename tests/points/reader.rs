@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use brokerless::IsolationLevel;
 use brokerless::engine::{Cursor, Partition};
 use brokerless::record::{Batch, BatchInfo};
+use brokerless::{Error, IsolationLevel, TopicPartition};
 
 use crate::support::{Deadline, Process, arg, say};
-use crate::worker::{PARTITIONS, open, orders};
+use crate::worker::{FLEETING, PARTITIONS, STREAM, open, orders};
 
 /// How far one partition was read, and what that adds up to.
 struct Reading {
@@ -23,10 +23,15 @@ pub(crate) fn reader() {
     let stop = PathBuf::from(arg("stop"));
     let partition = |number| engine.partition(&orders(number)).unwrap();
     let mut readings: Vec<_> = (0..PARTITIONS).map(|n| Reading::new(partition(n))).collect();
+    let stream = |topic| engine.partition(&TopicPartition::new(topic, 0)).unwrap();
+    let mut streams: Vec<_> = [STREAM, FLEETING].map(|topic| Reading::new(stream(topic))).into();
     say("ready");
     while !stop.exists() {
         for reading in &mut readings {
             reading.read(i64::MAX);
+        }
+        for stream in &mut streams {
+            stream.follow();
         }
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
@@ -46,22 +51,41 @@ impl Reading {
 
     /// Reads on, to before `end`.
     fn read(&mut self, end: i64) {
-        while self.cursor.offset() < end {
-            let due = self.cursor.offset();
-            let isolation = IsolationLevel::ReadUncommitted;
-            let bytes = self.partition.read(&mut self.cursor, 1, isolation).unwrap().bytes;
-            if bytes.is_empty() {
-                return;
+        while self.cursor.offset() < end && self.step().unwrap() {}
+    }
+
+    /// Reads on to the end, from the start where what comes next is gone.
+    fn follow(&mut self) {
+        loop {
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(Error::OffsetOutOfRange { offset, start, .. }) => {
+                    assert!(start > offset, "{offset} was published");
+                    self.cursor = Cursor::new(start);
+                }
+                Err(error) => panic!("{error}"),
             }
-            let size = BatchInfo::parse(&bytes).unwrap().size;
-            assert_eq!(size, bytes.len(), "one batch, and all of it");
-            // The checksum fits, or it is an error.
-            let batch = Batch::decode(bytes.clone(), 1 << 20).unwrap();
-            let offsets: Vec<_> = batch.records().map(|record| record.unwrap().offset).collect();
-            let expected: Vec<_> = (due..self.cursor.offset()).collect();
-            assert_eq!(offsets, expected, "offsets are dense");
-            self.sum = crc32c::crc32c_append(self.sum, &bytes);
         }
+    }
+
+    /// Reads a batch, if there is one.
+    fn step(&mut self) -> Result<bool, Error> {
+        let due = self.cursor.offset();
+        let isolation = IsolationLevel::ReadUncommitted;
+        let bytes = self.partition.read(&mut self.cursor, 1, isolation)?.bytes;
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        let size = BatchInfo::parse(&bytes).unwrap().size;
+        assert_eq!(size, bytes.len(), "one batch, and all of it");
+        // The checksum fits, or it is an error.
+        let batch = Batch::decode(bytes.clone(), 1 << 20).unwrap();
+        let offsets: Vec<_> = batch.records().map(|record| record.unwrap().offset).collect();
+        let expected: Vec<_> = (due..self.cursor.offset()).collect();
+        assert_eq!(offsets, expected, "offsets are dense");
+        self.sum = crc32c::crc32c_append(self.sum, &bytes);
+        Ok(true)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::places::{Place, Scene, named};
 use crate::reader::Watch;
 use crate::support::Dice;
 use crate::support::{Deadline, Process, eventually};
-use crate::worker::{GROUP, ORDERS, PARTITIONS, TABLE, open, orders};
+use crate::worker::{FLEETING, GROUP, ORDERS, PARTITIONS, STREAM, TABLE, open, orders};
 
 /// Processes at work beside one that dies.
 const CROWD: usize = 2;
@@ -276,7 +276,8 @@ fn make_topics(engine: &Engine) {
             .collect();
         engine.create_topic(name, Some(partitions), &settings).unwrap();
     };
-    let small = [("segment.bytes", "1500"), ("index.interval.bytes", "200")];
+    let small =
+        [("segment.bytes", "1500"), ("index.interval.bytes", "200"), ("retention.ms", "-1")];
     make(ORDERS, PARTITIONS, &small);
     for number in 0..PARTITIONS {
         let mut first = crate::worker::batch(&[(None, "check 0".to_owned())]);
@@ -285,6 +286,9 @@ fn make_topics(engine: &Engine) {
     let compacted =
         [("cleanup.policy", "compact"), ("segment.bytes", "800"), ("preallocate", "true")];
     make(TABLE, 1, &compacted);
+    let brief = [("segment.bytes", "500"), ("file.delete.delay.ms", "0"), ("retention.ms", "-1")];
+    make(STREAM, 1, &[&brief[..], &[("retention.bytes", "1500")]].concat());
+    make(FLEETING, 1, &[&brief[..], &[("retention.bytes", "0")]].concat());
 }
 
 fn newest_log(folder: &Path) -> PathBuf {

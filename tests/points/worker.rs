@@ -20,6 +20,9 @@ pub(crate) const ORDERS: &str = "orders";
 pub(crate) const PARTITIONS: i32 = 3;
 /// Compacted.
 pub(crate) const TABLE: &str = "table";
+/// Only its newest records are kept, and of [`FLEETING`] none.
+pub(crate) const STREAM: &str = "stream";
+pub(crate) const FLEETING: &str = "fleeting";
 pub(crate) const GROUP: &str = "g";
 /// Of a group without members that only this process commits for, what is committed grows by one.
 pub(crate) const SOLO: &str = "solo";
@@ -55,6 +58,7 @@ struct Worker {
     written: Vec<u64>,
     /// Values written to the table, and offsets committed alone.
     values: u64,
+    passing: u64,
     commits: i64,
     topics: u64,
 }
@@ -70,6 +74,7 @@ pub(crate) fn worker() {
         member: None,
         written: vec![0; PARTITIONS as usize],
         values: 0,
+        passing: 0,
         commits: 0,
         topics: 0,
     };
@@ -103,8 +108,9 @@ impl Worker {
     }
 
     fn do_something(&mut self, focus: &str) {
-        const ALL: [&str; 7] = ["append", "commit", "group", "compact", "topics", "open", "admin"];
-        let any = match self.dice.below(41) {
+        const ALL: [&str; 8] =
+            ["append", "commit", "group", "compact", "topics", "open", "admin", "retain"];
+        let any = match self.dice.below(42) {
             0..17 => "append",
             17..20 => "sync",
             20..28 => "commit",
@@ -120,6 +126,7 @@ impl Worker {
             "compact" => self.compact(),
             "topics" => self.change_topics(),
             "open" => self.come_again(),
+            "retain" => self.retain(),
             "expire" => self.expire(),
             "admin" => self.administer(),
             other => panic!("{other}?"),
@@ -224,6 +231,32 @@ impl Worker {
         }
         if self.dice.chance(10) {
             self.engine().tend_offsets(self.engine().env().clock.now()).unwrap();
+        }
+    }
+
+    /// Records that do not stay for long.
+    fn retain(&mut self) {
+        let now = self.engine().env().clock.now();
+        for topic in [STREAM, FLEETING] {
+            let partition = self.partition(topic, 0);
+            for _ in 0..4 {
+                let value = format!("{} {}", self.name, self.passing);
+                let appended = partition.append(&mut batch(&[(None, value)])).unwrap();
+                say(&format!("passing {topic} {} {}", appended.base_offset, self.passing));
+                self.passing += 1;
+            }
+            unless_busy(partition.retain_if_due(now).map(drop));
+        }
+        let stream = self.partition(STREAM, 0);
+        if self.dice.chance(20) {
+            let start = stream.ends().unwrap().log_start_offset + 3;
+            if let Some(start) = or_busy(stream.delete_records(start)) {
+                say(&format!("started {start}"));
+            }
+        }
+        if self.dice.chance(40) {
+            let hours = self.dice.between(1, 1_000) as i64;
+            self.engine().tend(now + hours * 3_600_000).unwrap();
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) fn find(site: &Site<'_>, bases: &[i64]) -> Result<Vec<Gap>> {
     if !site.config.compacted {
         gaps.extend(between(storage, site.dir, bases));
     }
+    // What lies before the start was to go: a crash in the middle of that may have left any part.
+    gaps.retain(|(_, to)| *to > site.log_start_offset);
     if gaps.is_empty() || has_quarantine(&**storage, site.dir)? {
         return Ok(Vec::new());
     }

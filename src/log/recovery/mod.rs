@@ -244,7 +244,11 @@ fn finish(
     mut tail: Tail,
 ) -> Result<Recovered> {
     let gaps = gaps::find(site, bases)?;
-    tail.last_stable_offset = transactions.first_unstable_offset.unwrap_or(tail.end_offset);
+    let log_start_offset = site.log_start_offset.max(bases[0]).min(tail.end_offset);
+    // A transaction may have begun before the log does.
+    let first_unstable_offset =
+        transactions.first_unstable_offset.map(|offset| offset.max(log_start_offset));
+    tail.last_stable_offset = first_unstable_offset.unwrap_or(tail.end_offset);
     let mut epochs = LeaderEpochs::read(&**site.storage, site.dir)?;
     let mut leader_epoch = epochs.latest().unwrap_or(0);
     let mut synced_offset = tail.segment_base;
@@ -275,12 +279,12 @@ fn finish(
     }
     Ok(Recovered {
         tail,
-        log_start_offset: site.log_start_offset.max(bases[0]).min(tail.end_offset),
+        log_start_offset,
         leader_epoch,
         synced_offset,
         // A new log may have been closed, or its processes killed, before anybody synced it.
         names_synced: trust == Trust::Machine,
-        first_unstable_offset: transactions.first_unstable_offset,
+        first_unstable_offset,
         has_producers: transactions.has_producers,
         aborted: transactions.aborted,
         gaps,
