@@ -476,6 +476,9 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
+/// The operation of a failed [`Error::Io`] after which it is not known what the disk holds.
+pub(crate) const SYNC: &str = "sync";
+
 /// Adds to a fact about bytes where they lie.
 pub trait AtPosition<T> {
     /// Turns the fact into [`Error::CorruptRecord`].

@@ -245,7 +245,7 @@ impl Partition {
             .index
             .sync()
             .and_then(|()| active.times.sync())
-            .map_err(|error| self.poisoned(&error))?;
+            .map_err(|error| self.judged(error))?;
         point("roll.announced");
         let storage = &self.shared.env.storage;
         self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;

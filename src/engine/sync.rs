@@ -22,7 +22,7 @@ use crate::engine::partition::Partition;
 use crate::env::point::point;
 use crate::env::wake::Woken;
 use crate::env::{Access, Mode};
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Result, SYNC};
 use crate::log::files;
 use crate::log::segment::Segment;
 use crate::planted::planted;
@@ -166,10 +166,11 @@ impl Partition {
     /// partition begins with: a broker refuses one whose id or leader epochs cannot be read.
     pub(crate) fn sync_names(&self) -> Result<()> {
         if self.page.is_unnamed() {
-            self.sync_beginnings()?;
+            self.sync_beginnings().map_err(|error| self.judged(error))?;
         }
         if !planted("no-dir-sync") {
-            self.shared.env.storage.sync_dir(&self.dir).at("sync", &self.dir)?;
+            let synced = self.shared.env.storage.sync_dir(&self.dir).at(SYNC, &self.dir);
+            synced.map_err(|error| self.judged(error))?;
         }
         point("sync.named");
         self.page.set_named();
@@ -182,7 +183,7 @@ impl Partition {
             match self.shared.env.storage.open(&path, Access::Read) {
                 // Whoever opens the partition next makes it anew.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                file => file.and_then(|file| file.sync_data()).at("sync", &path)?,
+                file => file.at("open", &path)?.sync_data().at(SYNC, &path)?,
             }
         }
         Ok(())
@@ -195,8 +196,17 @@ impl Partition {
         Err(self.poisoned(&format_args!("fdatasync of {}: {error}", segment.path.display())))
     }
 
+    /// What is to be said of an error: one of a sync poisons, for it is not known what the disk has.
+    /// Another one changed nothing, and the call may be tried again.
+    pub(crate) fn judged(&self, error: Error) -> Error {
+        match error {
+            Error::Io { op: SYNC, .. } => self.poisoned(&error),
+            other => other,
+        }
+    }
+
     /// Poisons the partition for every process, after a failed sync.
-    pub(crate) fn poisoned(&self, why: &dyn std::fmt::Display) -> Error {
+    fn poisoned(&self, why: &dyn std::fmt::Display) -> Error {
         self.page.poison();
         self.shared.control.poison();
         self.page.wake_committers();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::env::{Access, File, Storage};
-use crate::error::{At, Result};
+use crate::error::{At, Result, SYNC};
 use crate::types::Timestamp;
 
 /// An index file whose entries have `N` bytes, opened when first used.
@@ -87,7 +87,7 @@ impl<const N: usize> IndexFile<N> {
     /// Makes the entries survive a crash.
     pub(crate) fn sync(&self) -> Result<()> {
         let Some(file) = self.file()? else { return Ok(()) };
-        file.sync_data().at("sync", &self.path)
+        file.sync_data().at(SYNC, &self.path)
     }
 
     /// Drops every entry from number `entries` on.

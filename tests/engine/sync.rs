@@ -323,6 +323,25 @@ fn opening_and_closing_a_clean_log_leaves_its_files_as_they_are() {
 }
 
 #[test]
+fn whichever_sync_of_a_new_partition_fails_all_stop() {
+    for (call, times) in [(Call::SyncData, 3), (Call::SyncDir, 1)] {
+        for n in 1..=times {
+            let disk = MemDisk::new();
+            let (one, two) = (open(&disk), open(&disk.process()));
+            let log = with(&one, &[]);
+            let appended = log.append(&mut batch_at(0, &["a"])).unwrap();
+            disk.fail_call(call, n, ErrorKind::Other, Repeat::Once);
+
+            let failed = log.sync(appended.end_offset);
+            let other = orders(&two).append(&mut batch_at(1, &["b"]));
+
+            assert!(matches!(failed, Err(Error::Poisoned(_))), "{call:?} {n}: {failed:?}");
+            assert!(matches!(other, Err(Error::Poisoned(_))), "{call:?} {n}: {other:?}");
+        }
+    }
+}
+
+#[test]
 fn whichever_sync_of_a_segment_that_is_sealed_fails_all_stop() {
     for n in 1..=3 {
         let disk = MemDisk::new();
