@@ -38,6 +38,7 @@ __all__ = [
     "Consumer",
     "ConsumerRecord",
     "FutureRecordMetadata",
+    "LogDump",
     "Producer",
     "RecordMetadata",
     "__version__",
@@ -46,6 +47,10 @@ __all__ = [
     "_before_fork",
     "assign_partitions",
     "close_all",
+    "dump_index",
+    "dump_snapshot",
+    "dump_time_index",
+    "dump_transactions",
     "flush_all",
     "murmur2",
     "verify",
@@ -83,6 +88,27 @@ def verify(
     repair: bool = False,
     progress: Callable[[str, int, int, int], object] | None = None,
 ) -> dict[str, Any]: ...
+
+# A log file, batch by batch, for `brokerless dump`. A dict with "is_valid" is a batch, with
+# "records" (dicts) and "error" (why the rest of them cannot be read, or None) unless records are
+# not wanted; one without it is damage: position, bytes, at_end, error.
+@final
+class LogDump:
+    def __new__(cls, path: str, *, max_bytes: int | None = None, records: bool = True) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> dict[str, Any]: ...
+
+# Offset, position, and the last offset of the batch there, of each entry.
+def dump_index(path: str) -> list[tuple[int, int, int | None]]: ...
+
+# Timestamp, offset, and of the batch there the last offset and the youngest timestamp.
+def dump_time_index(path: str) -> list[tuple[int, int, tuple[int, int] | None]]: ...
+
+# Producer id, first, last and last stable offset of each aborted transaction; bytes left over.
+def dump_transactions(path: str) -> tuple[list[tuple[int, int, int, int]], int]: ...
+
+# The producers of a snapshot; None if it is damaged.
+def dump_snapshot(path: str) -> list[dict[str, Any]] | None: ...
 
 # For `os.register_at_fork`. A client made before a fork raises IllegalStateError in the child.
 def _before_fork() -> None: ...

@@ -36,7 +36,7 @@ impl AbortedTransaction {
     }
 }
 
-const ENTRY: usize = 2 + 4 * 8;
+pub(crate) const ENTRY: usize = 2 + 4 * 8;
 
 /// The entries of a segment's index; none if it has no index. `None` if they cannot be right: there
 /// is no checksum, but each abort lies behind what it aborts, in its segment, and behind the one
@@ -64,6 +64,11 @@ fn are_right(entries: &[AbortedTransaction], base: i64) -> bool {
         before.last_offset < after.last_offset
     };
     entries.iter().all(is_right) && entries.is_sorted_by(ascend)
+}
+
+/// The entries up to the first that is none.
+pub(crate) fn parse_all(bytes: &[u8]) -> Vec<AbortedTransaction> {
+    bytes.as_chunks::<ENTRY>().0.iter().map_while(parse).collect()
 }
 
 /// Writes a segment's index anew, unless it is as it should be; without entries there is no file.

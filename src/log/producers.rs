@@ -18,17 +18,18 @@ use crate::record::BatchInfo;
 use crate::record::control::EndTransactionMarker;
 use crate::types::Timestamp;
 
+/// What is known of one producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Producer {
-    epoch: i16,
-    last_sequence: i32,
-    last_offset: i64,
+pub(crate) struct Producer {
+    pub(crate) epoch: i16,
+    pub(crate) last_sequence: i32,
+    pub(crate) last_offset: i64,
     /// Last sequence minus first of the last batch.
-    offset_delta: i32,
-    timestamp: Timestamp,
-    coordinator_epoch: i32,
+    pub(crate) offset_delta: i32,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) coordinator_epoch: i32,
     /// Where its open transaction began, or -1.
-    open_from: i64,
+    pub(crate) open_from: i64,
 }
 
 /// The producers of one log up to some offset.
@@ -142,6 +143,11 @@ impl Producers {
 
     /// Reads a snapshot; `None` if it is damaged.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        Self::parse_list(bytes).map(|entries| Self(entries.into_iter().collect()))
+    }
+
+    /// The same, in the order of the file.
+    pub(crate) fn parse_list(bytes: &[u8]) -> Option<Vec<(i64, Producer)>> {
         let (version, rest) = bytes.split_first_chunk::<2>()?;
         let (crc, rest) = rest.split_first_chunk::<4>()?;
         if *version != VERSION || crc32c::crc32c(rest) != u32::from_be_bytes(*crc) {
@@ -151,7 +157,7 @@ impl Producers {
         let (entries, over) = entries.as_chunks::<ENTRY>();
         let whole =
             over.is_empty() && usize::try_from(i32::from_be_bytes(*count)) == Ok(entries.len());
-        whole.then(|| entries.iter().map(parse_entry).collect()).map(Self)
+        whole.then(|| entries.iter().map(parse_entry).collect())
     }
 
     /// The bytes of a snapshot.

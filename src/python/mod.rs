@@ -5,6 +5,7 @@ mod arguments;
 mod assign;
 mod callback;
 mod consumer;
+mod dump;
 mod errors;
 mod future;
 mod gate;
@@ -46,6 +47,8 @@ mod _brokerless {
     use super::assign::assign_partitions;
     #[pymodule_export]
     use super::consumer::Consumer;
+    #[pymodule_export]
+    use super::dump::{LogDump, dump_index, dump_snapshot, dump_time_index, dump_transactions};
     #[pymodule_export]
     use super::future::FutureRecordMetadata;
     #[pymodule_export]

@@ -65,6 +65,20 @@ impl ControlType {
         }
     }
 
+    /// Kafka's name for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Abort => "ABORT",
+            Self::Commit => "COMMIT",
+            Self::LeaderChange => "LEADER_CHANGE",
+            Self::SnapshotHeader => "SNAPSHOT_HEADER",
+            Self::SnapshotFooter => "SNAPSHOT_FOOTER",
+            Self::KraftVersion => "KRAFT_VERSION",
+            Self::KraftVoters => "KRAFT_VOTERS",
+            Self::Unknown(_) => "UNKNOWN",
+        }
+    }
+
     /// Its number.
     pub const fn id(self) -> i16 {
         match self {

@@ -6,6 +6,7 @@
 
 mod commits;
 mod directory;
+pub mod dump;
 mod epochs;
 mod finding;
 mod fix;
@@ -23,6 +24,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use crate::env::Env;
+pub use crate::record::Record;
+pub use crate::record::control::{ControlType, EndTransactionMarker};
 pub use finding::{Finding, Severity};
 pub use repair::{Deed, Repaired, repair};
 

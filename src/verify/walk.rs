@@ -148,7 +148,7 @@ impl<'a> Walk<'a> {
 
     /// Where the next batch begins behind damage at `position`: where that says it ends, or else
     /// at the first place where one stands.
-    fn next_good(&self, position: u64, due: i64) -> Result<Option<u64>> {
+    pub(crate) fn next_good(&self, position: u64, due: i64) -> Result<Option<u64>> {
         if let Some(claimed) = self.header(position)? {
             let behind = position + claimed.size as u64;
             if behind == self.end {

@@ -7,7 +7,8 @@
 4. brokerless takes the directory back and gives what the real consumer was given.
 5. brokerless opens the golden directories read-only and gives exactly what is beside them.
 6. The assignors of Kafka's Java clients still answer what the Rust tests hold ours to.
-7. The scripts of `tests/groups` on a real broker give the histories that are recorded.
+7. `brokerless dump` prints of each file what `DumpLogSegments` prints.
+8. The scripts of `tests/groups` on a real broker give the histories that are recorded.
 
 `--keep` leaves the directories where they are and prints where. `--write-assignments` writes
 anew what the Java clients answer, and does nothing else.
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dump
+import dumped
 import golden
 import groups
 import kafka
@@ -177,6 +179,13 @@ def golden_directories(work: Path) -> None:
             raise WrongError([f"{name}: files were changed"])
 
 
+def dumps(ours: Path, work: Path) -> None:
+    expect_nothing(dumped.differences(ours))
+    for name in golden.NAMES:
+        directory = work / name if (work / name).exists() else golden.copy(name, work)
+        expect_nothing(dumped.differences(directory))
+
+
 def java_assignors(what: str) -> None:
     here = Path(__file__).parent
     golden_file = here.parent / "data" / "groups" / "assignments.txt.gz"
@@ -203,6 +212,7 @@ def main() -> int:
         ("brokerless writes a directory", interop.we_write),
         ("DumpLogSegments finds every file in order", interop.kafka_dumps_every_file),
         ("Kafka decodes our committed offsets", interop.kafka_decodes_committed_offsets),
+        ("brokerless dumps what DumpLogSegments dumps", lambda: dumps(interop.ours, work)),
         ("a broker stays out while brokerless is in", interop.a_broker_stays_out_while_we_are_in),
         ("brokerless stays out while a broker is in", interop.we_stay_out_while_a_broker_is_in),
         ("a real broker serves what brokerless wrote", interop.a_broker_starts_on_our_logs),

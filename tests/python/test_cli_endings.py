@@ -154,7 +154,14 @@ def test_a_reader_that_goes_away_ends_it_quietly(start: Start, many: str, args: 
 
 @pytest.mark.parametrize(
     "args",
-    [["consume", "many", "-o", "0", "-e"], ["topics", "list"], ["export"], ["where"], ["--help"]],
+    [
+        ["consume", "many", "-o", "0", "-e"],
+        ["topics", "list"],
+        ["topics", "list", "--long"],
+        ["export"],
+        ["where"],
+        ["--help"],
+    ],
     ids=" ".join,
 )
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such file on this system")

@@ -6,6 +6,7 @@ mod cases;
 mod support;
 
 mod disk;
+mod dump;
 mod golden;
 mod kinds;
 mod live;

@@ -63,6 +63,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         "consume": "brokerless.cli.consume:consume",
         "export": "brokerless.cli.export:export",
         "import": "brokerless.cli.importing:import_records",
+        "dump": "brokerless.cli.dump:dump",
         "where": "brokerless.cli.where:where",
         "verify": "brokerless.cli.verify:verify",
         "run": "brokerless.cli.app:run",
