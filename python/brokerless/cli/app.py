@@ -61,6 +61,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         "topics": "brokerless.cli.topics:topics",
         "produce": "brokerless.cli.produce:produce",
         "consume": "brokerless.cli.consume:consume",
+        "groups": "brokerless.cli.groups:groups",
         "export": "brokerless.cli.export:export",
         "import": "brokerless.cli.importing:import_records",
         "dump": "brokerless.cli.dump:dump",

@@ -19,6 +19,7 @@ __all__ = [
     "check_topic",
     "consumer",
     "existing_directory",
+    "known_groups",
     "known_topics",
     "producer",
 ]
@@ -66,6 +67,17 @@ def known_topics() -> list[str]:
     try:
         with admin(read_only=True) as client:
             return client.list_topics()
+    except (FailedError, KafkaError, OSError):
+        return []
+
+
+def known_groups() -> list[str]:
+    """The groups there are, for completion."""
+    from brokerless.errors.base import KafkaError
+
+    try:
+        with admin(read_only=True) as client:
+            return sorted(str(group["group_id"]) for group in client.list_groups())
     except (FailedError, KafkaError, OSError):
         return []
 

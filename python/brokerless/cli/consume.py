@@ -12,6 +12,7 @@ from brokerless.cli.ending import FailedError
 from brokerless.cli.format import NULL, compile_format
 from brokerless.cli.options import (
     BYTES,
+    GROUP,
     PLACE,
     TOPIC,
     Place,
@@ -53,7 +54,7 @@ PAUSE_MS = 500
 @click.option(
     "-e", "--exit-at-end", is_flag=True, help="End when all that was there at the start is read."
 )
-@click.option("-g", "--group", help="Read as a member of this group, and commit.")
+@click.option("-g", "--group", type=GROUP, help="Read as a member of this group, and commit.")
 @click.option(
     "-p",
     "--partition",

@@ -22,11 +22,15 @@ else:
 
 __all__ = [
     "BYTES",
+    "DURATION",
+    "GROUP",
     "HEADER",
     "MOMENT",
     "PLACE",
     "SETTING",
     "TOPIC",
+    "TOPIC_PARTITIONS",
+    "Partitions",
     "Place",
     "directory_option",
     "json_option",
@@ -92,6 +96,47 @@ class _Topic(Parameter):
 
 
 TOPIC = _Topic()
+
+
+class _Group(Parameter):
+    """The name of a group."""
+
+    name = "group"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from brokerless.cli.clients import known_groups
+
+        return [CompletionItem(name) for name in known_groups() if name.startswith(incomplete)]
+
+
+GROUP = _Group()
+
+# A topic, and of its partitions those that are named; none are all.
+Partitions = tuple[str, frozenset[int]]
+
+
+class _TopicPartitions(_Topic):
+    """`topic`, or `topic:0,2`."""
+
+    name = "topic"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Partitions:
+        if isinstance(value, tuple):
+            return value
+        topic, separator, rest = str(value).partition(":")
+        numbers = rest.split(",") if separator else []
+        if not topic or not all(it.isascii() and it.isdigit() for it in numbers):
+            self.fail(f"{value!r} is not of the form TOPIC or TOPIC:0,1", param, ctx)
+        return topic, frozenset(map(int, numbers))
+
+
+TOPIC_PARTITIONS = _TopicPartitions()
 
 
 class _Bytes(Parameter):
@@ -189,7 +234,7 @@ def moment(text: str) -> int:
     if text.isascii() and text.isdigit():
         return int(text)
     if ago := _AGO.fullmatch(text):
-        return time.time_ns() // 1_000_000 - int(ago[1]) * _UNITS[ago[2]]
+        return _before_now(int(ago[1]) * _UNITS[ago[2]])
     try:
         given = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", _whole_fraction(text)))
     except ValueError:
@@ -201,12 +246,41 @@ def moment(text: str) -> int:
     return (given - _EPOCH) // timedelta(milliseconds=1)
 
 
+def _before_now(milliseconds: int) -> int:
+    return max(0, time.time_ns() // 1_000_000 - milliseconds)
+
+
 def _whole_fraction(text: str) -> str:
     """Python 3.10 wants three or six digits behind the point."""
     return re.sub(r"\.(\d+)", lambda match: f".{match[1]:0<6.6}", text)
 
 
 MOMENT = _Moment()
+
+_ISO = re.compile(
+    r"P(?=.)(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.ASCII
+)
+
+
+class _Duration(Parameter):
+    """A duration before now, as the point in time; `PT10M`, or `10m`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if _AGO.fullmatch(f"-{value}"):
+            return moment(f"-{value}")
+        found = _ISO.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} is no duration: give PT10M, P1D, or 10m", param, ctx)
+        days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        return _before_now(length // timedelta(milliseconds=1))
+
+
+DURATION = _Duration()
 
 
 class Place(NamedTuple):
