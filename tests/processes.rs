@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use brokerless::config::Change;
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
 use brokerless::env::{Env, random};
 use brokerless::record::{Batch, BatchBuilder, BatchInfo};
@@ -18,7 +19,7 @@ use support::{Deadline, Process, arg, say};
 
 const TOPIC: &str = "orders";
 
-support::roles!(writer, endless_writer, visitor);
+support::roles!(writer, endless_writer, visitor, obedient, endless_alterer);
 
 fn open(dir: &Path) -> Arc<Engine> {
     Engine::open(dir, OpenOptions::default(), Env::system()).unwrap()
@@ -82,6 +83,36 @@ fn visitor() {
         std::thread::yield_now();
     }
     drop(engine);
+}
+
+/// Appends once, and once more when it is told; says what came of it.
+fn obedient() {
+    let engine = open(Path::new(&arg("dir")));
+    let partition = &partitions(&engine)[0];
+    partition.append(&mut batch("obedient", 0)).unwrap();
+    say("ready");
+    while !Path::new(&arg("go")).exists() {
+        std::thread::yield_now();
+    }
+    match partition.append(&mut batch("obedient", 2)) {
+        Ok(_) => say("taken"),
+        Err(error) => say(&error.to_string()),
+    }
+}
+
+fn set(name: &str, value: u64) -> (String, Change) {
+    (name.to_owned(), Change::Set(value.to_string()))
+}
+
+/// Alters two settings of the topic and one of the directory until it is killed, and says to what.
+fn endless_alterer() {
+    let engine = open(Path::new(&arg("dir")));
+    let [one, two, own] = ["one", "two", "own"].map(arg);
+    for value in 100.. {
+        engine.alter_topic(TOPIC, &[set(&one, value), set(&two, value)], false).unwrap();
+        engine.alter_directory(&[set(&own, value)], false).unwrap();
+        say(&value.to_string());
+    }
 }
 
 /// Reads one partition as it grows, and checks each record against those before it.
@@ -239,5 +270,64 @@ fn processes_that_leave_together_close_the_directory() {
         visitors.into_iter().for_each(Process::finish);
 
         assert!(data.join(".kafka_cleanshutdown").exists(), "round {round}");
+    }
+}
+
+#[test]
+fn the_next_append_of_another_process_obeys_a_setting_that_was_altered() {
+    let dir = tempfile::tempdir().unwrap();
+    let go = tempfile::tempdir().unwrap().path().join("go");
+    std::fs::create_dir_all(go.parent().unwrap()).unwrap();
+    let engine = open(dir.path());
+    make_topic(&engine, 1);
+    let args = [("dir", dir.path().to_str().unwrap()), ("go", go.to_str().unwrap())];
+    let mut other = Process::start("obedient", &args);
+    assert_eq!(other.hear(), "ready");
+
+    engine.alter_topic(TOPIC, &[set("max.message.bytes", 70)], false).unwrap();
+    std::fs::write(&go, "").unwrap();
+
+    let said = other.hear();
+    assert!(said.contains("more than max.message.bytes allows (70)"), "{said}");
+    other.finish();
+    std::fs::remove_dir_all(go.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn settings_that_killed_processes_have_altered_are_whole_and_not_lost() {
+    const NAMES: [[&str; 3]; 2] = [
+        ["retention.ms", "retention.bytes", "log.retention.ms"],
+        ["segment.ms", "flush.ms", "log.roll.ms"],
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let engine = open(dir.path());
+    let number = |text: &String| text.parse::<u64>().unwrap();
+    make_topic(&engine, 1);
+    for _ in 0..4 {
+        let start = |[one, two, own]: [&str; 3]| {
+            let args = [("dir", path), ("one", one), ("two", two), ("own", own)];
+            Process::start("endless_alterer", &args)
+        };
+        let mut alterers = NAMES.map(start);
+        for _ in 0..random::u128() % 20 {
+            for alterer in &mut alterers {
+                alterer.hear();
+            }
+        }
+        let told = alterers.each_mut().map(Process::hear);
+        alterers.iter_mut().for_each(Process::kill);
+        let at_least = alterers.each_mut().map(|alterer| alterer.rest(Deadline::far()));
+        let last = |(told, more): (&String, &Vec<String>)| number(more.last().unwrap_or(told));
+        let at_least: Vec<u64> = told.iter().zip(&at_least).map(last).collect();
+
+        let given = engine.topic(TOPIC).unwrap().unwrap().config.given.clone();
+        let directory = engine.config().given.clone();
+        for ([one, two, own], least) in NAMES.into_iter().zip(at_least) {
+            assert_eq!(given[one], given[two], "settings of one call");
+            assert!(number(&given[one]) >= least, "{} after {least}", given[one]);
+            assert!(number(&directory[own]) >= least, "{} after {least}", directory[own]);
+        }
+        assert_eq!(engine.topics_generation() % 2, 0);
     }
 }

@@ -109,7 +109,10 @@ impl Subscription {
 }
 
 fn require(engine: &Engine, rules: Rules, name: &str) -> Result<Option<Arc<Topic>>> {
-    if rules.create { engine.topic_or_create(name).map(Some) } else { engine.topic(name) }
+    if rules.create && engine.config().auto_create_topics {
+        return engine.topic_or_create(name).map(Some);
+    }
+    engine.topic(name)
 }
 
 fn all(topic: &Topic) -> impl Iterator<Item = TopicPartition> {

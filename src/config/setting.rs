@@ -119,6 +119,12 @@ pub struct Setting<C> {
 }
 
 impl<C> Setting<C> {
+    /// Of a topic's setting: the directory's that count where the topic has none, the first that is
+    /// given.
+    pub fn in_directory(&self) -> impl Iterator<Item = &'static str> + use<C> {
+        self.synonyms.iter().map(|(name, _)| *name)
+    }
+
     /// Reads a value as Kafka does; the error says what is due.
     pub(crate) fn read(&self, text: &str) -> Result<Value, String> {
         let text = text.trim();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::TopicConfig;
+use crate::config::{DirectoryConfig, TopicConfig, directory};
 use crate::engine::compact;
 use crate::engine::observed::Observed;
 use crate::engine::root::{self, CLEAN_SHUTDOWN, FORMAT, LOCK};
@@ -36,6 +36,8 @@ pub(crate) struct Survey {
     pub(crate) recovery_points: Offsets,
     pub(crate) log_starts: Offsets,
     pub(crate) cleaned: Offsets,
+    /// What topics take from the directory.
+    pub(crate) config: DirectoryConfig,
 }
 
 /// How far a log is published, while processes have it open.
@@ -101,6 +103,7 @@ impl Survey {
             recovery_points: offsets(root::RECOVERY_POINTS),
             log_starts: offsets(root::LOG_STARTS),
             cleaned: offsets(compact::CHECKPOINT),
+            config: config(dir, storage),
         })
     }
 
@@ -112,7 +115,7 @@ impl Survey {
     pub(crate) fn of(&self, id: &TopicPartition) -> Result<Standing> {
         let topic = self.topics.get(&id.topic);
         let mut standing = Standing {
-            config: topic.map(|topic| topic.config.clone()).unwrap_or_default(),
+            config: Arc::new(self.config_of(id)),
             topic_id: topic.map(|topic| topic.id.to_string()),
             gaps: self.gaps(id),
             published: None,
@@ -145,11 +148,15 @@ impl Survey {
 }
 
 impl Survey {
+    fn config_of(&self, id: &TopicPartition) -> TopicConfig {
+        let own = self.topics.get(&id.topic).map(|topic| topic.config.clone());
+        own.unwrap_or_default().within(&self.config)
+    }
+
     fn gaps(&self, id: &TopicPartition) -> Gaps {
         let topic = self.topics.get(&id.topic);
-        let compacted = topic.is_some_and(|topic| topic.config.compacted)
-            || is_internal(&id.topic)
-            || self.cleaned.contains_key(id);
+        let compacted =
+            self.config_of(id).compacted || is_internal(&id.topic) || self.cleaned.contains_key(id);
         match topic {
             _ if compacted => Gaps::Right,
             None => Gaps::Unknown,
@@ -167,6 +174,13 @@ impl Standing {
     pub(crate) fn tolerates(&self, offset: i64) -> bool {
         !self.clean && self.published.is_none() && offset >= self.recovery_point
     }
+}
+
+/// The defaults where the file cannot be read: that is another finding.
+fn config(dir: &Path, storage: &dyn Storage) -> DirectoryConfig {
+    let path = dir.join(directory::FILE);
+    let bytes = files::read(storage, &path).unwrap_or_default().unwrap_or_default();
+    DirectoryConfig::parse(&bytes, &path).unwrap_or_default()
 }
 
 /// Nothing is made and nothing is locked: the lock is only asked for.

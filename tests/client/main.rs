@@ -11,4 +11,5 @@ mod groups;
 mod history;
 mod offsets;
 mod producer;
+mod settings;
 mod shared;

@@ -10,6 +10,7 @@ mod calls;
 mod compaction;
 mod damage;
 mod deaths;
+mod described;
 mod faults;
 mod kafka;
 mod logs;

@@ -9,9 +9,11 @@
 6. The assignors of Kafka's Java clients still answer what the Rust tests hold ours to.
 7. `brokerless dump` prints of each file what `DumpLogSegments` prints.
 8. The scripts of `tests/groups` on a real broker give the histories that are recorded.
+9. A real broker describes its settings as is recorded in `tests/data/settings`.
 
 `--keep` leaves the directories where they are and prints where. `--write-assignments` writes
-anew what the Java clients answer, and does nothing else.
+anew what the Java clients answer, and does nothing else; so does `python tests/interop/settings.py
+--write` with what a broker says of its settings.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import groups
 import kafka
 import kafka.admin
 import observe
+import settings
 import written
 from broker import Broker, KafkaProgramError, java
 
@@ -220,6 +223,10 @@ def main() -> int:
         (
             "groups with a real broker do what is recorded",
             lambda: expect_nothing(groups.differences(work)),
+        ),
+        (
+            "a real broker describes its settings as is recorded",
+            lambda: expect_nothing(settings.differences(work)),
         ),
     ]
     failed = sum(not passes(name, step) for name, step in steps)

@@ -81,6 +81,7 @@ impl Ledger {
         self.check_table(engine)?;
         self.check_passing(engine)?;
         self.check_topics(engine)?;
+        Self::check_settings(engine)?;
         if !self.offsets_expire {
             self.check_commits(engine)?;
         }
@@ -174,6 +175,24 @@ impl Ledger {
             let there = topics.get(name).is_some();
             if (there && *due == "gone") || (!there && *due == "there") {
                 return Err(format!("topic {name} should be {due}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that are changed together are the same.
+    fn check_settings(engine: &Engine) -> Result<(), String> {
+        let topics = engine.topics().map_err(|error| error.to_string())?;
+        let directory = engine.config();
+        let topics = topics.iter().map(|topic| &topic.config.given);
+        for given in topics.chain([&directory.given]) {
+            for [one, two] in [
+                ["local.retention.ms", "local.retention.bytes"],
+                ["log.local.retention.ms", "log.local.retention.bytes"],
+            ] {
+                if given.get(one) != given.get(two) {
+                    return Err(format!("{one} and {two} differ: {given:?}"));
+                }
             }
         }
         Ok(())

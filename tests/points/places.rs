@@ -108,6 +108,8 @@ pub(crate) const PLACES: &[Place] = &[
     place("topics.begun", Crowd, "topics", 4),
     place("topics.written", Crowd, "topics", 4),
     place("topics.told", Crowd, "topics", 4),
+    place("settings.begun", Crowd, "topics", 4),
+    place("settings.written", Crowd, "topics", 4),
     place("delete.forgotten", Crowd, "topics", 2),
     place("delete.tombstones", Crowd, "topics", 2),
     place("delete.listed", Crowd, "topics", 3),

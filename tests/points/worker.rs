@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use brokerless::config::Change;
 use brokerless::coord::group::{Next, Strategy};
 use brokerless::engine::{Engine, Join, MemberToRemove, Membership, OpenOptions, Partition};
 use brokerless::env::Env;
@@ -267,6 +268,7 @@ impl Worker {
         let engine = self.engine().clone();
         engine.create_topic(&name, Some(2), &[]).unwrap();
         say(&format!("made {name}"));
+        self.change_settings(&name);
         let partition = self.partition(&name, 1);
         let appended = partition.append(&mut batch(&[(None, name.clone())])).unwrap();
         partition.sync(appended.end_offset).unwrap();
@@ -279,6 +281,20 @@ impl Worker {
                 say(&format!("deleted {name}"));
             }
         }
+    }
+
+    /// Two settings at a time, of a topic and of the directory, which must never differ.
+    fn change_settings(&self, topic: &str) {
+        let value = (1_000_000 + self.topics).to_string();
+        let both = |names: [&str; 2]| {
+            names.map(|name| (name.to_owned(), Change::Set(value.clone()))).to_vec()
+        };
+        let engine = self.engine();
+        engine
+            .alter_topic(topic, &both(["local.retention.ms", "local.retention.bytes"]), false)
+            .unwrap();
+        let changes = both(["log.local.retention.ms", "log.local.retention.bytes"]);
+        engine.alter_directory(&changes, false).unwrap();
     }
 
     /// Commits for a group of its own that has no members, and takes that back, or the whole group.
