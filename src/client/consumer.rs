@@ -11,6 +11,7 @@ use crate::client::consumer_metrics::ConsumerMetrics;
 use crate::client::membership::{Left, Member};
 use crate::client::polled::Polled;
 use crate::client::subscription::{Pattern, Rules, Subscription};
+use crate::client::tender;
 use crate::config::consumer::{ConsumerConfig, OffsetReset};
 use crate::engine::{Doorbell, Engine, Partition};
 use crate::env::{Clock, lock};
@@ -347,7 +348,9 @@ impl Consumer {
         self.doorbell.ring();
         drop(left);
         let engine = lock_of(&self.engine).take();
-        drop(engine);
+        if let Some(engine) = engine {
+            tender::let_go(engine);
+        }
         committed
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use crate::client::registry::{self, Open};
+use crate::client::tender;
 use crate::engine::{Engine, OpenOptions};
 use crate::env::Env;
 use crate::error::{At, Result};
@@ -21,6 +22,9 @@ pub fn open(dir: &Path, options: OpenOptions) -> Result<Arc<Engine>> {
     }
     let engine = Engine::open(&dir, options, Env::system())?;
     registry.engines.push(Open { dir, read_only, engine: Arc::downgrade(&engine) });
+    if !read_only {
+        tender::start(&engine);
+    }
     Ok(engine)
 }
 

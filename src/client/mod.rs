@@ -26,6 +26,7 @@ mod sender;
 mod standing;
 mod stream;
 mod subscription;
+mod tender;
 mod topics;
 mod upkeep;
 

@@ -12,6 +12,7 @@ use crate::client::delivery::BatchState;
 use crate::client::producer_metrics::ProducerMetrics;
 use crate::client::round::{Round, Worker};
 use crate::client::stream::Stream;
+use crate::client::tender;
 use crate::client::topics::Topics;
 use crate::config::producer::ProducerConfig;
 use crate::engine::Engine;
@@ -312,7 +313,10 @@ impl Drop for End<'_> {
             sender.close();
         }
         let gone = sender.topics.write().unwrap_or_else(PoisonError::into_inner).let_go();
-        drop((gone, engine.take()));
+        drop(gone);
+        if let Some(engine) = engine.take() {
+            tender::let_go(engine);
+        }
         sender.ended.store(1, Ordering::Release);
         wake::wake_all(&sender.ended);
     }

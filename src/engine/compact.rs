@@ -210,7 +210,7 @@ impl Partition {
         if self.page.is_poisoned() {
             return Err(Error::Poisoned(self.id.clone()));
         }
-        self.shared.check_open()
+        self.shared.check_hurry()
     }
 
     fn swap_in(&self, cleaned: Cleaned) -> Result<()> {

@@ -64,6 +64,7 @@ pub use id::Id;
 pub use partition::{Ends, Partition};
 pub use patience::with_patience;
 pub use read::{Chunk, Cursor};
+pub(crate) use rounds::Tended;
 pub use topics::{Topic, Topics, is_internal};
 
 #[cfg(any(debug_assertions, fuzzing))]
@@ -171,6 +172,7 @@ impl Engine {
             closed: AtomicBool::new(false),
             holders: Holders::default(),
             chores: Chores::default(),
+            tended: Arc::default(),
             env,
         });
         Ok(Arc::new(Self {
@@ -393,6 +395,8 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.shared.tended.ended.store(1, Ordering::SeqCst);
+        crate::env::wake::wake_all(&self.shared.tended.ended);
         if let Err(error) = self.close() {
             // The next process in recovers the directory: nothing that was acknowledged is lost.
             log::warn!("{} was not closed in good order: {error}", self.dir().display());

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +43,26 @@ pub(crate) struct Rounds {
     looked_at: Mutex<HashMap<u32, i64>>,
 }
 
+/// What the engine, and the thread that tends it, tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Tended {
+    /// 1 when the engine has ended; the thread waits for this word.
+    pub(crate) ended: AtomicU32,
+    /// The thread has the engine.
+    pub(crate) busy: AtomicBool,
+    /// The thread is to come to an end with its work.
+    pub(crate) hurry: AtomicBool,
+}
+
 impl Shared {
+    /// Refuses to go on with what has time when the directory is to be closed.
+    pub(crate) fn check_hurry(&self) -> Result<()> {
+        if self.tended.hurry.load(Ordering::SeqCst) {
+            return Err(Error::Closed("directory"));
+        }
+        self.check_open()
+    }
+
     /// What is to be thought of the clock now.
     pub(super) fn doubts(&self, now: Timestamp) -> Result<Doubts> {
         Ok(self.present(now).after(self.noted_doubts()?))
@@ -69,6 +88,16 @@ impl Shared {
 }
 
 impl Engine {
+    /// What its thread is to know.
+    pub(crate) fn tended(&self) -> Arc<Tended> {
+        Arc::clone(&self.shared.tended)
+    }
+
+    /// Whether this process is a fork of the one that opened the directory.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.shared.check_fork().is_err()
+    }
+
     /// Does what is due: deletes by retention, compacts, removes files that were to stay a while.
     /// For whoever has a thread for that: it may take long. It ends early when the directory is
     /// closed. Gives how long nothing more is due.
@@ -77,6 +106,7 @@ impl Engine {
         if self.shared.read_only {
             return Ok(Duration::MAX);
         }
+        self.shared.tended.hurry.store(false, Ordering::SeqCst);
         let rounds = &self.rounds;
         let removed = self.remove_buried(false);
         let retained = self.retain_all_if_due(now);
@@ -144,7 +174,7 @@ impl Engine {
             let config = topic.config.within(&directory);
             for number in 0..topic.partition_count() {
                 let Some(slot) = topic.slot(number) else { continue };
-                self.shared.check_open()?;
+                self.shared.check_hurry()?;
                 let site = Site { topic, number, slot, config: &config };
                 match with_patience(BRIEF, || work(&site)) {
                     Err(Error::Closed(_)) => return Err(Error::Closed("directory")),

@@ -10,6 +10,7 @@ use crate::engine::chores::Chores;
 use crate::engine::control::Control;
 use crate::engine::holders::Holders;
 use crate::engine::root::Root;
+use crate::engine::rounds::Tended;
 use crate::engine::topics::Topics;
 use crate::env::lock::fork_generation;
 use crate::env::{Env, Lock, Mode, Storage};
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) closed: AtomicBool,
     pub(crate) holders: Holders,
     pub(crate) chores: Chores,
+    pub(crate) tended: Arc<Tended>,
     /// The lock of the directory itself, for changes of topics and settings.
     pub(crate) topics_lock: Mutex<Option<Box<dyn Lock>>>,
     pub(crate) topics: RwLock<Arc<Topics>>,

@@ -13,3 +13,4 @@ mod offsets;
 mod producer;
 mod settings;
 mod shared;
+mod tending;
