@@ -461,6 +461,8 @@ class Consumer:
     # Commits the consumed positions first if auto-commit is on. A second call does nothing.
     def close(self, autocommit: bool = True, timeout_ms: float | None = None) -> None: ...
 
+# Name, value, source, type, synonyms (name, value, source), documentation, read-only, sensitive.
+_Setting: TypeAlias = tuple[str, str | None, int, int, list[tuple[str, str, int]], str, bool, bool]
 # Member id, instance id, client id, host, process id, subscription, assignment.
 _Member: TypeAlias = tuple[str, str | None, str, str, int, bytes, bytes]
 _Group: TypeAlias = tuple[str, str, str, str | None, list[_Member]]
@@ -478,10 +480,40 @@ class Admin:
         partitions: int | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None: ...
+    def check_topic(
+        self,
+        name: str,
+        partitions: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None: ...
     def create_partitions(self, name: str, total: int) -> None: ...
+    def check_partitions(self, name: str, total: int) -> None: ...
     def delete_topic(self, name: str) -> None: ...
     # (name, id, number of partitions, internal), sorted by name.
     def topics(self) -> list[tuple[str, str, int, bool]]: ...
+    # Name, id, internal, and the leader epoch of each partition.
+    def describe_topics(self) -> list[tuple[str, str, bool, list[int]]]: ...
+    # Places are Kafka's numbers or timestamps; gives offset, timestamp and leader epoch.
+    def look_up(
+        self, places: Mapping[TopicPartition, int], *, read_committed: bool = False
+    ) -> list[tuple[TopicPartition, tuple[int, int, int]]]: ...
+    # Gives where the log starts now.
+    def delete_records(self, topic: str, partition: int, before: int) -> int: ...
+    # Bytes of a partition's log.
+    def log_size(self, topic: str, partition: int) -> int: ...
+    def topic_configs(self, name: str) -> list[_Setting]: ...
+    def directory_configs(self) -> list[_Setting]: ...
+    # A change is a name, 0 (set), 1 (delete), 2 (append) or 3 (subtract), and a value.
+    def alter_topic(
+        self,
+        name: str,
+        changes: Sequence[tuple[str, int, str | None]],
+        *,
+        validate_only: bool = False,
+    ) -> None: ...
+    def alter_directory(
+        self, changes: Sequence[tuple[str, int, str | None]], *, validate_only: bool = False
+    ) -> None: ...
     # The cluster id and the node id.
     def identity(self) -> tuple[str, int]: ...
     # Id, protocol type, state, strategy, members.
@@ -492,7 +524,7 @@ class Admin:
     def alter_offsets(
         self, group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]
     ) -> list[tuple[TopicPartition, BrokerResponseError | None]]: ...
-    # A reset is "earliest", "latest", "time", "offset" or "shift", and a number.
+    # A reset is "at" (a place, as below), "offset" or "shift", and a number.
     def reset_offsets(
         self,
         group: str,

@@ -44,8 +44,8 @@ pub use subscription::Pattern;
 pub use crate::coord::assign::{Builtin, Subscriber, assign, hold_back};
 pub use crate::coord::group::{Target, Task, TaskMember};
 pub use crate::engine::{
-    Engine, GroupDescription, MemberDescription, MemberToRemove, OpenOptions, Reset, ResetTo,
-    TimedOffset, with_patience,
+    Engine, GroupDescription, MemberDescription, MemberToRemove, OpenOptions, Place, Reset,
+    ResetTo, TimedOffset, Topic, with_patience,
 };
 pub use crate::record::{Headers, Record};
 

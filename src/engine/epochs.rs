@@ -2,6 +2,7 @@
 //! was read already. They tell a reader how much of what it has read is left (KIP-320).
 
 use crate::engine::partition::Partition;
+use crate::engine::{Engine, Topic};
 use crate::error::Result;
 use crate::log::checkpoint::LeaderEpochs;
 
@@ -14,6 +15,14 @@ pub struct EpochEnd {
     pub end_offset: i64,
 }
 
+impl Engine {
+    /// The newest leader epoch of each partition of a topic: 0 where nobody has used it yet.
+    pub fn leader_epochs(&self, topic: &Topic) -> Result<Vec<i32>> {
+        let of = |number| Ok(self.partition_of(topic, number)?.published_epoch());
+        (0..topic.partition_count()).map(of).collect()
+    }
+}
+
 impl Partition {
     /// The newest leader epoch.
     pub fn leader_epoch(&self) -> Result<i32> {
@@ -24,6 +33,11 @@ impl Partition {
     /// The same without a look whether the log is in order: 0 before anybody has used it.
     pub(crate) fn published_epoch(&self) -> i32 {
         self.page.leader_epoch()
+    }
+
+    /// The leader epoch of the record at `offset`; -1 if it is not known.
+    pub(crate) fn epoch_at(&self, offset: i64) -> Result<i32> {
+        Ok(LeaderEpochs::read(&*self.shared.env.storage, &self.dir)?.at(offset))
     }
 
     /// Where the records of a leader epoch end (Kafka's `OffsetsForLeaderEpoch`). Who has read

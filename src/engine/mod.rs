@@ -19,6 +19,7 @@ mod holders;
 mod id;
 mod identity;
 mod jumps;
+mod lookup;
 pub(crate) mod observed;
 mod offsets;
 mod page;
@@ -61,6 +62,7 @@ pub use group::{
     Group, GroupDescription, Join, MemberDescription, MemberToRemove, Membership, Reset, ResetTo,
 };
 pub use id::Id;
+pub use lookup::Place;
 pub use partition::{Ends, Partition};
 pub use patience::with_patience;
 pub use read::{Chunk, Cursor};

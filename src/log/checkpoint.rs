@@ -82,6 +82,12 @@ impl LeaderEpochs {
         changes
     }
 
+    /// The epoch of the record at `offset`; -1 if it is not known.
+    pub(crate) fn at(&self, offset: i64) -> i32 {
+        let known = self.0.iter().rev().find(|(_, start)| *start <= offset);
+        known.map_or(-1, |(epoch, _)| *epoch)
+    }
+
     /// Begins an epoch at `offset`. Epochs that began there or later held no record and go.
     pub(crate) fn begin(&mut self, epoch: i32, offset: i64) {
         self.0.retain(|(_, start)| *start < offset);

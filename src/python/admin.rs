@@ -6,10 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::configs::{self, Row, Wish};
 use super::groups::{self, Described, Failure, Named};
 use super::{arguments, structs, wait};
-use crate::client::{Engine, OpenOptions, directory};
-use crate::error::Error;
+use crate::client::{Engine, OpenOptions, Place, Topic, directory};
+use crate::error::{Error, Result};
+use crate::types::{IsolationLevel, TopicPartition};
+
+/// Name, id, internal, and the leader epoch of each partition.
+type TopicRow = (String, String, bool, Vec<i32>);
+/// Offset, timestamp and leader epoch.
+type Found = (i64, i64, i32);
+const NOWHERE: Found = (-1, -1, -1);
 
 /// The administration of one directory.
 #[pyclass(frozen, module = "brokerless._brokerless")]
@@ -20,6 +28,15 @@ impl Admin {
         let engine = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         engine.ok_or_else(|| Error::Closed("admin client").into())
     }
+}
+
+/// Settings by name, as texts.
+fn texts(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<(String, String)>> {
+    let settings = settings.into_iter().flatten();
+    let text = |(name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
+        Ok((name.str()?.to_string(), value.str()?.to_string()))
+    };
+    settings.map(text).collect()
 }
 
 #[pymethods]
@@ -45,18 +62,30 @@ impl Admin {
         partitions: Option<i32>,
         settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
-        let engine = self.engine()?;
-        let settings = settings
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| Ok((name.str()?.to_string(), value.str()?.to_string())))
-            .collect::<PyResult<Vec<_>>>()?;
+        let (engine, settings) = (self.engine()?, texts(settings)?);
         wait::call(py, || engine.create_topic(name, partitions, &settings)).map(drop)
+    }
+
+    #[pyo3(signature = (name, partitions=None, settings=None))]
+    fn check_topic(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        partitions: Option<i32>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let (engine, settings) = (self.engine()?, texts(settings)?);
+        wait::call(py, || engine.check_topic(name, partitions, &settings))
     }
 
     fn create_partitions(&self, py: Python<'_>, name: &str, total: i32) -> PyResult<()> {
         let engine = self.engine()?;
         wait::call(py, || engine.create_partitions(name, total)).map(drop)
+    }
+
+    fn check_partitions(&self, py: Python<'_>, name: &str, total: i32) -> PyResult<()> {
+        let engine = self.engine()?;
+        wait::call(py, || engine.check_partitions(name, total))
     }
 
     fn delete_topic(&self, py: Python<'_>, name: &str) -> PyResult<()> {
@@ -74,6 +103,93 @@ impl Admin {
                 (name, id, topic.partition_count(), topic.internal)
             })
             .collect())
+    }
+
+    fn describe_topics(&self, py: Python<'_>) -> PyResult<Vec<TopicRow>> {
+        let engine = self.engine()?;
+        wait::call(py, || {
+            let topics = engine.topics()?;
+            let describe = |topic: &Arc<Topic>| {
+                let epochs = engine.leader_epochs(topic)?;
+                Ok((topic.name.to_string(), topic.id.to_string(), topic.internal, epochs))
+            };
+            topics.iter().map(describe).collect()
+        })
+    }
+
+    #[pyo3(signature = (places, *, read_committed=false))]
+    fn look_up<'py>(
+        &self,
+        py: Python<'py>,
+        places: &Bound<'py, PyAny>,
+        read_committed: bool,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, Found)>> {
+        let (engine, places) = (self.engine()?, arguments::by_partition(places, groups::place)?);
+        let isolation = if read_committed {
+            IsolationLevel::ReadCommitted
+        } else {
+            IsolationLevel::ReadUncommitted
+        };
+        let find = |(id, place): &(TopicPartition, Place)| {
+            let found = engine.partition(id)?.look_up(*place, isolation)?;
+            Ok(found.map_or(NOWHERE, |found| (found.offset, found.timestamp, found.leader_epoch)))
+        };
+        let found = wait::call(py, || places.iter().map(find).collect::<Result<Vec<_>>>())?;
+        let found = places.iter().zip(found);
+        found.map(|((id, _), found)| Ok((structs::from_partition(py, id)?, found))).collect()
+    }
+
+    fn delete_records(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        partition: i32,
+        before: i64,
+    ) -> PyResult<i64> {
+        let (engine, id) = (self.engine()?, TopicPartition::new(topic, partition));
+        wait::call(py, || engine.partition(&id)?.delete_records(before))
+    }
+
+    fn log_size(&self, py: Python<'_>, topic: &str, partition: i32) -> PyResult<u64> {
+        let (engine, id) = (self.engine()?, TopicPartition::new(topic, partition));
+        wait::call(py, || engine.partition(&id)?.size())
+    }
+
+    fn topic_configs(&self, py: Python<'_>, name: &str) -> PyResult<Vec<Row>> {
+        let engine = self.engine()?;
+        let unknown = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
+        let settings = wait::call(py, || {
+            let topic = engine.topic(name)?.ok_or_else(unknown)?;
+            Ok(topic.config.describe(&engine.config()))
+        })?;
+        Ok(configs::rows(settings))
+    }
+
+    fn directory_configs(&self) -> PyResult<Vec<Row>> {
+        Ok(configs::rows(self.engine()?.config().describe()))
+    }
+
+    #[pyo3(signature = (name, changes, *, validate_only=false))]
+    fn alter_topic(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        changes: Vec<Wish>,
+        validate_only: bool,
+    ) -> PyResult<()> {
+        let (engine, changes) = (self.engine()?, configs::changes(changes)?);
+        wait::call(py, || engine.alter_topic(name, &changes, validate_only))
+    }
+
+    #[pyo3(signature = (changes, *, validate_only=false))]
+    fn alter_directory(
+        &self,
+        py: Python<'_>,
+        changes: Vec<Wish>,
+        validate_only: bool,
+    ) -> PyResult<()> {
+        let (engine, changes) = (self.engine()?, configs::changes(changes)?);
+        wait::call(py, || engine.alter_directory(&changes, validate_only))
     }
 
     fn identity(&self, py: Python<'_>) -> PyResult<(String, i32)> {

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::{arguments, errors, structs};
-use crate::client::{GroupDescription, MemberDescription, MemberToRemove, Reset, ResetTo};
+use crate::client::{GroupDescription, MemberDescription, MemberToRemove, Place, Reset, ResetTo};
 use crate::error::Result;
 use crate::types::TopicPartition;
 
@@ -60,13 +60,18 @@ pub(super) fn resets<'py>(
     partitions.into_iter().zip(resets).map(one).collect()
 }
 
+/// A place by Kafka's number of it, or a time.
+pub(super) fn place(number: &Bound<'_, PyAny>) -> PyResult<Place> {
+    let number = arguments::integer(number, "a timestamp")?;
+    Place::from_number(number)
+        .ok_or_else(|| PyValueError::new_err(format!("{number} is not a valid OffsetSpec")))
+}
+
 /// Reads a kind of reset and its number.
 pub(super) fn reset_to(given: &Bound<'_, PyAny>) -> PyResult<ResetTo> {
     let (kind, number): (String, Bound<'_, PyAny>) = given.extract()?;
     Ok(match kind.as_str() {
-        "earliest" => ResetTo::Earliest,
-        "latest" => ResetTo::Latest,
-        "time" => ResetTo::Time(arguments::time(&number)?),
+        "at" => ResetTo::At(place(&number)?),
         "offset" => ResetTo::Offset(arguments::integer(&number, "an offset")?),
         "shift" => ResetTo::Shift(arguments::integer(&number, "a number of records")?),
         _ => return Err(PyValueError::new_err(format!("{kind:?} is no kind of reset"))),

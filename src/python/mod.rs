@@ -4,6 +4,7 @@ mod admin;
 mod arguments;
 mod assign;
 mod callback;
+mod configs;
 mod consumer;
 mod dump;
 mod errors;

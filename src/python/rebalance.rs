@@ -178,8 +178,8 @@ impl Session {
 fn say_lost(py: Python<'_>, partitions: &[TopicPartition]) -> PyResult<()> {
     let all: Vec<_> = partitions.iter().map(ToString::to_string).collect();
     let text = "%s lost: the group goes on without this consumer, which did not poll for \
-                max_poll_interval_ms, hung for session_timeout_ms, or has a successor with its \
-                group_instance_id";
+                max_poll_interval_ms, hung for session_timeout_ms, was taken out by an \
+                administrator, or has a successor with its group_instance_id";
     let logger = py.import("logging")?.call_method1("getLogger", ("brokerless",))?;
     logger.call_method1("warning", (text, all.join(", "))).map(drop)
 }

@@ -1,12 +1,16 @@
 //! Groups as an administrator sees and changes them, who has an engine of his own.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use brokerless::coord::group::{Gone, Next, Phase, Strategy};
-use brokerless::engine::{Engine, Group, Join, MemberToRemove, Membership, ResetTo};
+use brokerless::engine::{
+    Engine, Group, Join, MemberToRemove, Membership, OpenOptions, Place, ResetTo,
+};
+use brokerless::env::mem::MemDisk;
 use brokerless::types::OffsetAndMetadata;
-use brokerless::{Error, TopicPartition};
+use brokerless::{Error, IsolationLevel, TopicPartition};
 
 use crate::support::{ORDERS, batch_at, open, open_read_only};
 
@@ -192,9 +196,9 @@ fn a_static_member_is_known_by_its_instance_and_by_both_ids_together() {
 
 #[test]
 fn members_of_a_group_that_is_not_there_are_not_known() {
-    let removed = scene().group.remove_members(&[named("x")]);
+    let removed = scene().group.remove_members(&[named("x")]).unwrap();
 
-    assert!(matches!(removed, Err(Error::UnknownMemberId { .. })), "{removed:?}");
+    assert!(matches!(removed[..], [Err(Error::UnknownMemberId { .. })]), "{removed:?}");
 }
 
 #[test]
@@ -217,8 +221,10 @@ fn offsets_of_a_live_group_are_its_members_alone() {
     member.commit(&[(orders(0), at(5, ""))]).unwrap();
 
     let altered = scene.group.alter_offsets(&[(orders(0), at(3, ""))]).unwrap();
-    let reset = scene.group.reset_offsets(&[(orders(0), ResetTo::Earliest)], false).unwrap();
-    let tried = scene.group.reset_offsets(&[(orders(0), ResetTo::Earliest)], true).unwrap();
+    let reset =
+        scene.group.reset_offsets(&[(orders(0), ResetTo::At(Place::Earliest))], false).unwrap();
+    let tried =
+        scene.group.reset_offsets(&[(orders(0), ResetTo::At(Place::Earliest))], true).unwrap();
 
     assert!(matches!(altered[0], Err(Error::UnknownMemberId { .. })), "{altered:?}");
     assert!(matches!(reset[0].outcome, Err(Error::UnknownMemberId { .. })), "{reset:?}");
@@ -230,10 +236,12 @@ fn offsets_of_a_live_group_are_its_members_alone() {
 fn offsets_are_reset_by_every_rule_and_stay_within_the_log() {
     let scene = scene();
     let cases = [
-        (ResetTo::Earliest, 0),
-        (ResetTo::Latest, 10),
-        (ResetTo::Time(1_004), 4),
-        (ResetTo::Time(99_999), 10),
+        (ResetTo::At(Place::Earliest), 0),
+        (ResetTo::At(Place::Latest), 10),
+        (ResetTo::At(Place::Time(1_004)), 4),
+        (ResetTo::At(Place::Time(99_999)), 10),
+        (ResetTo::At(Place::MaxTimestamp), 9),
+        (ResetTo::At(Place::Tiered), 10),
         (ResetTo::Offset(7), 7),
         (ResetTo::Offset(70), 10),
         (ResetTo::Offset(-1), 10),
@@ -321,4 +329,57 @@ fn what_was_deleted_stays_deleted_after_a_restart() {
 
     assert!(engine.groups().unwrap().is_empty());
     assert!(engine.committed_offsets("g").unwrap().is_empty());
+}
+
+#[test]
+fn a_log_is_looked_up_by_place_and_by_time() {
+    let scene = scene();
+    let orders = |number| scene.ours.partition(&orders(number)).unwrap();
+    let of = |number, place| {
+        let found = orders(number).look_up(place, IsolationLevel::ReadUncommitted).unwrap();
+        found.map(|found| (found.offset, found.timestamp, found.leader_epoch))
+    };
+
+    assert_eq!(of(0, Place::Latest), Some((10, -1, 0)));
+    assert_eq!(of(0, Place::Earliest), Some((0, -1, 0)));
+    assert_eq!(of(0, Place::MaxTimestamp), Some((9, 1_009, 0)));
+    assert_eq!(of(0, Place::Time(1_004)), Some((4, 1_004, 0)));
+    assert_eq!(of(0, Place::Time(1_010)), None);
+    assert_eq!(of(0, Place::Tiered), None);
+    assert_eq!(of(1, Place::MaxTimestamp), None);
+}
+
+#[test]
+fn places_have_kafkas_numbers() {
+    let places: Vec<_> = (-6..=0).map(Place::from_number).collect();
+
+    let named = [Place::Tiered, Place::Earliest, Place::MaxTimestamp, Place::Earliest];
+    assert_eq!(places[0], None);
+    assert_eq!(places[1..5], named.map(Some));
+    assert_eq!(places[5..], [Some(Place::Latest), Some(Place::Time(0))]);
+}
+
+#[test]
+fn what_was_taken_back_does_not_come_back_after_a_power_loss() {
+    let disk = MemDisk::new();
+    let open = |disk: &MemDisk| {
+        Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap()
+    };
+    let engine = open(&disk);
+    engine.create_topic(ORDERS, Some(2), &[]).unwrap();
+    let (whole, part) = (engine.group("whole").unwrap(), engine.group("part").unwrap());
+    for group in [&whole, &part] {
+        let commits = [(orders(0), at(0, "")), (orders(1), at(0, ""))];
+        assert!(group.alter_offsets(&commits).unwrap().iter().all(Result::is_ok));
+    }
+
+    whole.delete().unwrap();
+    part.delete_offsets(&[orders(1)]).unwrap();
+
+    for seed in 0..20 {
+        let after = open(&disk.after_crash(seed));
+        assert!(after.describe_group("whole").unwrap().is_none(), "seed {seed}");
+        let left = after.committed_offsets("part").unwrap();
+        assert_eq!(left.into_keys().collect::<Vec<_>>(), [orders(0)], "seed {seed}");
+    }
 }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from brokerless.errors.base import BrokerResponseError, UnknownBrokerIdError
-from brokerless.errors.broker import NoError
+from brokerless.errors.base import (
+    BrokerResponseError,
+    KafkaConfigurationError,
+    UnknownBrokerIdError,
+)
+from brokerless.errors.broker import InvalidConfigurationError, UnknownTopicOrPartitionError
+from brokerless.structs import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from brokerless import _brokerless
 
-__all__ = ["AdminBase", "Answer", "error_class"]
+__all__ = ["AdminBase", "attempt"]
 
 
 class AdminBase:
@@ -20,6 +25,7 @@ class AdminBase:
 
     config: dict[str, Any]
     _admin: _brokerless.Admin
+    _directory: str
 
     def _node(self) -> int:
         """The node id of the directory, which a broker's directory has from its broker."""
@@ -31,22 +37,27 @@ class AdminBase:
             if int(one) != self._node():
                 raise UnknownBrokerIdError(one)
 
+    def _counts(self) -> dict[str, int]:
+        """How many partitions each topic has."""
+        return {name: count for name, _, count, _ in self._admin.topics()}
 
-class Answer(dict[str, Any]):
-    """A dict with the keys of kafka-python 3.x; those of 2.x lead to the same values."""
-
-    _older: ClassVar[Mapping[str, str]] = {}
-
-    def __missing__(self, key: str) -> Any:
-        if key not in self._older:
-            raise KeyError(key)
-        return self[self._older[key]]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Give the value, or `default` where there is no such key."""
-        return super().get(self._older.get(key, key), default)
+    def _check_partitions(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+        """All of these must exist."""
+        counts = self._counts()
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        unknown = [one for one in wanted if not 0 <= one.partition < counts.get(one.topic, 0)]
+        if unknown:
+            names = ", ".join(map(str, unknown))
+            raise UnknownTopicOrPartitionError(f"The following partitions are not known: {names}")
+        return wanted
 
 
-def error_class(error: BrokerResponseError | None) -> type[BrokerResponseError]:
-    """Kafka's class of what went wrong with one of many; `NoError` if nothing did."""
-    return NoError if error is None else type(error)
+def attempt(call: Callable[..., None], *arguments: Any) -> BrokerResponseError | None:
+    """Do one of many deeds; gives what a broker says is wrong with it."""
+    try:
+        call(*arguments)
+    except KafkaConfigurationError as error:
+        return InvalidConfigurationError(*error.args)
+    except BrokerResponseError as error:
+        return error
+    return None

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from brokerless import _brokerless
+from brokerless.admin.acls import ACLAdmin
+from brokerless.admin.cluster import ClusterAdmin
+from brokerless.admin.configs import ConfigAdmin
 from brokerless.admin.older import OlderNames
+from brokerless.admin.records import RecordAdmin
 from brokerless.admin.topics import TopicAdmin
+from brokerless.admin.transactions import TransactionAdmin
+from brokerless.admin.users import UserAdmin
 from brokerless.location import directory_of
 from brokerless.settings import ADMIN_DEFAULTS, merge
 
@@ -18,7 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["KafkaAdminClient"]
 
 
-class KafkaAdminClient(TopicAdmin, OlderNames):
+class KafkaAdminClient(
+    TopicAdmin,
+    ConfigAdmin,
+    RecordAdmin,
+    ClusterAdmin,
+    TransactionAdmin,
+    OlderNames,
+    ACLAdmin,
+    UserAdmin,
+):
     """Looks after the topics, groups and settings of a directory.
 
     The settings are kafka-python's. `bootstrap_servers` names the directory: a path

@@ -5,16 +5,18 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from brokerless.admin.base import AdminBase, error_class
+from brokerless.admin.base import AdminBase, attempt
+from brokerless.admin.response import error_class
 from brokerless.assignors.protocol import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 from brokerless.enums import EnumHelper
-from brokerless.errors.base import BrokerResponseError
 from brokerless.errors.broker import GroupIdNotFoundError
 from brokerless.isolation import OffsetSpec, OffsetTimestamp
 from brokerless.structs import OffsetAndMetadata, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from brokerless.errors.base import BrokerResponseError
 
 __all__ = ["GroupAdmin", "GroupState", "GroupType", "MemberToRemove", "OffsetShift"]
 
@@ -211,18 +213,11 @@ class GroupAdmin(AdminBase):
         group_coordinator_id: int | None = None,
     ) -> dict[str, str]:
         """Delete groups with all they have committed; gives of each `OK` or the error's name."""
-        errors = {group: self._delete_group(group) for group in group_ids}
+        errors = {group: attempt(self._admin.delete_group, group) for group in group_ids}
         return {
             group: "OK" if error is None else type(error).__name__
             for group, error in errors.items()
         }
-
-    def _delete_group(self, group: str) -> BrokerResponseError | None:
-        try:
-            self._admin.delete_group(group)
-        except BrokerResponseError as error:
-            return error
-        return None
 
     def remove_group_members(
         self,
@@ -303,23 +298,11 @@ def _decoded(kind: type[Any], data: bytes) -> Any:
 
 
 def _rule(partition: TopicPartition, spec: Any) -> tuple[str, int]:
-    if isinstance(spec, OffsetSpec) and spec in _PLACES:
-        return (_PLACES[spec], 0)
-    for kind, name in ((OffsetTimestamp, "time"), (OffsetShift, "shift")):
-        if isinstance(spec, kind):
-            return (name, int(spec))
-    if isinstance(spec, int) and not isinstance(spec, OffsetSpec):
-        return ("offset", spec)
+    if isinstance(spec, (OffsetSpec, OffsetTimestamp)):
+        return ("at", int(spec))
+    if isinstance(spec, int):
+        return ("shift" if isinstance(spec, OffsetShift) else "offset", int(spec))
     raise TypeError(
         f"Unsupported reset target for {partition}: {spec!r} "
         "(expected OffsetSpec, OffsetTimestamp, OffsetShift, or int offset)"
     )
-
-
-_PLACES = {
-    OffsetSpec.EARLIEST: "earliest",
-    OffsetSpec.EARLIEST_LOCAL: "earliest",
-    OffsetSpec.LATEST: "latest",
-    OffsetSpec.LATEST_TIERED: "latest",
-    OffsetSpec.MAX_TIMESTAMP: "max_timestamp",
-}

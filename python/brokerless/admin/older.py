@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from brokerless.admin.base import attempt
 from brokerless.admin.groups import OPERATIONS, GroupAdmin
+from brokerless.admin.partitions import PartitionAdmin
+from brokerless.admin.response import Response, error_class
 from brokerless.assignors.protocol import ConsumerProtocolAssignment, ConsumerProtocolSubscription
-from brokerless.errors.broker import NoError
 from brokerless.structs import (
     GroupInformation,
     MemberInformation,
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["OlderNames"]
 
 
-class OlderNames(GroupAdmin):
+class OlderNames(GroupAdmin, PartitionAdmin):
     """The same deeds, under their older names and in their older shapes."""
 
     def list_consumer_groups(
@@ -65,8 +67,17 @@ class OlderNames(GroupAdmin):
         group_coordinator_id: int | None = None,
     ) -> list[tuple[str, type[BrokerResponseError]]]:
         """Delete groups with all they have committed; gives the error class of each."""
-        errors = [(group, self._delete_group(group)) for group in group_ids]
-        return [(group, NoError if error is None else type(error)) for group, error in errors]
+        errors = [(group, attempt(self._admin.delete_group, group)) for group in group_ids]
+        return [(group, error_class(error)) for group, error in errors]
+
+    def perform_leader_election(
+        self,
+        election_type: int,
+        topic_partitions: Any = None,
+        timeout_ms: float | None = None,
+    ) -> Response:
+        """Say of each partition that it needs no election: its one replica leads it."""
+        return self.elect_leaders(election_type, topic_partitions, timeout_ms)
 
 
 def _member(

@@ -1,25 +1,36 @@
-"""Topics: create, list, enlarge and delete them."""
+"""Topics: create, list, describe and delete them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import base64
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from brokerless.admin.base import AdminBase
-from brokerless.errors.base import (
-    BrokerResponseError,
-    IllegalArgumentError,
-    KafkaConfigurationError,
-)
-from brokerless.errors.broker import (
-    InvalidConfigurationError,
-    InvalidReplicationFactorError,
-    UnsupportedVersionError,
-)
+from brokerless.admin.base import AdminBase, attempt
+from brokerless.admin.response import Answer, Response, reported
+from brokerless.errors.base import IllegalArgumentError, KafkaTimeoutError
+from brokerless.errors.broker import InvalidReplicationFactorError, UnknownTopicOrPartitionError
+from brokerless.errors.cluster import UnknownTopicIdError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["NewPartitions", "NewTopic", "Response", "TopicAdmin"]
+    from brokerless.errors.base import BrokerResponseError
+
+__all__ = ["NewTopic", "TopicAdmin"]
+
+OPERATIONS = {
+    "READ": 3,
+    "WRITE": 4,
+    "CREATE": 5,
+    "DELETE": 6,
+    "ALTER": 7,
+    "DESCRIBE": 8,
+    "DESCRIBE_CONFIGS": 10,
+    "ALTER_CONFIGS": 11,
+}
+"""What may be done to a topic, and Kafka's numbers: all, for whoever may write to the directory."""
 
 
 class NewTopic:
@@ -44,23 +55,21 @@ class NewTopic:
         self.topic_configs = topic_configs or {}
 
 
-class NewPartitions:
-    """The number of partitions that a topic shall have."""
+class Topic(Answer):
+    """A topic as it is described."""
 
-    def __init__(self, total_count: int, new_assignments: list[list[int]] | None = None) -> None:
-        self.total_count = total_count
-        self.new_assignments = new_assignments
+    _older: ClassVar[Mapping[str, str]] = {"topic": "name"}
 
 
-class Response(dict[str, Any]):
-    """What was done: a dict as in kafka-python 3.x, with the attributes of 2.x."""
+class Partition(Answer):
+    """A partition as it is described: its one replica is this directory."""
 
-    @property
-    def topic_errors(self) -> list[tuple[str, int, str | None]]:
-        """Name, error code and error message of each topic."""
-        return [(t["name"], t["error_code"], t["error_message"]) for t in self["topics"]]
-
-    topic_error_codes = topic_errors
+    _older: ClassVar[Mapping[str, str]] = {
+        "partition": "partition_index",
+        "leader": "leader_id",
+        "replicas": "replica_nodes",
+        "isr": "isr_nodes",
+    }
 
 
 class TopicAdmin(AdminBase):
@@ -78,52 +87,105 @@ class TopicAdmin(AdminBase):
 
         The options are `num_partitions`, `replication_factor`, `assignments` and
         `configs`. Topics are created one by one; the first error is raised at the end.
+        With `validate_only` they are only checked.
         """
-        _refuse(validate_only)
+        if validate_only and wait_for_metadata:
+            raise ValueError("validate_only and wait_for_metadata are mutually exclusive")
         wanted = [_Wanted.of(topic) for topic in _listed(new_topics)]
         if not wanted:
             raise IllegalArgumentError(f"No valid topics found in new_topics: {new_topics!r}")
-        return _each(wanted, self._create, raise_errors)
+        create = self._admin.check_topic if validate_only else self._admin.create_topic
+        errors = [attempt(self._create, create, topic) for topic in wanted]
+        _raise_first(errors, raise_errors)
+        found = {} if validate_only else {name: rest for name, *rest in self._admin.topics()}
+        return Response(
+            topics=[
+                _created(topic, error, found.get(topic.name))
+                for topic, error in zip(wanted, errors, strict=True)
+            ]
+        )
 
-    def create_partitions(
-        self,
-        topic_partitions: Mapping[str, NewPartitions | int | Mapping[str, Any]],
-        timeout_ms: float | None = None,
-        validate_only: bool = False,
-        raise_errors: bool = True,
-    ) -> Response:
-        """Give topics more partitions: total numbers by topic."""
-        _refuse(validate_only)
-        wanted = [_Wanted(name, _total(count)) for name, count in topic_partitions.items()]
-        return _each(wanted, self._enlarge, raise_errors)
+    def _create(self, create: Callable[..., None], topic: _Wanted) -> None:
+        if topic.replication_factor == 0 or topic.replication_factor < -1:
+            raise InvalidReplicationFactorError("Replication factor must be larger than 0.")
+        create(topic.name, topic.partitions, topic.settings)
+
+    def wait_for_topics(self, topic_names: Iterable[str], timeout_ms: float = 10000) -> None:
+        """Wait until these topics are there, also if another process is to create them."""
+        deadline = time.monotonic() + timeout_ms / 1000
+        while missing := sorted(set(topic_names) - set(self.list_topics())):
+            if time.monotonic() >= deadline:
+                raise KafkaTimeoutError(f"Topics not ready after {timeout_ms}ms: {missing}")
+            time.sleep(0.01)
 
     def delete_topics(
         self,
-        topics: Iterable[str],
+        topics: Iterable[str | uuid.UUID],
         timeout_ms: float | None = None,
         raise_errors: bool = True,
     ) -> Response:
-        """Delete topics with all their records."""
-        names = [topics] if isinstance(topics, str) else topics
-        return _each([_Wanted(name) for name in names], self._delete, raise_errors)
+        """Delete topics with all their records, by name or by id."""
+        known = {name: _uuid(topic_id) for name, topic_id, *_ in self._admin.topics()}
+        named = {topic_id: name for name, topic_id in known.items()}
+        wanted = [topics] if isinstance(topics, (str, uuid.UUID)) else list(topics)
+        names = [named.get(one) if isinstance(one, uuid.UUID) else one for one in wanted]
+        errors = [
+            _unknown_id(one) if name is None else attempt(self._admin.delete_topic, name)
+            for name, one in zip(names, wanted, strict=True)
+        ]
+        _raise_first(errors, raise_errors)
+        return Response(
+            topics=[
+                {"name": name, "topic_id": _text(known.get(name or "")), **reported(error)}
+                for name, error in zip(names, errors, strict=True)
+            ]
+        )
 
     def list_topics(self) -> list[str]:
         """List the names of all topics."""
         return [name for name, *_ in self._admin.topics()]
 
-    def _create(self, topic: _Wanted) -> None:
-        if topic.replication_factor == 0 or topic.replication_factor < -1:
-            raise InvalidReplicationFactorError("Replication factor must be larger than 0.")
-        try:
-            self._admin.create_topic(topic.name, topic.partitions, topic.settings)
-        except KafkaConfigurationError as error:
-            raise InvalidConfigurationError(*error.args) from None
+    def describe_topics(self, topics: Iterable[str | uuid.UUID] | None = None) -> list[Topic]:
+        """Describe topics by name or id, or all: a dict each, with its partitions.
 
-    def _enlarge(self, topic: _Wanted) -> None:
-        self._admin.create_partitions(topic.name, topic.partitions or 0)
+        One that is not there has the `error_code` that a broker gives.
+        """
+        node = self._node()
+        found = {one[0]: _topic(node, *one) for one in self._admin.describe_topics()}
+        if topics is None:
+            return list(found.values())
+        by_id = {uuid.UUID(topic["topic_id"]): topic for topic in found.values()}
+        return [
+            by_id.get(one) or _missing(None, UnknownTopicIdError)
+            if isinstance(one, uuid.UUID)
+            else found.get(one) or _missing(one, UnknownTopicOrPartitionError)
+            for one in topics
+        ]
 
-    def _delete(self, topic: _Wanted) -> None:
-        self._admin.delete_topic(topic.name)
+    def describe_topic_partitions(
+        self,
+        topics: Iterable[str],
+        response_partition_limit: int = 2000,
+        cursor: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Describe topics page by page: `response_partition_limit` partitions at a time.
+
+        `next_cursor` of the answer is the `cursor` of the next call; None at the end.
+        """
+        first, index = _cursor(cursor)
+        names = sorted(name for name in set(topics) if name >= first)
+        room = response_partition_limit
+        pages: list[dict[str, Any]] = []
+        for topic in self.describe_topics(names):
+            skip = index if topic["name"] == first else 0
+            left = topic["partitions"][skip:]
+            if left and room <= 0:
+                return {"topics": pages, "next_cursor": _next(topic, skip)}
+            pages.append(_page(topic, left[:room]))
+            if len(left) > room:
+                return {"topics": pages, "next_cursor": _next(topic, skip + room)}
+            room -= len(left)
+        return {"topics": pages, "next_cursor": None}
 
 
 class _Wanted(NamedTuple):
@@ -139,7 +201,7 @@ class _Wanted(NamedTuple):
         if isinstance(topic, str):
             return cls(topic)
         partitions = len(topic.replica_assignments) or topic.num_partitions
-        settings = {name: _setting(value) for name, value in topic.topic_configs.items()}
+        settings = {name: text(value) for name, value in topic.topic_configs.items()}
         return cls(
             topic.name, None if partitions == -1 else partitions, topic.replication_factor, settings
         )
@@ -162,37 +224,96 @@ def _listed(topics: Any) -> Iterable[NewTopic | str]:
     ]
 
 
-def _setting(value: Any) -> str:
+def text(value: Any) -> str:
+    """A setting's value as Kafka writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _total(count: Any) -> int:
-    if isinstance(count, int):
-        return count
-    return int(count["count"] if hasattr(count, "keys") else count.total_count)
+def _raise_first(errors: Iterable[BrokerResponseError | None], raise_errors: bool) -> None:
+    first = next((error for error in errors if error is not None), None)
+    if first is not None and raise_errors:
+        raise first
 
 
-def _refuse(validate_only: bool) -> None:
-    if validate_only:
-        raise UnsupportedVersionError("validate_only is not supported yet")
-
-
-def _each(topics: list[_Wanted], act: Callable[[_Wanted], None], raise_errors: bool) -> Response:
-    """Do it to every topic, then raise the first error or report them all."""
-    errors: dict[str, BrokerResponseError] = {}
-    for topic in topics:
-        try:
-            act(topic)
-        except BrokerResponseError as error:  # noqa: PERF203
-            errors[topic.name] = error
-    if errors and raise_errors:
-        raise next(iter(errors.values()))
-    return Response(topics=[_report(topic, errors.get(topic.name)) for topic in topics])
-
-
-def _report(topic: _Wanted, error: BrokerResponseError | None) -> dict[str, Any]:
+def _created(
+    topic: _Wanted, error: BrokerResponseError | None, found: list[Any] | None
+) -> dict[str, Any]:
+    topic_id, partitions = (None, -1) if error or not found else (_uuid(found[0]), found[1])
+    if error is None and partitions == -1:
+        partitions = topic.partitions or -1
     return {
         "name": topic.name,
-        "error_code": 0 if error is None else error.errno,
-        "error_message": None if error is None else str(error.args[0] if error.args else error),
+        "topic_id": _text(topic_id),
+        "topic_config_error_code": 0,
+        "num_partitions": partitions,
+        "replication_factor": -1 if error else 1,
+        **reported(error),
+    }
+
+
+def _unknown_id(topic_id: Any) -> BrokerResponseError:
+    return UnknownTopicIdError(f"there is no topic with the id {topic_id}")
+
+
+def _uuid(topic_id: str) -> uuid.UUID:
+    """Kafka's text of an id is its 16 bytes in base64."""
+    return uuid.UUID(bytes=base64.urlsafe_b64decode(topic_id + "=="))
+
+
+def _text(topic_id: uuid.UUID | None) -> str | None:
+    return None if topic_id is None else str(topic_id)
+
+
+def _topic(node: int, name: str, topic_id: str, internal: bool, epochs: list[int]) -> Topic:
+    return Topic(
+        error_code=0,
+        name=name,
+        topic_id=_text(_uuid(topic_id)),
+        is_internal=internal,
+        partitions=[_partition(node, number, epoch) for number, epoch in enumerate(epochs)],
+        authorized_operations=list(OPERATIONS),
+    )
+
+
+def _partition(node: int, number: int, epoch: int) -> Partition:
+    return Partition(
+        error_code=0,
+        partition_index=number,
+        leader_id=node,
+        leader_epoch=epoch,
+        replica_nodes=[node],
+        isr_nodes=[node],
+        offline_replicas=[],
+    )
+
+
+def _missing(name: str | None, error: type[BrokerResponseError]) -> Topic:
+    return Topic(
+        error_code=error.errno,
+        name=name,
+        topic_id=None,
+        is_internal=False,
+        partitions=[],
+        authorized_operations=list(OPERATIONS),
+    )
+
+
+def _cursor(cursor: Mapping[str, Any] | None) -> tuple[str, int]:
+    return ("", 0) if cursor is None else (cursor["topic_name"], cursor["partition_index"])
+
+
+def _next(topic: Topic, partition: int) -> dict[str, Any]:
+    return {"topic_name": topic["name"], "partition_index": partition}
+
+
+def _page(topic: Topic, partitions: list[Partition]) -> dict[str, Any]:
+    topic_id = topic["topic_id"]
+    replicas = {"eligible_leader_replicas": None, "last_known_elr": None}
+    return {
+        "error_code": topic["error_code"],
+        "name": topic["name"],
+        "topic_id": topic_id and uuid.UUID(topic_id),
+        "is_internal": topic["is_internal"],
+        "partitions": [{**partition, **replicas} for partition in partitions],
+        "topic_authorized_operations": sum(1 << number for number in OPERATIONS.values()),
     }

@@ -31,11 +31,7 @@ impl MemberToRemove {
 impl Group {
     /// Takes members out, for each of which it tells whether it was there. A member finds out as
     /// one that showed no sign of life for too long: it has lost its partitions, and joins anew.
-    /// [`Error::UnknownMemberId`] if there is no such group.
     pub fn remove_members(&self, members: &[MemberToRemove]) -> Result<Vec<Result<()>>> {
-        if self.engine.describe_group(self.id())?.is_none() {
-            return Err(self.unknown("there is no such group".to_owned()));
-        }
         let removed = self.change(|state, counts| {
             let remove = |member: &MemberToRemove| match member.identify(state) {
                 Ok(uid) => {

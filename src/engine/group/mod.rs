@@ -40,7 +40,8 @@ use observer::Observer;
 /// Why who is no member does not commit.
 pub(crate) const NO_MEMBER: &str = "the consumer is no member of it, or not any more: the time \
     between polls was longer than max_poll_interval_ms (raise it, or lower max_poll_records), the \
-    process hung for session_timeout_ms, or it has not joined yet; poll() joins it";
+    process hung for session_timeout_ms, an administrator took it out, or it has not joined yet; \
+    poll() joins it";
 
 /// A group, as a process of many sees it.
 #[derive(Debug)]

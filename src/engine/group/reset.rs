@@ -3,19 +3,15 @@
 use std::collections::HashMap;
 
 use super::Group;
-use crate::engine::Partition;
+use crate::engine::{Partition, Place};
 use crate::error::{Error, Result};
-use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
+use crate::types::{IsolationLevel, OffsetAndMetadata, TopicPartition};
 
 /// Where a committed offset is set to. What is not in the log becomes its nearer end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetTo {
-    /// The first record.
-    Earliest,
-    /// The end of the log.
-    Latest,
-    /// The first record that is not older; the end if all are.
-    Time(Timestamp),
+    /// That place; the end if there is no such record.
+    At(Place),
     /// That offset; the end if it is below zero.
     Offset(i64),
     /// So many records behind what is committed now, or before it.
@@ -83,9 +79,10 @@ fn find(
     let ends = partition.ends()?;
     let (start, end) = (ends.log_start_offset, ends.log_end_offset);
     let found = match reset {
-        ResetTo::Earliest => start,
-        ResetTo::Latest => end,
-        ResetTo::Time(time) => partition.offset_for_time(time)?.map_or(end, |found| found.offset),
+        ResetTo::At(place) => {
+            let found = partition.look_up(place, IsolationLevel::ReadUncommitted)?;
+            found.map_or(end, |found| found.offset)
+        }
         ResetTo::Offset(offset) if offset < 0 => end,
         ResetTo::Offset(offset) => offset,
         ResetTo::Shift(by) => {
