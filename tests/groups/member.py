@@ -44,6 +44,8 @@ class Place:
             return sorted(self.plain(one) for one in value)
         if isinstance(value, list | tuple):
             return [self.plain(one) for one in value]
+        if isinstance(value, type):
+            return value.__name__
         if isinstance(value, str):
             return value.removeprefix(f"{self.prefix}.")
         return value

@@ -13,7 +13,8 @@ import json
 import sys
 import traceback
 
-import commits  # noqa: F401  (the scripts enter themselves)
+import administration  # noqa: F401  (the scripts enter themselves)
+import commits  # noqa: F401
 import faults  # noqa: F401
 import processes  # noqa: F401
 import sharing  # noqa: F401
