@@ -47,6 +47,7 @@ __all__ = [
     "_before_fork",
     "assign_partitions",
     "close_all",
+    "compact",
     "dump_index",
     "dump_snapshot",
     "dump_time_index",
@@ -88,6 +89,10 @@ def verify(
     repair: bool = False,
     progress: Callable[[str, int, int, int], object] | None = None,
 ) -> dict[str, Any]: ...
+
+# Compacts a partition, also what is in its active segment: bytes before and after, and whether
+# there was anything to do. False too while somebody else is at it.
+def compact(directory: str, topic: str, partition: int) -> tuple[int, int, bool]: ...
 
 # A log file, batch by batch, for `brokerless dump`. A dict with "is_valid" is a batch, with
 # "records" (dicts) and "error" (why the rest of them cannot be read, or None) unless records are

@@ -31,6 +31,7 @@ mod retention;
 mod room;
 pub(crate) mod root;
 mod rounds;
+mod seal;
 mod shared;
 mod subscribers;
 mod sync;

@@ -4,6 +4,7 @@ mod admin;
 mod arguments;
 mod assign;
 mod callback;
+mod compaction;
 mod configs;
 mod consumer;
 mod dump;
@@ -46,6 +47,8 @@ mod _brokerless {
     use super::admin::Admin;
     #[pymodule_export]
     use super::assign::assign_partitions;
+    #[pymodule_export]
+    use super::compaction::compact;
     #[pymodule_export]
     use super::consumer::Consumer;
     #[pymodule_export]

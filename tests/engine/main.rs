@@ -21,6 +21,7 @@ mod openings;
 mod recovery;
 mod retention;
 mod room;
+mod seal;
 mod settings;
 mod sync;
 mod tend;

@@ -62,6 +62,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         "produce": "brokerless.cli.produce:produce",
         "consume": "brokerless.cli.consume:consume",
         "groups": "brokerless.cli.groups:groups",
+        "compact": "brokerless.cli.compact:compact",
         "export": "brokerless.cli.export:export",
         "import": "brokerless.cli.importing:import_records",
         "dump": "brokerless.cli.dump:dump",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "admin",
+    "check_partitions",
     "check_topic",
     "consumer",
     "existing_directory",
@@ -90,3 +91,10 @@ def check_topic(name: str, known: Iterable[str]) -> None:
     near = get_close_matches(name, known, 1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     raise FailedError(f"there is no topic '{name}' in {default_directory()}{hint}")
+
+
+def check_partitions(topic: str, numbers: Iterable[int], there: set[int]) -> None:
+    """Say that a partition is not there, if so."""
+    for number in sorted(numbers):
+        if number not in there:
+            raise FailedError(f"topic '{topic}' has no partition {number}: it has {len(there)}")

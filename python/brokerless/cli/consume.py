@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brokerless.cli.clients import check_topic, consumer
+from brokerless.cli.clients import check_partitions, check_topic, consumer
 from brokerless.cli.ending import FailedError
 from brokerless.cli.format import NULL, compile_format
 from brokerless.cli.options import (
@@ -176,10 +176,8 @@ def _begin(
     from brokerless import TopicPartition
 
     there = client.partitions_for_topic(topic)
+    check_partitions(topic, numbers, there)
     wanted = sorted(set(numbers) or there)
-    for number in wanted:
-        if number not in there:
-            raise FailedError(f"topic '{topic}' has no partition {number}: it has {len(there)}")
     partitions = [TopicPartition(topic, number) for number in wanted]
     client.assign(partitions)
     if place:

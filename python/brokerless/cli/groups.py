@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brokerless.cli.app import Lazy
-from brokerless.cli.clients import admin, check_topic, consumer
+from brokerless.cli.clients import admin, check_partitions, check_topic, consumer
 from brokerless.cli.ending import FAILED, FailedError
 from brokerless.cli.options import (
     DURATION,
@@ -20,7 +20,7 @@ from brokerless.cli.options import (
 from brokerless.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from brokerless import KafkaAdminClient, TopicPartition
     from brokerless.cli.options import Partitions
@@ -326,13 +326,6 @@ def _partitions(
             check_partitions(topic, numbers, there)
             wanted += [TopicPartition(topic, number) for number in sorted(numbers or there)]
     return wanted
-
-
-def check_partitions(topic: str, numbers: Iterable[int], there: set[int]) -> None:
-    """Say that a partition is not there, if so."""
-    for number in sorted(numbers):
-        if number not in there:
-            raise FailedError(f"topic '{topic}' has no partition {number}: it has {len(there)}")
 
 
 def _spec(
