@@ -72,6 +72,16 @@ def test_what_is_imported_equals_what_was_exported(
     assert command("topics", "list", "--dir", "new").stdout == b"none\nodd\n"
 
 
+def test_settings_of_a_topic_are_carried_too(command: Command) -> None:
+    command("topics", "create", "prices", "-c", "cleanup.policy=compact", "-c", "retention.ms=7")
+    exported = command("export").stdout
+
+    command("import", "--dir", "new", input=exported)
+
+    assert json.loads(exported)["configs"] == {"cleanup.policy": "compact", "retention.ms": "7"}
+    assert command("export", "--dir", "new").stdout == exported
+
+
 def test_a_pipe_carries_it_to_another_directory(
     start: Start, command: Command, odd: str, read: Read, tmp_path: Path
 ) -> None:
@@ -88,7 +98,7 @@ def test_the_lines_are_plain_json(command: Command) -> None:
 
     head, line = map(json.loads, command("export", "t").stdout.splitlines())
 
-    assert head == {"type": "topic", "topic": "t", "partitions": 1}
+    assert head == {"type": "topic", "topic": "t", "partitions": 1, "configs": {}}
     assert {name: line[name] for name in ("topic", "partition", "offset", "key", "value")} == {
         "topic": "t",
         "partition": 0,
@@ -141,6 +151,10 @@ def test_an_export_into_a_file(command: Command, odd: str, tmp_path: Path) -> No
     [
         (b"{}", "the record has no topic, and there is no --topic"),
         (b'{"type": "topic"}', "a line of a topic has its name and its number of partitions"),
+        (
+            b'{"type": "topic", "topic": "x", "partitions": 1, "configs": 1}',
+            "the configs of a topic",
+        ),
         (b'{"topic": 1}', "topic must be text"),
         (b"half a li", "this is no JSON"),
     ],

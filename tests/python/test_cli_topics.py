@@ -98,6 +98,124 @@ def test_nothing_is_deleted_if_one_is_not_there(command: Command) -> None:
     assert command("topics", "delete", "a", "x", "--if-exists").stdout == b"Deleted topic a.\n"
 
 
+def test_a_topic_is_described_with_its_partitions_and_settings(command: Command) -> None:
+    command("topics", "create", "a", "-p", "2", "-c", "retention.ms=60000")
+    command("produce", "a", "-p", "1", input=b"x\n" * 3)
+
+    lines = command("topics", "describe", "a").stdout.decode().splitlines()
+    (facts,) = json.loads(command("topics", "describe", "a", "--json").stdout)
+
+    head = f"Topic: a  TopicId: {facts['topic_id']}  PartitionCount: 2"
+    assert lines[0] == head
+    assert lines[1].split() == [
+        "PARTITION",
+        "LOG-START-OFFSET",
+        "LOG-END-OFFSET",
+        "RECORDS",
+        "SIZE",
+    ]
+    assert lines[2].split() == ["0", "0", "0", "0", "0"]
+    assert lines[3].split()[:4] == ["1", "0", "3", "3"]
+    assert lines[5].split() == ["retention.ms", "60000", "DYNAMIC_TOPIC_CONFIG"]
+    assert [row["log_end_offset"] for row in facts["partitions"]] == [0, 3]
+    source = {"value": "60000", "source": "DYNAMIC_TOPIC_CONFIG"}
+    assert facts["configs"] == {"retention.ms": source}
+
+
+def test_every_setting_is_described_with_its_default(command: Command) -> None:
+    command("topics", "create", "a", "b")
+
+    rows = json.loads(command("topics", "describe", "--all-configs", "--json").stdout)
+
+    assert [row["topic"] for row in rows] == ["a", "b"]
+    assert rows[0]["configs"]["segment.bytes"] == {
+        "value": "1073741824",
+        "source": "DEFAULT_CONFIG",
+    }
+    assert len(rows[0]["configs"]) > 25
+
+
+def test_a_topic_is_altered_beside_another_process(start: Start, command: Command) -> None:
+    command("topics", "create", "a", "-c", "retention.ms=60000")
+    beside = start("consume", "a")
+    args = ["-p", "3", "-c", "max.message.bytes=1000", "-d", "retention.ms"]
+
+    checked = command("topics", "alter", "a", *args, "--validate-only")
+    (before,) = json.loads(command("topics", "describe", "a", "--json").stdout)
+    done = command("topics", "alter", "a", *args)
+    (after,) = json.loads(command("topics", "describe", "a", "--json").stdout)
+
+    assert (checked.returncode, checked.stdout) == (0, b"Topic a can be altered.\n")
+    assert (len(before["partitions"]), list(before["configs"])) == (1, ["retention.ms"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"Altered topic a.\n", b"")
+    assert (len(after["partitions"]), list(after["configs"])) == (3, ["max.message.bytes"])
+    assert command("produce", "a", input=b"x" * 2000).returncode == 1
+    assert beside.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["a"], 2),
+        (["a", "-c", "retention.ms"], 2),
+        (["a", "-c", "retention.ms=1", "-d", "retention.ms"], 2),
+        (["a", "-p", "0"], 2),
+        (["a", "-p", "1"], 1),
+        (["a", "-c", "retention.ms=soon"], 1),
+        (["a", "-c", "retention.mx=1"], 1),
+        (["a", "-d", "nonsense"], 1),
+        (["b", "-p", "2"], 1),
+    ],
+)
+def test_what_cannot_be_altered_is_said(command: Command, args: list[str], code: int) -> None:
+    command("topics", "create", "a", "-p", "2")
+
+    done = command("topics", "alter", *args)
+
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert done.stderr.startswith(b"brokerless: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "left"),
+    [
+        ([], []),
+        (["--before", "4"], [4, 5, 6, 7, 8, 9]),
+        (["--before", "-3"], [7, 8, 9]),
+        (["--before", "@3"], [3, 4, 5, 6, 7, 8, 9]),
+        (["--before", "earliest"], list(range(10))),
+    ],
+)
+def test_records_are_purged_and_the_topic_stays(
+    command: Command, args: list[str], left: list[int]
+) -> None:
+    lines = b"".join(b'{"value": "%d", "timestamp": %d}\n' % (it, it) for it in range(10))
+    command("produce", "a", "--json", input=lines)
+
+    done = command("topics", "purge", "a", "--json", *args)
+
+    (row,) = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert row == {"topic": "a", "partition": 0, "log_start_offset": 10 - len(left)}
+    command("produce", "a", input=b"new\n")
+    found = command("consume", "a", "-o", "earliest", "-e", "-f", "%o ").stdout
+    assert list(map(int, found.split())) == [*left, 10]
+
+
+def test_what_cannot_be_purged_is_said(command: Command) -> None:
+    command("produce", "a", input=b"x\n")
+    command("topics", "create", "compacted", "-c", "cleanup.policy=compact")
+
+    for args in (["nowhere"], ["a", "-p", "1"], ["a", "--before", "9"], ["compacted"]):
+        done = command("topics", "purge", *args)
+        assert (done.returncode, done.stdout) == (1, b""), args
+        assert done.stderr.startswith(b"brokerless: ")
+        assert len(done.stderr.splitlines()) == 1
+    assert command("topics", "purge", "a", "--before", "soon").returncode == 2
+    assert command("consume", "a", "-o", "0", "-e").stdout == b"x\n"
+
+
 def test_where_tells_who_has_it_open(start: Start, command: Command, directory: Path) -> None:
     command("produce", "t", input=b"x\n")
     holder = start("consume", "t", "--from-beginning")
@@ -167,7 +285,7 @@ def test_commands_options_and_topics_complete(command: Command) -> None:
     command("consume", "orders", "-g", "billing", "--from-beginning", "-n", "1")
 
     assert completed("con") == ["consume"]
-    assert completed("topics de") == ["delete"]
+    assert completed("topics de") == ["describe", "delete"]
     assert completed("consume --from") == ["--from-beginning"]
     assert completed("consume or") == ["orders", "orphans"]
     assert completed("topics delete ot") == ["other"]

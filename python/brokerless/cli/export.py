@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from brokerless.cli.clients import check_topic, consumer
+from brokerless.cli.clients import admin, check_topic, consumer
 from brokerless.cli.consume import CONSUMER
 from brokerless.cli.options import TOPIC, directory_option, read_only_option
 from brokerless.cli.output import Output, Progress
@@ -45,9 +45,9 @@ __all__ = ["export"]
 def export(topics: Sequence[str], output: str, isolation: str, read_only: bool) -> None:
     r"""Print all records of TOPICs, or of all topics, as JSON lines.
 
-    What is there when it begins is printed, partition by partition. A topic's first line says
-    how many partitions it has; each other line is a record. Bytes that are no text are
-    {"base64": "..."}.
+    What is there when it begins is printed, partition by partition. A topic's first line has
+    its number of partitions and its settings; each other line is a record. Bytes that are no
+    text are {"base64": "..."}.
 
     \b
     Examples:
@@ -66,14 +66,32 @@ def export(topics: Sequence[str], output: str, isolation: str, read_only: bool) 
         for topic in topics:
             check_topic(topic, known)
         names = list(dict.fromkeys(topics)) or sorted(known)
+        configs = _configs(names, read_only)
         if output == "-":
-            _export(client, names, Output(as_json=True).write)
+            _export(client, names, configs, Output(as_json=True).write)
         else:
             with Path(output).open("wb") as file:
-                _export(client, names, file.write)
+                _export(client, names, configs, file.write)
 
 
-def _export(client: KafkaConsumer, names: Sequence[str], write: Write) -> None:
+def _configs(names: Sequence[str], read_only: bool) -> dict[str, dict[str, str]]:
+    """The settings that were set, of each topic."""
+    from brokerless.admin import ConfigResource
+
+    with admin(read_only=read_only) as client:
+        found = client.describe_configs([ConfigResource("topic", name) for name in names])
+    return {
+        name: {setting: facts["value"] for setting, facts in settings.items()}
+        for name, settings in found.get("topic", {}).items()
+    }
+
+
+def _export(
+    client: KafkaConsumer,
+    names: Sequence[str],
+    configs: dict[str, dict[str, str]],
+    write: Write,
+) -> None:
     from brokerless import TopicPartition
 
     partitions = [
@@ -86,13 +104,13 @@ def _export(client: KafkaConsumer, names: Sequence[str], write: Write) -> None:
     with Progress(total) as progress:
         for name in names:
             own = [it for it in partitions if it.topic == name]
-            write(_topic_line(name, len(own)))
+            write(_topic_line(name, len(own), configs.get(name, {})))
             for partition in own:
                 _partition(client, partition, ends[partition], write, progress)
 
 
-def _topic_line(name: str, partitions: int) -> bytes:
-    line = {"type": "topic", "topic": name, "partitions": partitions}
+def _topic_line(name: str, partitions: int, configs: dict[str, str]) -> bytes:
+    line = {"type": "topic", "topic": name, "partitions": partitions, "configs": configs}
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 

@@ -57,7 +57,7 @@ def import_records(files: Sequence[str], topic: str | None) -> None:
 def _take(line: bytes, topic: str | None, maker: KafkaAdminClient, sending: Sending) -> None:
     given = load(line)
     if given.pop("type", "record") == "topic":
-        _make(maker, topic or given.get("topic"), given.get("partitions"))
+        _make(maker, {**given, **({"topic": topic} if topic else {})})
         return
     record = parse_object(given)
     wanted = topic or record.topic
@@ -73,11 +73,14 @@ def _take(line: bytes, topic: str | None, maker: KafkaAdminClient, sending: Send
     )
 
 
-def _make(maker: KafkaAdminClient, name: Any, partitions: Any) -> None:
+def _make(maker: KafkaAdminClient, given: dict[str, Any]) -> None:
     """Make the topic, unless it is there."""
     from brokerless.admin import NewTopic
 
+    name, partitions, configs = given.get("topic"), given.get("partitions"), given.get("configs")
     if not isinstance(name, str) or not isinstance(partitions, int):
         raise ValueError("a line of a topic has its name and its number of partitions")  # noqa: TRY004
+    if not isinstance(configs or {}, dict):
+        raise ValueError("the configs of a topic must be an object")  # noqa: TRY004
     if name not in maker.list_topics():
-        maker.create_topics([NewTopic(name, partitions, -1)])
+        maker.create_topics([NewTopic(name, partitions, -1, topic_configs=configs)])

@@ -1,4 +1,4 @@
-"""`brokerless topics`: list, create, delete them."""
+"""`brokerless topics`: list, create, delete and purge them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brokerless.cli.app import Lazy
-from brokerless.cli.clients import admin, check_topic, consumer
-from brokerless.cli.options import SETTING, TOPIC, directory_option, json_option, read_only_option
+from brokerless.cli.clients import admin, check_partitions, check_topic, consumer
+from brokerless.cli.consume import seek
+from brokerless.cli.options import (
+    PLACE,
+    SETTING,
+    TOPIC,
+    directory_option,
+    json_option,
+    read_only_option,
+)
 from brokerless.cli.output import print_json, print_table
 from brokerless.location import default_directory
 
@@ -17,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from brokerless import KafkaConsumer
+    from brokerless.cli.options import Place
 
-__all__ = ["create", "delete", "list_topics", "topics"]
+__all__ = ["create", "delete", "list_topics", "partitions_of", "purge", "topics"]
 
 
 @click.group(
@@ -26,12 +35,15 @@ __all__ = ["create", "delete", "list_topics", "topics"]
     places={
         "list": "brokerless.cli.topics:list_topics",
         "create": "brokerless.cli.topics:create",
+        "describe": "brokerless.cli.topic_settings:describe",
+        "alter": "brokerless.cli.topic_settings:alter",
         "delete": "brokerless.cli.topics:delete",
+        "purge": "brokerless.cli.topics:purge",
     },
 )
 @directory_option
 def topics() -> None:
-    """List, create and delete topics."""
+    """List, create, describe, alter, delete and purge topics."""
 
 
 @click.command()
@@ -150,3 +162,51 @@ def delete(names: Sequence[str], if_exists: bool) -> None:
             if name in known:
                 client.delete_topics([name])
                 click.echo(f"Deleted topic {name}.")
+
+
+@click.command()
+@click.argument("name", type=TOPIC, metavar="TOPIC")
+@click.option(
+    "-p",
+    "--partition",
+    "numbers",
+    type=click.IntRange(0),
+    multiple=True,
+    help="Only this partition; may be repeated.",
+)
+@click.option(
+    "--before",
+    "place",
+    type=PLACE,
+    metavar="PLACE",
+    default="latest",
+    show_default=True,
+    help="Only the records before it: an offset, -N for all but the last N, or @TIME.",
+)
+@json_option("Print a JSON array.")
+@directory_option
+def purge(name: str, numbers: Sequence[int], place: Place, as_json: bool) -> None:
+    """Delete the records of TOPIC, and keep the topic. Nothing is asked.
+
+    Offsets go on where they were.
+    """
+    from brokerless import TopicPartition
+
+    with admin() as client, consumer(exclude_internal_topics=False) as reader:
+        check_topic(name, reader.topics())
+        there = reader.partitions_for_topic(name)
+        check_partitions(name, numbers, there)
+        partitions = [TopicPartition(name, number) for number in sorted(set(numbers) or there)]
+        reader.assign(partitions)
+        seek(reader, partitions, place)
+        wanted = {partition: reader.position(partition) or 0 for partition in partitions}
+        done = client.delete_records(wanted)
+    rows = [
+        {"topic": name, "partition": it.partition, "log_start_offset": done[it]["low_watermark"]}
+        for it in partitions
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ["TOPIC", "PARTITION", "LOG-START-OFFSET"]
+        print_table(columns, [list(row.values()) for row in rows])
