@@ -150,7 +150,7 @@ pub const SETTINGS: [Setting<DirectoryConfig>; 47] = [
         kind: Kind::Long,
         default: Some("134217728"),
         valid: Valid::From(1),
-        documentation: "How many bytes of memory compaction takes at most for the keys of a log.",
+        documentation: "How many bytes of memory compaction takes at most for the keys of a log, and half as many more while it finds more keys.",
         synonyms: &[],
         set: |config, value| config.log_cleaner_dedupe_buffer_size = long(&value),
     },

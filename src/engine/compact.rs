@@ -15,6 +15,7 @@ use crate::env::{Mode, RecordLock};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint;
 use crate::log::compaction::{Cleaned, Round};
+use crate::log::retention;
 use crate::log::segments::Edition;
 use crate::log::swap;
 use crate::planted::planted;
@@ -32,8 +33,9 @@ pub(crate) const CHECKPOINT_BYTE: u64 = 1;
 /// From here on, of who looks after the partition with that page.
 const FIRST_PARTITION_BYTE: u64 = 64;
 
-/// Bytes that the table of keys may have. A round in which it is full is followed by another.
-const MEMORY: std::ops::RangeInclusive<u64> = 64 << 10..=32 << 20;
+/// Bytes that the table of keys may have at least. A round in which it is full is followed by
+/// another.
+const LEAST_MEMORY: usize = 64 << 10;
 
 /// What could be compacted.
 #[derive(Debug)]
@@ -59,12 +61,40 @@ impl Partition {
     ///
     /// Offsets stay as they are. After `Err` the log has what it had, whole or compacted.
     pub fn compact_if_due(&self, now: Timestamp) -> Result<bool> {
-        self.unless_deleted(self.compact_where(now, |work| work.is_due(self, now)))
+        let rolled = if self.shared.read_only { Ok(()) } else { self.roll_if_late(now) };
+        let compact = |()| self.compact_where(now, |work| work.is_due(self, now));
+        self.unless_deleted(rolled.and_then(compact))
     }
 
     /// Compacts all that may be, due or not.
     pub fn compact(&self, now: Timestamp) -> Result<bool> {
         self.unless_deleted(self.compact_where(now, |work| work.dirty_bytes > 0))
+    }
+
+    /// Begins a new segment if a record of the active one has waited for `max.compaction.lag.ms`. A
+    /// broker does so only when another record comes.
+    fn roll_if_late(&self, now: Timestamp) -> Result<()> {
+        self.ready()?;
+        let until = now.saturating_sub(self.config().max_compaction_lag_ms);
+        let is_late = || -> Result<bool> {
+            let tail = self.page.tail();
+            let active = self.segments.get(
+                tail.segment_base,
+                Edition { newest: tail.segment_base, swaps: self.page.swaps() },
+            )?;
+            let first = active.first_timestamp(tail.end_position)?;
+            Ok(first.is_some_and(|first| first > 0 && first < until))
+        };
+        if until < 0 || !self.is_compacted() || !is_late()? {
+            return Ok(());
+        }
+        let _turn = self.turn()?;
+        self.may_go_on()?;
+        if is_late()? {
+            let tail = self.page.tail();
+            self.roll(&*self.segments.active(tail.segment_base)?, tail)?;
+        }
+        Ok(())
     }
 
     /// Moves when segments are replaced.
@@ -151,6 +181,7 @@ impl Partition {
         let mut end = bases[..stable].last().copied().unwrap_or(tail.segment_base);
         let dirty = bases.partition_point(|base| *base <= dirty_from).saturating_sub(1);
         let lag = self.config().min_compaction_lag_ms;
+        let believed = lag <= 0 || self.shared.doubts(now)?.allow(lag);
         let mut work = Work { dirty_from, ..Work::empty(end) };
         for (index, base) in bases.iter().enumerate().take_while(|(_, base)| **base < end) {
             let segment = self.segments.get(*base, edition)?;
@@ -159,8 +190,9 @@ impl Partition {
                 work.clean_bytes += len;
                 continue;
             }
-            let youngest = segment.max_indexed_timestamp()?.unwrap_or(-1);
-            if lag > 0 && youngest > now.saturating_sub(lag) {
+            if lag > 0
+                && (!believed || retention::youngest(&segment, len)? > now.saturating_sub(lag))
+            {
                 end = *base;
                 break;
             }
@@ -183,7 +215,8 @@ impl Partition {
 
     fn round(&self, work: &Work, now: Timestamp) -> Result<i64> {
         let aborted = self.aborted(0, work.end)?;
-        let memory = work.dirty_bytes.clamp(*MEMORY.start(), *MEMORY.end());
+        let memory = self.shared.config().log_cleaner_dedupe_buffer_size;
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX).max(LEAST_MEMORY);
         let config = self.config();
         let round = Round {
             storage: &self.shared.env.storage,
@@ -195,7 +228,8 @@ impl Partition {
             aborted: &aborted,
             has_producers: self.page.has_producers(),
             now,
-            memory: memory as usize,
+            by_clock: self.shared.doubts(now)?.allow(config.delete_retention_ms),
+            memory,
             max_decompressed: self.shared.config().max_decompressed_bytes,
             go_on: &|| self.may_go_on(),
         };

@@ -46,6 +46,8 @@ pub(crate) struct Round<'a> {
     /// Whether producers with ids have written to them.
     pub(crate) has_producers: bool,
     pub(crate) now: Timestamp,
+    /// Whether the clock can be believed.
+    pub(crate) by_clock: bool,
     /// Bytes for the table of keys.
     pub(crate) memory: usize,
     /// A batch decompresses to at most so many bytes.
@@ -74,6 +76,7 @@ impl Round<'_> {
             map: &map,
             last_batches: &last_batches,
             now: self.now,
+            by_clock: self.by_clock,
             delete_retention: self.config.delete_retention_ms,
             max_decompressed: self.max_decompressed,
         };

@@ -35,6 +35,8 @@ pub(crate) struct Filter<'a> {
     pub(crate) map: &'a OffsetMap,
     pub(crate) last_batches: &'a LastBatches,
     pub(crate) now: Timestamp,
+    /// Whether the clock can be believed: if not, nothing is deleted by it, and no time is set.
+    pub(crate) by_clock: bool,
     /// `delete.retention.ms`
     pub(crate) delete_retention: i64,
     /// A batch decompresses to at most so many bytes.
@@ -68,7 +70,7 @@ impl Filter<'_> {
         let (batch, control) = decode(bytes, self.max_decompressed)?;
         let info = batch.info();
         let over = transactions.take(info, control);
-        let due = !info.is_control || (info.has_delete_horizon && info.base_timestamp <= self.now);
+        let due = !info.is_control || self.is_past(info);
         let (mut kept, mut count) = (Vec::new(), 0);
         if !(over && due) {
             for record in batch.records() {
@@ -94,8 +96,12 @@ impl Filter<'_> {
         // A record without a key has no place in a compacted log.
         let Some(key) = record.key else { return false };
         let last = self.map.get(key).is_none_or(|last| record.offset >= last);
-        let over = info.has_delete_horizon && info.base_timestamp <= self.now;
-        last && (record.value.is_some() || !over)
+        last && (record.value.is_some() || !self.is_past(info))
+    }
+
+    /// Whether the time is over for which tombstones and markers of a batch are kept.
+    fn is_past(&self, info: &BatchInfo) -> bool {
+        info.has_delete_horizon && info.base_timestamp <= self.now && self.by_clock
     }
 
     /// The batch with the records that are kept. The time of what must go later is set once.
@@ -109,6 +115,7 @@ impl Filter<'_> {
         let goes_later = goes_later || kept.iter().any(|record| record.value.is_none());
         let horizon = match (info.has_delete_horizon, goes_later) {
             (true, _) => Some(info.base_timestamp),
+            (false, true) if !self.by_clock => None,
             (false, true) => Some(self.now.saturating_add(self.delete_retention)),
             (false, false) => None,
         };
@@ -161,6 +168,7 @@ mod tests {
             map: &map,
             last_batches: &last_batches,
             now,
+            by_clock: true,
             delete_retention: DAY,
             max_decompressed: usize::MAX,
         };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
-use brokerless::env::Env;
 use brokerless::env::mem::{MemDisk, Repeat};
+use brokerless::env::{Access, Clock, Env};
 use brokerless::record::{Batch, BatchBuilder, BatchInfo};
 use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
 
@@ -373,6 +373,12 @@ fn doom(victim: &MemDisk, calls: &Arc<AtomicU64>, n: u64) -> Env {
 fn more_keys_than_there_is_room_for_take_several_rounds() {
     const KEYS: usize = 6_000;
     let disk = MemDisk::new();
+    // The least there is: room for 2,047 keys.
+    let text = b"log.cleaner.dedupe.buffer.size=1";
+    let env = disk.env();
+    env.storage.create_dir(Path::new("/data")).unwrap();
+    let path = Path::new("/data/brokerless.properties");
+    env.storage.open(path, Access::Write).unwrap().write_at(0, text).unwrap();
     let engine = open(&disk).unwrap();
     let settings = [("cleanup.policy", "compact"), ("segment.bytes", "4000")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -382,7 +388,6 @@ fn more_keys_than_there_is_room_for_take_several_rounds() {
     for from in (0..2 * KEYS + 2_000).step_by(200) {
         let keys: Vec<_> = (from..from + 200).map(|n| format!("{}", n % KEYS)).collect();
         let records: Vec<_> = keys.iter().map(|key| (key.as_str(), Some("v"))).collect();
-        // The table has room for as many bytes as the segments have.
         partition.append(&mut batch_of(Compression::Zstd, &records)).unwrap();
     }
 
@@ -393,4 +398,55 @@ fn more_keys_than_there_is_room_for_take_several_rounds() {
     let keys: std::collections::HashSet<_> = sealed.iter().map(|record| &record.1).collect();
     assert_eq!(sealed.len(), keys.len(), "no key is there twice");
     assert!((0..KEYS).all(|key| left.iter().any(|record| record.1 == key.to_string())));
+}
+
+#[test]
+fn what_waits_for_too_long_in_the_active_segment_is_compacted() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let settings = [
+        ("cleanup.policy", "compact"),
+        ("max.compaction.lag.ms", "60000"),
+        ("min.cleanable.dirty.ratio", "1"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    engine.create_topic(ORDERS, None, &settings).unwrap();
+    let partition = engine.partition(&TopicPartition::new(ORDERS, 0)).unwrap();
+    // Their time is 1,000.
+    (0..8).for_each(|n| append(&partition, n).unwrap());
+
+    assert!(!partition.compact_if_due(61_000).unwrap(), "a moment too early");
+    assert!(partition.compact_if_due(61_001).unwrap());
+
+    let left = read_from(&partition, 0);
+    assert_eq!(left.len(), model(8).len());
+    assert_eq!(state(&left), model(8));
+}
+
+#[test]
+fn a_tombstone_does_not_go_by_a_jump_of_the_clock() {
+    const YEARS: i64 = 10 * 365 * DAY;
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    let put = |records: &[(&str, Option<&str>)]| drop(partition.append(&mut batch(records)));
+    let roll = || (0..8).for_each(|_| put(&[("pad", Some("0"))]));
+    let of_a = || read_from(&partition, 0).iter().filter(|it| it.1 == "a").count();
+    let compact = || partition.compact(disk.clock().now()).unwrap();
+    engine.tend(disk.clock().now()).unwrap();
+    put(&[("a", Some("1")), ("b", Some("2"))]);
+    put(&[("a", None), ("c", Some("3"))]);
+    roll();
+    assert!(compact());
+
+    disk.clock().set_now(disk.clock().now() + YEARS);
+    roll();
+    assert!(compact());
+    assert_eq!(of_a(), 1, "by the clock it is old");
+
+    engine.tend(disk.clock().now()).unwrap();
+    disk.clock().advance(std::time::Duration::from_secs(24 * 3_600));
+    roll();
+    assert!(compact());
+    assert_eq!(of_a(), 0);
 }
