@@ -197,10 +197,13 @@ impl Partition {
     }
 
     /// What is to be said of an error: one of a sync poisons, for it is not known what the disk has.
-    /// Another one changed nothing, and the call may be tried again.
+    /// Another one changed nothing, and the call may be tried again; also where there is no folder
+    /// to sync, because the topic was deleted.
     pub(crate) fn judged(&self, error: Error) -> Error {
         match error {
-            Error::Io { op: SYNC, .. } => self.poisoned(&error),
+            Error::Io { op: SYNC, ref source, .. } if source.kind() != ErrorKind::NotFound => {
+                self.poisoned(&error)
+            }
             other => other,
         }
     }

@@ -302,6 +302,37 @@ fn what_meets_a_deletion_says_that_the_topic_is_no_more() {
     assert!(refused > 2, "{refused}");
 }
 
+/// Found by the simulator: a folder that is no more cannot be synced, and no sync has failed.
+#[test]
+fn what_is_synced_while_its_topic_is_deleted_poisons_nothing() {
+    let mut refused = 0;
+    for call in 0..12 {
+        let disk = MemDisk::new();
+        let other = open_mem(&disk);
+        other.create_topic(ORDERS, None, &[]).unwrap();
+        let left = Arc::new(AtomicI64::new(i64::MAX));
+        let hook = {
+            let left = left.clone();
+            move |_| {
+                if left.fetch_sub(1, Ordering::SeqCst) == 0 {
+                    other.delete_topic(ORDERS).unwrap();
+                }
+            }
+        };
+        let engine = open_mem(&disk.process().with_hook(Arc::new(hook)));
+        let log = partition(&engine);
+        let end = log.append(&mut batch_at(0, &["a"])).unwrap().end_offset;
+        left.store(call, Ordering::SeqCst);
+
+        let done = log.sync(end);
+
+        let gone = matches!(done, Err(Error::UnknownTopicOrPartition(_)));
+        assert!(done.is_ok() || gone, "call {call}: {done:?}");
+        refused += u32::from(gone);
+    }
+    assert!(refused > 0);
+}
+
 /// Who opens a partition makes its folder if there is none; found by the simulator.
 #[test]
 fn no_folder_comes_back_of_a_topic_that_is_deleted_while_it_is_opened() {
