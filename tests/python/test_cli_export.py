@@ -1,6 +1,7 @@
 """`brokerless export` and `import`, as a shell uses them."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from brokerless import ConsumerRecord, KafkaAdminClient, KafkaProducer, NewTopic
 
 Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
 Start = Callable[..., "subprocess.Popen[bytes]"]
+GOLDEN = Path(__file__).parents[1] / "data" / "kafka"
+
 Read = Callable[..., list[ConsumerRecord]]
 
 
@@ -80,6 +83,36 @@ def test_settings_of_a_topic_are_carried_too(command: Command) -> None:
 
     assert json.loads(exported)["configs"] == {"cleanup.policy": "compact", "retention.ms": "7"}
     assert command("export", "--dir", "new").stdout == exported
+
+
+@pytest.mark.parametrize("name", ["clean", "killed", "old"])
+def test_a_brokers_records_can_be_taken_over(
+    command: Command, read: Read, tmp_path: Path, name: str
+) -> None:
+    golden = Path(shutil.copytree(GOLDEN / name, tmp_path / name))
+    before = {path: path.stat().st_mtime_ns for path in golden.rglob("*")}
+    exported = command("export", "--dir", golden, "--read-only")
+
+    done = command("import", "--dir", "new", input=exported.stdout)
+
+    assert (exported.returncode, exported.stderr) == (0, b"")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert {path: path.stat().st_mtime_ns for path in golden.rglob("*")} == before
+    again = command("export", "--dir", "new").stdout
+    assert contents(again) == contents(exported.stdout)
+    assert len(contents(again)) > 500
+
+
+def contents(exported: bytes) -> list[tuple[object, ...]]:
+    """What records must have kept; the oldest had no timestamp to keep."""
+    records = [line for line in map(json.loads, exported.splitlines()) if "type" not in line]
+    return [
+        (
+            *(line[key] for key in ("topic", "partition", "key", "value", "headers")),
+            None if line["topic"].startswith(("v0-", "upgraded")) else line["timestamp"],
+        )
+        for line in records
+    ]
 
 
 def test_a_pipe_carries_it_to_another_directory(

@@ -1,13 +1,18 @@
 """`brokerless produce`, as a shell uses it."""
 
+import io
 import json
+import os
+import pty
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from brokerless import ConsumerRecord, KafkaConsumer
+from brokerless.cli.output import Progress, total_size
 
 Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -191,3 +196,43 @@ def test_wrong_arguments_exit_with_2_and_one_line(
     assert done.stderr.endswith(b"(see 'brokerless produce --help')\n")
     assert len(done.stderr.splitlines()) == 1
     assert not directory.exists()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_long_input_has_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Progress, "PATIENCE", -1)
+    for terminal, shown in ((Terminal(), "50%"), (io.StringIO(), "")):
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with Progress(200) as progress:
+            progress.advance(100)
+            assert shown in terminal.getvalue()
+            progress.advance(100)
+        assert bool(shown) == bool(terminal.getvalue())
+
+
+def test_an_input_of_unknown_length_or_a_short_one_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Progress(200) as progress:
+        progress.advance(200)
+    monkeypatch.setattr(Progress, "PATIENCE", -1)
+    with Progress(total_size(["-"])) as progress:
+        progress.advance(200)
+
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def test_on_a_terminal_it_says_how_many_were_sent(start: Start) -> None:
+    ours, theirs = pty.openpty()
+    process = start("produce", "t", stdin=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+
+    assert process.communicate(b"one\ntwo\n", timeout=60)[0] == b""
+
+    assert os.read(ours, 1000) == b"2 records sent\r\n"
+    os.close(ours)

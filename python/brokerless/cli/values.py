@@ -13,7 +13,12 @@ __all__ = ["Given", "bytes_of", "line_of", "parse_line", "text_of"]
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-TIMESTAMP_TYPES = ("CreateTime", "LogAppendTime")
+# The records of the oldest brokers have no timestamp.
+_TIMESTAMP_TYPES: dict[int | None, str | None] = {
+    None: None,
+    0: "CreateTime",
+    1: "LogAppendTime",
+}
 
 
 def text_of(data: bytes | None) -> str | dict[str, str] | None:
@@ -51,7 +56,7 @@ def line_of(record: ConsumerRecord) -> bytes:
             "partition": record.partition,
             "offset": record.offset,
             "timestamp": record.timestamp,
-            "timestamp_type": TIMESTAMP_TYPES[record.timestamp_type],
+            "timestamp_type": _TIMESTAMP_TYPES[record.timestamp_type],
             "key": text_of(record.key),
             "value": text_of(record.value),
             "headers": [[name, text_of(value)] for name, value in record.headers],
