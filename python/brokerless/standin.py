@@ -34,6 +34,7 @@ VERSION = "3.0.0"
 MODULES: dict[str, tuple[str, ...]] = {
     "kafka": (),
     "kafka.admin": ("admin",),
+    "kafka.admin.acl_resource": ("admin",),
     "kafka.admin.client": ("admin",),
     "kafka.admin.config_resource": ("admin",),
     "kafka.admin.new_partitions": ("admin",),

@@ -2,6 +2,7 @@
 
 pub mod consumer;
 pub mod directory;
+pub mod group;
 mod names;
 pub mod producer;
 pub(crate) mod properties;

@@ -10,6 +10,7 @@ use super::configs::{self, Row, Wish};
 use super::groups::{self, Described, Failure, Named};
 use super::{arguments, structs, wait};
 use crate::client::{Engine, OpenOptions, Place, Topic, directory};
+use crate::config::group;
 use crate::error::{Error, Result};
 use crate::types::{IsolationLevel, TopicPartition};
 
@@ -167,6 +168,11 @@ impl Admin {
 
     fn directory_configs(&self) -> PyResult<Vec<Row>> {
         Ok(configs::rows(self.engine()?.config().describe()))
+    }
+
+    fn group_configs(&self) -> PyResult<Vec<Row>> {
+        self.engine()?;
+        Ok(configs::rows(group::describe()))
     }
 
     #[pyo3(signature = (name, changes, *, validate_only=false))]

@@ -188,6 +188,9 @@ def admin_configs(stage: Stage) -> None:
     office.note("reset what was not set", admin.reset_configs, [resource("orders", ["flush.ms"])])
     office.note("reset all", admin.reset_configs, [resource("orders", [])])
     office.note("modified", describe, [resource("orders")])
+    found = describe([ConfigResource("group", office.group)], config_filter="all")
+    settings = found["group"][office.group]
+    stage.note("a group", {name: settings[name]["value"] for name in sorted(settings)})
     office.note("a broker's name", describe, [ConfigResource("broker", "me")])
     office.note("another broker", describe, [ConfigResource("broker", "7")])
     office.close()

@@ -185,6 +185,17 @@ def test_there_is_one_broker_and_other_resources_have_no_settings(admin: KafkaAd
     assert InvalidRequestError.__name__ in told["broker_logger"]["1"]
 
 
+def test_a_groups_settings_are_kafkas_and_cannot_be_altered(admin: KafkaAdminClient) -> None:
+    group = ConfigResource("group", "g", {"consumer.session.timeout.ms": "1"})
+
+    assert values(admin, [group], config_filter="all") == {"consumer.session.timeout.ms": "45000"}
+    assert values(admin, [ConfigResource("group", "g")], config_filter="dynamic") == {}
+    with pytest.raises(ValueError, match="Unrecognized"):
+        admin.alter_configs([group])
+    told = admin.alter_configs([group], raise_on_unknown=False)
+    assert "InvalidRequestError" in told["group"]["g"]
+
+
 def test_what_has_settings_is_listed(admin: KafkaAdminClient) -> None:
     assert admin.list_config_resources() == {"topic": ["t"], "broker": ["1"]}
     assert admin.list_config_resources(["TOPIC"]) == {"topic": ["t"]}

@@ -23,6 +23,7 @@ from brokerless.errors import (
     GroupIdNotFoundError,
     GroupSubscribedToTopicError,
     IllegalArgumentError,
+    KafkaStorageError,
     NoError,
     NonEmptyGroupError,
     UnknownMemberIdError,
@@ -312,6 +313,19 @@ def test_members_of_other_processes_are_seen_and_the_dead_are_none(
 
     assert admin.describe_groups(["g"])["g"]["group_state"] == "Empty"
     assert admin.delete_groups(["g"]) == {"g": "OK"}
+
+
+def test_groups_of_a_directory_that_is_read_only_are_seen_and_stay(
+    admin: KafkaAdminClient, member: KafkaConsumer
+) -> None:
+    with KafkaAdminClient(read_only=True) as reader:
+        assert [group["group_id"] for group in reader.list_groups()] == ["g"]
+        assert reader.list_group_offsets("g")["g"][T0].offset == 10
+        with pytest.raises(KafkaStorageError, match="read-only"):
+            reader.alter_group_offsets("g", {T0: at(1)})
+        with pytest.raises(KafkaStorageError, match="read-only"):
+            reader.remove_group_members("g", [MemberToRemove("x")])
+    assert admin.list_group_offsets("g")["g"][T0].offset == 10
 
 
 def test_members_to_remove_are_equal_by_what_they_say() -> None:

@@ -17,6 +17,8 @@ import brokerless.admin
 from brokerless import KafkaAdminClient
 from brokerless.standin import MODULES
 
+from .conftest import Run
+
 HERE = Path(__file__).parents[1]
 LISTS = [json.loads(path.read_text()) for path in sorted((HERE / "data/admin").glob("*.json"))]
 METHODS = [
@@ -81,3 +83,13 @@ def test_what_the_docs_say_is_raised_exists() -> None:
 def test_every_name_is_exported(listed: dict[str, Any]) -> None:
     assert set(listed["names"]) <= set(brokerless.admin.__all__)
     assert MODULES["kafka.admin"] == ("admin",)
+
+
+@pytest.mark.parametrize("listed", LISTS, ids=lambda listed: listed["kafka_python"])
+def test_programs_import_every_name_from_the_stand_in(run: Run, listed: dict[str, Any]) -> None:
+    names = ", ".join(listed["names"])
+    older = "from kafka.admin.acl_resource import ACL\nfrom kafka.admin.new_topic import NewTopic\n"
+
+    done = run("-c", f"from kafka.admin import {names}\n{older}print(ACL.__module__)")
+
+    assert done.stdout == "brokerless.admin.acls\n", done.stderr

@@ -199,6 +199,8 @@ class ConfigAdmin(AdminBase):
         if resource.resource_type is ConfigResourceType.BROKER:
             self._check_brokers([_broker(resource)])
             return (self._admin.directory_configs(), None)
+        if resource.resource_type is ConfigResourceType.GROUP:
+            return (self._admin.group_configs(), None)
         if resource.resource_type is not ConfigResourceType.TOPIC:
             return ([], None)
         try:
