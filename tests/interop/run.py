@@ -10,6 +10,7 @@
 7. `brokerless dump` prints of each file what `DumpLogSegments` prints.
 8. The scripts of `tests/groups` on a real broker give the histories that are recorded.
 9. A real broker describes its settings as is recorded in `tests/data/settings`.
+10. A real broker compacts and deletes of our files what is recorded in `tests/data/cleaning`.
 
 `--keep` leaves the directories where they are and prints where. `--write-assignments` writes
 anew what the Java clients answer, and does nothing else; so does `python tests/interop/settings.py
@@ -27,6 +28,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cleaning
 import dump
 import dumped
 import golden
@@ -227,6 +229,10 @@ def main() -> int:
         (
             "a real broker describes its settings as is recorded",
             lambda: expect_nothing(settings.differences(work)),
+        ),
+        (
+            "a real broker leaves of our files what is recorded",
+            lambda: expect_nothing(cleaning.differences(work)),
         ),
     ]
     failed = sum(not passes(name, step) for name, step in steps)
