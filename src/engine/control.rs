@@ -60,8 +60,9 @@ pub(crate) struct Control {
     file: Option<(Arc<dyn Storage>, PathBuf)>,
     header: Arc<dyn Map>,
     chunks: RwLock<HashMap<usize, Arc<dyn Map>>>,
-    /// What the processes before us left, where this one was the first in.
-    left_behind: LeftBehind,
+    /// What the processes before us left in this boot, where this one was the first in, and where
+    /// something follows from it.
+    left_behind: Option<LeftBehind>,
 }
 
 impl Control {
@@ -78,9 +79,10 @@ impl Control {
         point("control.removed");
         let mut control = Self::map(storage, path)?;
         point("control.mapped");
-        control.begin(if clean { Trust::Clean } else { left_behind.trust(boot(&**storage)) });
-        control.left_behind = left_behind;
-        control.header(AT_BOOT).store(boot(&**storage), Ordering::Release);
+        let boot = boot(&**storage);
+        control.begin(if clean { Trust::Clean } else { left_behind.trust(boot) });
+        control.left_behind = Some(left_behind).filter(|it| !clean && it.same_boot(boot));
+        control.header(AT_BOOT).store(boot, Ordering::Release);
         control.set_last_checkpoint(now);
         let place = control.place()?.unwrap_or(0);
         control.header(AT_PLACE).store(place, Ordering::Release);
@@ -141,7 +143,7 @@ impl Control {
             file: None,
             header: heap(CHUNK_WORDS),
             chunks: RwLock::default(),
-            left_behind: LeftBehind::default(),
+            left_behind: None,
         };
         control.begin(trust);
         control
@@ -153,7 +155,7 @@ impl Control {
             file: Some((storage.clone(), path)),
             header,
             chunks: RwLock::default(),
-            left_behind: LeftBehind::default(),
+            left_behind: None,
         })
     }
 
@@ -191,11 +193,14 @@ impl Control {
     }
 
     /// Lets page `new` inherit what page `old` of the processes before us proves: that its log was
-    /// recovered in this boot, so that every write since then is there.
+    /// recovered in this boot, so that every write since then is there, and how far it was synced.
     pub(crate) fn take_over(&self, old: u32, new: u32) -> Result<()> {
-        let recovered = self.trust() == Trust::Machine && self.left_behind.is_recovered(old);
-        if recovered && self.left_behind.same_boot(self.header(AT_BOOT).load(Ordering::Acquire)) {
-            self.page(new)?.set_recovered_before();
+        let Some(left_behind) = &self.left_behind else { return Ok(()) };
+        let (is_recovered, synced) = left_behind.standing(old);
+        let page = self.page(new)?;
+        page.set_synced_before(synced);
+        if is_recovered && self.trust() == Trust::Machine {
+            page.set_recovered_before();
         }
         Ok(())
     }
@@ -334,8 +339,13 @@ impl LeftBehind {
         if whole { Trust::Process } else { Trust::Machine }
     }
 
-    fn is_recovered(&self, slot: u32) -> bool {
-        self.word(CHUNK_WORDS + slot as usize * page::WORDS + page::VALID) == 1
+    /// Whether a log was recovered, and up to where it was synced; nobody has written to one that
+    /// was not recovered.
+    fn standing(&self, slot: u32) -> (bool, i64) {
+        let word = |index| self.word(CHUNK_WORDS + slot as usize * page::WORDS + index);
+        let is_recovered = word(page::VALID) == 1;
+        let synced = if is_recovered { page::SYNCED } else { page::SYNCED_BEFORE };
+        (is_recovered, word(synced) as i64)
     }
 }
 

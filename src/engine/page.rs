@@ -26,7 +26,7 @@ const LOG_START: usize = 5;
 const FIRST_UNSTABLE: usize = 6;
 const PRODUCERS: usize = 7;
 const SLOTS: [usize; 2] = [8, 16];
-const SYNCED: usize = 24;
+pub(crate) const SYNCED: usize = 24;
 const SUBSCRIBERS: usize = 32;
 const DELETED: usize = 33;
 /// The base offset of a segment plus one, and the timestamp of its first batch: what `segment.ms`
@@ -47,6 +47,7 @@ const ROOM_OF: usize = 48;
 const ROOM: usize = 49;
 /// Number 50 is in [`committers`](super::committers), as are those from 25 to 31.
 const LAST_SYNC: usize = 51;
+pub(crate) const SYNCED_BEFORE: usize = 52;
 
 /// One partition's page in a map.
 #[derive(Clone, Debug)]
@@ -125,6 +126,15 @@ impl Page {
 
     pub(crate) fn set_recovered_before(&self) {
         self.word(RECOVERED_BEFORE).store(1, Ordering::Release);
+    }
+
+    /// Everything below it was on the disk when the processes before us were gone.
+    pub(crate) fn synced_before(&self) -> i64 {
+        self.signed(SYNCED_BEFORE)
+    }
+
+    pub(crate) fn set_synced_before(&self, offset: i64) {
+        self.word(SYNCED_BEFORE).store(offset as u64, Ordering::Release);
     }
 
     /// Whether the last holder of the lock died in the middle of a change.

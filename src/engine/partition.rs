@@ -310,6 +310,7 @@ impl Partition {
             log_start_offset: known(&shared.log_starts),
             noted_start: shared.log_starts.get(&self.id).copied().filter(|_| self.page.was_found()),
             synced,
+            synced_before: self.page.synced_before(),
             recovery_point: if trust == Trust::Clean && !shared.read_only {
                 i64::MAX
             } else {

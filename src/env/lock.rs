@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -83,6 +83,8 @@ struct Locked {
     path: PathBuf,
     generation: u32,
     owner: Pid,
+    /// Device and inode of the file, which stay the same while it is open.
+    place: OnceLock<(u64, u64)>,
 }
 
 impl Locked {
@@ -95,6 +97,7 @@ impl Locked {
             path: path.to_owned(),
             generation: fork_generation(),
             owner: rustix::process::getpid(),
+            place: OnceLock::new(),
         })
     }
 
@@ -111,9 +114,15 @@ impl Locked {
 
     /// Whether the path still leads to the file.
     fn is_current(&self) -> io::Result<bool> {
-        let locked = self.file()?.metadata()?;
+        let file = self.file()?;
+        let place = if let Some(place) = self.place.get() {
+            *place
+        } else {
+            let locked = file.metadata()?;
+            *self.place.get_or_init(|| (locked.dev(), locked.ino()))
+        };
         match fs::symlink_metadata(&self.path) {
-            Ok(named) => Ok((named.dev(), named.ino()) == (locked.dev(), locked.ino())),
+            Ok(named) => Ok((named.dev(), named.ino()) == place),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }

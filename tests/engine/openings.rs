@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use brokerless::TopicPartition;
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::mem::{Call, MemDisk};
 
@@ -42,7 +43,10 @@ fn a_log_that_was_closed_in_good_order_costs_no_sync_and_one_look_at_its_folder(
     let disk = MemDisk::new();
     append(&partition(&open(&disk)), &["a"]);
 
-    for (kind, often) in [(Call::SyncData, 0), (Call::SyncDir, 0), (Call::Rename, 0)] {
+    // Its id, its epochs, the log and its two indexes, each once.
+    for (kind, often) in
+        [(Call::SyncData, 0), (Call::SyncDir, 0), (Call::Rename, 0), (Call::Open, 5)]
+    {
         assert_eq!(calls_to_find_the_end(disk.process(), kind), often, "{kind:?}");
     }
     // Memory lists a folder to tell whether it is there.
@@ -55,4 +59,45 @@ fn after_a_crash_of_the_machine_a_log_costs_three_syncs() {
     for (kind, often) in [(Call::SyncData, 2), (Call::SyncDir, 1)] {
         assert_eq!(calls_to_find_the_end(used().after_crash(7), kind), often, "{kind:?}");
     }
+}
+
+/// How often a process that opens a directory and closes it again syncs something meanwhile. Those
+/// before it have written to so many partitions and synced them, or not, and were killed.
+fn syncs_to_close(partitions: i32, synced: bool, deaths: usize) -> usize {
+    let disk = MemDisk::new();
+    let owner = disk.process();
+    let engine = open(&owner);
+    engine.create_topic("many", Some(partitions), &[]).unwrap();
+    for number in 0..partitions {
+        let one = engine.partition(&TopicPartition::new("many", number)).unwrap();
+        append(&one, &["a"]);
+        if synced {
+            one.sync(1).unwrap();
+        }
+    }
+    owner.kill();
+    drop(engine);
+    for _ in 1..deaths {
+        let other = disk.process();
+        let engine = open(&other);
+        other.kill();
+        drop(engine);
+    }
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&calls);
+    let last = disk.process().with_hook(Arc::new(move |call| noted.lock().unwrap().push(call)));
+    drop(open(&last));
+    let calls = calls.lock().unwrap();
+    calls.iter().filter(|call| matches!(call, Call::SyncData | Call::SyncDir)).count()
+}
+
+#[test]
+fn what_was_synced_before_its_processes_died_is_not_synced_again_by_who_closes_the_directory() {
+    for deaths in 1..3 {
+        let one = syncs_to_close(1, true, deaths);
+
+        assert_eq!(syncs_to_close(6, true, deaths), one, "{deaths} deaths");
+    }
+    // The log, its id, its epochs and their names.
+    assert_eq!(syncs_to_close(6, false, 1), syncs_to_close(1, false, 1) + 5 * 4);
 }

@@ -22,10 +22,9 @@ pub(crate) type Gap = (i64, i64);
 const NEAR: u64 = 1 << 20;
 
 /// The gaps that a log with these segments has and that no repair has taken note of.
-pub(crate) fn find(site: &Site<'_>, bases: &[i64]) -> Result<Vec<Gap>> {
+pub(crate) fn find(site: &Site<'_>, epochs: &LeaderEpochs, bases: &[i64]) -> Result<Vec<Gap>> {
     let storage = site.storage;
-    let epochs = LeaderEpochs::read(&**storage, site.dir)?;
-    let start = start(site.noted_start, &epochs).filter(|start| *start < bases[0]);
+    let start = start(site.noted_start, epochs).filter(|start| *start < bases[0]);
     let mut gaps: Vec<Gap> = start.map(|start| (start, bases[0])).into_iter().collect();
     if !site.config.compacted {
         gaps.extend(between(storage, site.dir, bases));

@@ -55,6 +55,8 @@ pub(crate) struct Site<'a> {
     pub(crate) noted_start: Option<i64>,
     /// Everything below it was synced once.
     pub(crate) synced: i64,
+    /// The same as those say who died in this boot; only where their writes are trusted.
+    pub(crate) synced_before: i64,
     /// What is bad below it is an error, and never cut.
     pub(crate) recovery_point: i64,
 }
@@ -108,13 +110,14 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
     }
     point("recovery.settled");
     let mut bases = files::offsets_in(&entries, files::LOG);
-    let snapshots = files::offsets_in(&entries, files::SNAPSHOT);
     if bases.is_empty() {
         check_end(site, site.log_start_offset)?;
         return create(site, trust);
     }
     let suspect = first_suspect(site, &bases, trust)?;
     let mut tail = Tail::empty(bases[suspect]);
+    // Where those segments begin that were walked whole and have no batch of such a producer.
+    let mut plain = Some(bases[suspect]);
     for at in suspect..bases.len() {
         if bases[at] < tail.end_offset {
             quarantine(site, &bases[at..])?;
@@ -127,6 +130,7 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
         let bad = walk.run()?;
         point("recovery.walked");
         tail = walk.tail;
+        plain = plain.filter(|_| walk.was_plain());
         if let Some(what) = bad {
             walk.check_cut(what)?;
             // The bad bytes go last: who dies before that leaves the reason to the next.
@@ -138,7 +142,8 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
         }
     }
     check_end(site, tail.end_offset)?;
-    let transactions = Transactions::replay(site, &bases, &snapshots, suspect, trust, &tail)?;
+    let rebuilt = if trust == Trust::Machine { &bases[suspect..] } else { &[] };
+    let transactions = Transactions::replay(site, &entries, &bases, rebuilt, plain, &tail)?;
     point("recovery.replayed");
     finish(site, trust, &bases, suspect, transactions, tail)
 }
@@ -243,13 +248,13 @@ fn finish(
     transactions: Transactions,
     mut tail: Tail,
 ) -> Result<Recovered> {
-    let gaps = gaps::find(site, bases)?;
     let log_start_offset = site.log_start_offset.max(bases[0]).min(tail.end_offset);
     // A transaction may have begun before the log does.
     let first_unstable_offset =
         transactions.first_unstable_offset.map(|offset| offset.max(log_start_offset));
     tail.last_stable_offset = first_unstable_offset.unwrap_or(tail.end_offset);
     let mut epochs = LeaderEpochs::read(&**site.storage, site.dir)?;
+    let gaps = gaps::find(site, &epochs, bases)?;
     let mut leader_epoch = epochs.latest().unwrap_or(0);
     let mut synced_offset = tail.segment_base;
     if site.writable {
@@ -273,9 +278,10 @@ fn finish(
         } else if trust == Trust::Machine {
             site.storage.sync_dir(site.dir).at("sync", site.dir)?;
         }
-        if trust != Trust::Process {
-            synced_offset = tail.end_offset;
-        }
+        synced_offset = match trust {
+            Trust::Process => synced_offset.max(synced_once(site).min(tail.end_offset)),
+            Trust::Clean | Trust::Machine => tail.end_offset,
+        };
     }
     Ok(Recovered {
         tail,
@@ -289,6 +295,12 @@ fn finish(
         aborted: transactions.aborted,
         gaps,
     })
+}
+
+/// What was synced and noted so stays on the disk: nothing below it is ever cut or written again.
+/// The names were synced before it was noted.
+fn synced_once(site: &Site<'_>) -> i64 {
+    site.synced.max(site.synced_before)
 }
 
 /// After a crash of the machine what was found must be on the disk before it is shown.

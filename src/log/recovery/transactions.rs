@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::env::Entry;
 use crate::error::{AtPosition, Corruption, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::files;
 use crate::log::producers::Producers;
-use crate::log::recovery::{Site, Trust};
+use crate::log::recovery::Site;
 use crate::log::scan::{Check, Found, Scan};
 use crate::log::segment::Segment;
 use crate::log::tail::Tail;
@@ -24,29 +25,35 @@ pub(crate) struct Transactions {
 }
 
 impl Transactions {
+    /// `entries` are the names in the folder; the indexes of the segments `rebuilt` are made anew.
+    /// From the segment at `plain` on, nothing is of an idempotent or transactional producer.
     pub(crate) fn replay(
         site: &Site<'_>,
+        entries: &[Entry],
         bases: &[i64],
-        snapshots: &[i64],
-        suspect: usize,
-        trust: Trust,
+        rebuilt: &[i64],
+        plain: Option<i64>,
         tail: &Tail,
     ) -> Result<Self> {
-        let rebuilt = if trust == Trust::Machine { &bases[suspect..] } else { &[] };
+        let snapshots = files::offsets_in(entries, files::SNAPSHOT);
         let known = rebuilt.first().copied().unwrap_or(tail.end_offset);
-        let (from, mut producers) = Producers::newest(&**site.storage, site.dir, snapshots, known)?
-            .unwrap_or((bases[0], Producers::default()));
+        let (from, mut producers) =
+            Producers::newest(&**site.storage, site.dir, &snapshots, known)?
+                .unwrap_or((bases[0], Producers::default()));
         let mut aborted = Vec::new();
         let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
         for base in &bases[first..] {
             let mut of_segment = Vec::new();
-            replay_segment(site, *base, from, tail, &mut producers, &mut of_segment)?;
+            if plain.is_none_or(|plain| *base < plain) {
+                replay_segment(site, *base, from, tail, &mut producers, &mut of_segment)?;
+            }
             if site.writable && rebuilt.contains(base) {
                 aborted::write(&**site.storage, site.dir, *base, &of_segment)?;
             }
             aborted.append(&mut of_segment);
         }
-        for at in 0..bases.len() {
+        let indexed = files::offsets_in(entries, files::TXN_INDEX);
+        for at in (0..bases.len()).filter(|at| indexed.contains(&bases[*at])) {
             for entry in index(site, bases, at, tail)? {
                 if entry.last_offset < tail.end_offset && !aborted.contains(&entry) {
                     aborted.push(entry);

@@ -21,6 +21,9 @@ pub(crate) struct Walk<'a> {
     /// Whether it was the active one: our compaction has never taken batches out of it.
     is_last: bool,
     check: Check,
+    /// Whether it began at the front and has come to no batch of an idempotent or transactional
+    /// producer, nor to a control batch.
+    plain: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -42,7 +45,12 @@ impl<'a> Walk<'a> {
             Trust::Clean | Trust::Process => last_indexed(&segment)?,
         };
         let due = due.max(tail.end_offset);
-        Ok(Self { site, segment, tail, due, bound, is_last, check: Check::Checksums })
+        let plain = tail.end_position == 0;
+        Ok(Self { site, segment, tail, due, bound, is_last, check: Check::Checksums, plain })
+    }
+
+    pub(crate) fn was_plain(&self) -> bool {
+        self.plain
     }
 
     /// Walks to the end; gives what is bad there, if that is not the end of the file.
@@ -124,6 +132,7 @@ impl<'a> Walk<'a> {
     }
 
     fn take(&mut self, info: &BatchInfo) -> Result<()> {
+        self.plain &= info.producer_id < 0 && !info.is_control;
         let tail = if self.site.writable {
             self.segment.note(&self.tail, info, self.site.config)?
         } else {
