@@ -96,6 +96,42 @@ pub(crate) enum Value {
     List(Vec<String>),
 }
 
+impl Value {
+    pub(crate) fn is_true(&self) -> bool {
+        matches!(self, Self::Boolean(true))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        if let Self::Text(text) = self { text } else { "" }
+    }
+
+    pub(crate) fn has(&self, part: &str) -> bool {
+        matches!(self, Self::List(parts) if parts.iter().any(|one| one == part))
+    }
+
+    pub(crate) fn number(&self) -> f64 {
+        if let Self::Number(number) = self { *number } else { 0.0 }
+    }
+
+    pub(crate) fn whole(&self) -> i64 {
+        if let Self::Whole(number) = self { *number } else { 0 }
+    }
+
+    /// For what is in the range of the type.
+    pub(crate) fn int(&self) -> i32 {
+        i32::try_from(self.whole()).unwrap_or(i32::MAX)
+    }
+
+    /// The same, of what is never negative.
+    pub(crate) fn unsigned(&self) -> u32 {
+        u32::try_from(self.whole()).unwrap_or(0)
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        usize::try_from(self.whole()).unwrap_or(usize::MAX)
+    }
+}
+
 /// Where a setting counts for a topic that has none of its own, and in which unit: the value there
 /// times the number is the topic's.
 pub(crate) type Synonym = (&'static str, i64);

@@ -1,18 +1,16 @@
 //! A topic's settings (Kafka's `TopicConfig` and `LogConfig`).
 
+mod table;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use crate::config::DirectoryConfig;
-use crate::config::setting::{
-    self, Change, Described, Kind, Setting, Source, Synonym, Valid, Value, find, unknown,
-};
+use crate::config::setting::{self, Change, Described, Setting, Source, Synonym, find, unknown};
 use crate::error::Result;
 use crate::types::{Compression, TimestampType};
 
-/// Milliseconds.
-const MINUTE: i64 = 60_000;
-const HOUR: i64 = 60 * MINUTE;
+pub use table::SETTINGS;
 
 /// The settings of a topic that the log obeys; names and defaults are Kafka's, and so are those of
 /// [`SETTINGS`].
@@ -72,362 +70,6 @@ pub struct TopicConfig {
     pub flush_ms: i64,
     /// Every setting that was given, under Kafka's name.
     pub given: BTreeMap<String, String>,
-}
-
-/// Every setting of a topic, by name. What is said here is all that decides which there are, what
-/// they may be and what they are.
-pub const SETTINGS: [Setting<TopicConfig>; 33] = [
-    Setting {
-        name: "cleanup.policy",
-        kind: Kind::List,
-        default: Some("delete"),
-        valid: Valid::OneOf(&["compact", "delete"]),
-        documentation: "What happens with old segments: `delete` removes them when `retention.ms` or `retention.bytes` says so, `compact` keeps of each key the last record, both do both, and none keeps everything.",
-        synonyms: &[("log.cleanup.policy", 1)],
-        set: |config, value| {
-            config.compacted = has(&value, "compact");
-            config.deleting = has(&value, "delete");
-        },
-    },
-    Setting {
-        name: "compression.gzip.level",
-        kind: Kind::Int,
-        default: Some("-1"),
-        valid: Valid::GzipLevel,
-        documentation: "The level of gzip where `compression.type` is `gzip` and a batch comes otherwise.",
-        synonyms: &[("compression.gzip.level", 1)],
-        set: |config, value| config.compression_gzip_level = int(&value),
-    },
-    Setting {
-        name: "compression.lz4.level",
-        kind: Kind::Int,
-        default: Some("9"),
-        valid: Valid::Between(1, 17),
-        documentation: "The level of LZ4 where `compression.type` is `lz4`; kept, but LZ4 has one level here.",
-        synonyms: &[("compression.lz4.level", 1)],
-        set: nothing,
-    },
-    Setting {
-        name: "compression.type",
-        kind: Kind::String,
-        default: Some("producer"),
-        valid: Valid::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
-        documentation: "The codec that batches have in the log; `producer` leaves them as they come.",
-        synonyms: &[("compression.type", 1)],
-        set: |config, value| config.compression_type = codec(&value),
-    },
-    Setting {
-        name: "compression.zstd.level",
-        kind: Kind::Int,
-        default: Some("3"),
-        valid: Valid::Between(-131_072, 22),
-        documentation: "The level of Zstandard where `compression.type` is `zstd` and a batch comes otherwise.",
-        synonyms: &[("compression.zstd.level", 1)],
-        set: |config, value| config.compression_zstd_level = int(&value),
-    },
-    Setting {
-        name: "delete.retention.ms",
-        kind: Kind::Long,
-        default: Some("86400000"),
-        valid: Valid::From(0),
-        documentation: "How long compaction keeps a record without a value, and the marker of a transaction, after it has first seen it.",
-        synonyms: &[("log.cleaner.delete.retention.ms", 1)],
-        set: |config, value| config.delete_retention_ms = long(&value),
-    },
-    Setting {
-        name: "file.delete.delay.ms",
-        kind: Kind::Long,
-        default: Some("60000"),
-        valid: Valid::From(0),
-        documentation: "How long a file that is no longer part of the log is left for those who still read it.",
-        synonyms: &[("log.segment.delete.delay.ms", 1)],
-        set: |config, value| config.file_delete_delay_ms = long(&value),
-    },
-    Setting {
-        name: "flush.messages",
-        kind: Kind::Long,
-        default: Some("9223372036854775807"),
-        valid: Valid::From(1),
-        documentation: "An append that leaves so many records unsynced syncs the log.",
-        synonyms: &[("log.flush.interval.messages", 1)],
-        set: |config, value| config.flush_messages = long(&value),
-    },
-    Setting {
-        name: "flush.ms",
-        kind: Kind::Long,
-        default: Some("9223372036854775807"),
-        valid: Valid::From(0),
-        documentation: "What was appended is synced when the last sync is so long ago.",
-        synonyms: &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)],
-        set: |config, value| config.flush_ms = long(&value),
-    },
-    Setting {
-        name: "follower.replication.throttled.replicas",
-        kind: Kind::List,
-        default: Some(""),
-        valid: Valid::Replicas,
-        documentation: "Which followers a cluster slows down while it copies; kept, but there is one copy here.",
-        synonyms: &[],
-        set: nothing,
-    },
-    Setting {
-        name: "index.interval.bytes",
-        kind: Kind::Int,
-        default: Some("4096"),
-        valid: Valid::From(0),
-        documentation: "How many bytes of the log lie between two entries of its index.",
-        synonyms: &[("log.index.interval.bytes", 1)],
-        set: |config, value| config.index_interval_bytes = unsigned(&value),
-    },
-    Setting {
-        name: "leader.replication.throttled.replicas",
-        kind: Kind::List,
-        default: Some(""),
-        valid: Valid::Replicas,
-        documentation: "Which leaders a cluster slows down while it copies; kept, but there is one copy here.",
-        synonyms: &[],
-        set: nothing,
-    },
-    Setting {
-        name: "local.retention.bytes",
-        kind: Kind::Long,
-        default: Some("-2"),
-        valid: Valid::From(-2),
-        documentation: "How much of a log in tiered storage stays local; kept, but there are no tiers here.",
-        synonyms: &[("log.local.retention.bytes", 1)],
-        set: nothing,
-    },
-    Setting {
-        name: "local.retention.ms",
-        kind: Kind::Long,
-        default: Some("-2"),
-        valid: Valid::From(-2),
-        documentation: "How long a segment in tiered storage stays local; kept, but there are no tiers here.",
-        synonyms: &[("log.local.retention.ms", 1)],
-        set: nothing,
-    },
-    Setting {
-        name: "max.compaction.lag.ms",
-        kind: Kind::Long,
-        default: Some("9223372036854775807"),
-        valid: Valid::From(1),
-        documentation: "Compaction is due at the latest when a record has waited for it so long.",
-        synonyms: &[("log.cleaner.max.compaction.lag.ms", 1)],
-        set: |config, value| config.max_compaction_lag_ms = long(&value),
-    },
-    Setting {
-        name: "max.message.bytes",
-        kind: Kind::Int,
-        default: Some("1048588"),
-        valid: Valid::From(0),
-        documentation: "The largest batch, as it lies in the log, that an append takes.",
-        synonyms: &[("message.max.bytes", 1)],
-        set: |config, value| config.max_message_bytes = unsigned(&value),
-    },
-    Setting {
-        name: "message.timestamp.after.max.ms",
-        kind: Kind::Long,
-        default: Some("3600000"),
-        valid: Valid::From(0),
-        documentation: "How far ahead of the clock a record's timestamp may be, where producers set it.",
-        synonyms: &[("log.message.timestamp.after.max.ms", 1)],
-        set: |config, value| config.message_timestamp_after_max_ms = long(&value),
-    },
-    Setting {
-        name: "message.timestamp.before.max.ms",
-        kind: Kind::Long,
-        default: Some("9223372036854775807"),
-        valid: Valid::From(0),
-        documentation: "How far behind the clock a record's timestamp may be, where producers set it.",
-        synonyms: &[("log.message.timestamp.before.max.ms", 1)],
-        set: |config, value| config.message_timestamp_before_max_ms = long(&value),
-    },
-    Setting {
-        name: "message.timestamp.type",
-        kind: Kind::String,
-        default: Some("CreateTime"),
-        valid: Valid::OneOf(&["CreateTime", "LogAppendTime"]),
-        documentation: "Whether a record has the time that its producer gives it, or that of the append.",
-        synonyms: &[("log.message.timestamp.type", 1)],
-        set: |config, value| config.message_timestamp_type = timestamp_type(&value),
-    },
-    Setting {
-        name: "min.cleanable.dirty.ratio",
-        kind: Kind::Double,
-        default: Some("0.5"),
-        valid: Valid::Ratio,
-        documentation: "Compaction is due when more than this part of the log was never compacted.",
-        synonyms: &[("log.cleaner.min.cleanable.ratio", 1)],
-        set: |config, value| config.min_cleanable_dirty_ratio = number(&value),
-    },
-    Setting {
-        name: "min.compaction.lag.ms",
-        kind: Kind::Long,
-        default: Some("0"),
-        valid: Valid::From(0),
-        documentation: "How old a record is at least before compaction may take it away.",
-        synonyms: &[("log.cleaner.min.compaction.lag.ms", 1)],
-        set: |config, value| config.min_compaction_lag_ms = long(&value),
-    },
-    Setting {
-        name: "min.insync.replicas",
-        kind: Kind::Int,
-        default: Some("1"),
-        valid: Valid::From(1),
-        documentation: "How many copies must have a record before `acks=all` is told so; there is one here, so more than 1 refuses all such records.",
-        synonyms: &[("min.insync.replicas", 1)],
-        set: |config, value| config.min_insync_replicas = int(&value),
-    },
-    Setting {
-        name: "preallocate",
-        kind: Kind::Boolean,
-        default: Some("false"),
-        valid: Valid::Any,
-        documentation: "Whether the file of a new segment is made as long as it may become, which makes a sync cheaper.",
-        synonyms: &[("log.preallocate", 1)],
-        set: |config, value| config.preallocate = boolean(&value),
-    },
-    Setting {
-        name: "remote.log.copy.disable",
-        kind: Kind::Boolean,
-        default: Some("false"),
-        valid: Valid::Any,
-        documentation: "Whether nothing more is copied to tiered storage; kept, but there are no tiers here.",
-        synonyms: &[],
-        set: nothing,
-    },
-    Setting {
-        name: "remote.log.delete.on.disable",
-        kind: Kind::Boolean,
-        default: Some("false"),
-        valid: Valid::Any,
-        documentation: "Whether what was copied goes when tiered storage is turned off; kept, but there are no tiers here.",
-        synonyms: &[],
-        set: nothing,
-    },
-    Setting {
-        name: "remote.storage.enable",
-        kind: Kind::Boolean,
-        default: Some("false"),
-        valid: Valid::Any,
-        documentation: "Whether segments go to tiered storage; kept, but there are no tiers here.",
-        synonyms: &[],
-        set: nothing,
-    },
-    Setting {
-        name: "retention.bytes",
-        kind: Kind::Long,
-        default: Some("-1"),
-        valid: Valid::Any,
-        documentation: "With the policy `delete`, old segments go when a partition is larger than this; -1 sets no limit.",
-        synonyms: &[("log.retention.bytes", 1)],
-        set: |config, value| config.retention_bytes = long(&value),
-    },
-    Setting {
-        name: "retention.ms",
-        kind: Kind::Long,
-        default: Some("604800000"),
-        valid: Valid::From(-1),
-        documentation: "With the policy `delete`, a segment goes when its youngest record is older than this; -1 sets no limit.",
-        synonyms: &[
-            ("log.retention.ms", 1),
-            ("log.retention.minutes", MINUTE),
-            ("log.retention.hours", HOUR),
-        ],
-        set: |config, value| config.retention_ms = long(&value),
-    },
-    Setting {
-        name: "segment.bytes",
-        kind: Kind::Int,
-        default: Some("1073741824"),
-        valid: Valid::From(14),
-        documentation: "A segment is rolled before it grows past this.",
-        synonyms: &[("log.segment.bytes", 1)],
-        set: |config, value| config.segment_bytes = unsigned(&value),
-    },
-    Setting {
-        name: "segment.index.bytes",
-        kind: Kind::Int,
-        default: Some("10485760"),
-        valid: Valid::From(4),
-        documentation: "A segment is rolled when an index of it has this size.",
-        synonyms: &[("log.index.size.max.bytes", 1)],
-        set: |config, value| config.segment_index_bytes = unsigned(&value),
-    },
-    Setting {
-        name: "segment.jitter.ms",
-        kind: Kind::Long,
-        default: Some("0"),
-        valid: Valid::From(0),
-        documentation: "By how much less than `segment.ms`, at most, a segment is rolled: so that not all are at once.",
-        synonyms: &[("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR)],
-        set: |config, value| config.segment_jitter_ms = long(&value),
-    },
-    Setting {
-        name: "segment.ms",
-        kind: Kind::Long,
-        default: Some("604800000"),
-        valid: Valid::From(1),
-        documentation: "A segment is rolled when a batch is so much younger than its first.",
-        synonyms: &[("log.roll.ms", 1), ("log.roll.hours", HOUR)],
-        set: |config, value| config.segment_ms = long(&value),
-    },
-    Setting {
-        name: "unclean.leader.election.enable",
-        kind: Kind::Boolean,
-        default: Some("false"),
-        valid: Valid::Any,
-        documentation: "Whether a copy that lacks records may become the leader; kept, but there is one copy here.",
-        synonyms: &[("unclean.leader.election.enable", 1)],
-        set: nothing,
-    },
-];
-
-fn nothing(_: &mut TopicConfig, _: Value) {}
-
-fn has(value: &Value, part: &str) -> bool {
-    matches!(value, Value::List(parts) if parts.iter().any(|one| one == part))
-}
-
-fn long(value: &Value) -> i64 {
-    if let Value::Whole(number) = value { *number } else { 0 }
-}
-
-/// For what is in the range of the type.
-fn int(value: &Value) -> i32 {
-    i32::try_from(long(value)).unwrap_or(i32::MAX)
-}
-
-fn unsigned(value: &Value) -> u32 {
-    u32::try_from(long(value)).unwrap_or(0)
-}
-
-fn number(value: &Value) -> f64 {
-    if let Value::Number(number) = value { *number } else { 0.0 }
-}
-
-fn boolean(value: &Value) -> bool {
-    matches!(value, Value::Boolean(true))
-}
-
-fn is_text(value: &Value, text: &str) -> bool {
-    matches!(value, Value::Text(is) if is == text)
-}
-
-fn timestamp_type(value: &Value) -> TimestampType {
-    if is_text(value, "LogAppendTime") {
-        TimestampType::LogAppendTime
-    } else {
-        TimestampType::CreateTime
-    }
-}
-
-fn codec(value: &Value) -> Option<Compression> {
-    match value {
-        Value::Text(name) if name == "uncompressed" => Some(Compression::None),
-        Value::Text(name) => Compression::from_name(name),
-        _ => None,
-    }
 }
 
 static DEFAULTS: LazyLock<TopicConfig> = LazyLock::new(|| {
@@ -613,6 +255,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config::setting::Kind;
 
     fn directory(text: &str) -> DirectoryConfig {
         DirectoryConfig::parse(text.as_bytes(), Path::new("brokerless.properties")).unwrap()
@@ -673,7 +316,20 @@ mod tests {
     fn of_several_names_in_a_directory_the_first_counts() {
         let directory = directory("log.retention.hours=2\nlog.retention.minutes=3");
 
-        assert_eq!(TopicConfig::default().within(&directory).retention_ms, 3 * MINUTE);
+        assert_eq!(TopicConfig::default().within(&directory).retention_ms, 180_000);
+    }
+
+    #[test]
+    fn hours_of_a_directory_are_described_as_milliseconds_of_the_topic() {
+        let directory = directory("log.retention.hours=2");
+
+        let described = TopicConfig::default().describe(&directory);
+
+        let one = described.into_iter().find(|one| one.name == "retention.ms").unwrap();
+        assert_eq!((one.value.as_deref(), one.source), (Some("7200000"), Source::DynamicBroker));
+        let [given, default] = &one.synonyms[..] else { panic!("{:?}", one.synonyms) };
+        assert_eq!(*given, ("log.retention.hours", "2".to_owned(), Source::DynamicBroker));
+        assert_eq!(*default, ("log.retention.hours", "168".to_owned(), Source::Default));
     }
 
     #[test]

@@ -136,8 +136,10 @@ fn a_file_that_was_spoilt_by_hand_leaves_the_settings_as_they_were() {
     alter_directory(&one, &[set("num.partitions", "3")]);
     assert_eq!((one.config().num_partitions, two.config().num_partitions), (3, 3));
 
+    alter_directory(&one, &[set("log.roll.ms", "5")]);
     std::fs::write(dir.path().join("brokerless.properties"), "num.partitions=x").unwrap();
 
+    assert_eq!(two.config().num_partitions, 3, "although others have changed something");
     let refused = one.alter_directory(&[set("num.partitions", "4")], false);
     assert!(matches!(refused, Err(Error::InvalidProperty { line: 1, .. })), "{refused:?}");
     one.create_topic(ORDERS, None, &[]).unwrap();
