@@ -110,7 +110,9 @@ DURABILITY_FAULTS := no-data-sync:simulator no-roll-sync:simulator no-dir-sync:s
     keep-offsets:simulator:processes_ no-owner-test:simulator:processes_ no-free-test:simulator:processes_ \
     short-write:full_disk short-write:file_limits keep-torn:full_disk keep-torn:file_limits keep-torn:engine:calls \
     no-late-folder:engine:calls no-aborted-sync:engine:takeover clean-at-any-rate:engine:faults \
-    no-settle:engine:compaction refuse-gaps:engine:recovery
+    no-settle:engine:compaction refuse-gaps:engine:recovery \
+    delete-before-start-is-durable:engine:retention no-jump-test:engine:retention \
+    no-sync-before-deletion:engine:retention no-jump-test:engine:compaction
 HISTORY_FAULTS := no-epoch-step no-validation no-sync-before-commit
 
 mutants: export RUSTFLAGS = --cfg brokerless_mutation
