@@ -107,18 +107,22 @@ def test_topics_have_ids_by_which_they_are_found_and_deleted(admin: KafkaAdminCl
 def test_partitions_are_described_page_by_page(admin: KafkaAdminClient) -> None:
     admin.create_topics({"a": {"num_partitions": 3}})
     cursor, pages = None, []
-    while cursor or not pages:
+    for _ in range(3):
         page = admin.describe_topic_partitions(["t", "a"], 2, cursor)
+        cursor = page["next_cursor"]
         pages.append(
             [
-                (topic["name"], p["partition_index"])
-                for topic in page["topics"]
-                for p in topic["partitions"]
+                (one["name"], p["partition_index"])
+                for one in page["topics"]
+                for p in one["partitions"]
             ]
         )
-        cursor = page["next_cursor"]
 
     assert pages == [[("a", 0), ("a", 1)], [("a", 2), ("t", 0)], [("t", 1)]]
+    assert cursor is None
+    page = admin.describe_topic_partitions(["t", "a"], 3)
+    assert [topic["name"] for topic in page["topics"]] == ["a"]
+    assert page["next_cursor"] == {"topic_name": "t", "partition_index": 0}
     (topic,) = admin.describe_topic_partitions(["none"])["topics"]
     assert topic["error_code"] == 3
     assert isinstance(admin.describe_topic_partitions(["a"])["topics"][0]["topic_id"], uuid.UUID)

@@ -33,7 +33,6 @@ class RecordAdmin(AdminBase):
             if not isinstance(spec, int):
                 raise TypeError(f"Unsupported ts type {type(spec)}, expected int or OffsetSpec")
         level = IsolationLevel.build_from(isolation_level)
-        self._check_partitions(topic_partition_specs)
         found = self._admin.look_up(
             topic_partition_specs, read_committed=level is IsolationLevel.READ_COMMITTED
         )
