@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -160,6 +161,18 @@ def test_the_letters_of_kcat(command: Command, text: str, printed: bytes) -> Non
     send(None, timestamp_ms=6)
 
     assert command("consume", "t", *ALL, "-f", text).stdout == printed
+
+
+def test_a_record_without_a_timestamp_has_the_timestamp_minus_one(
+    command: Command, tmp_path: Path
+) -> None:
+    golden = Path(__file__).parents[1] / "data" / "kafka" / "old"
+    shutil.copytree(golden, tmp_path / "old")
+
+    args = ["v0-codec-none", *ALL, "--dir", "old", "--read-only", "-n", "1"]
+    done = command("consume", *args, "-f", "%T %k")
+
+    assert (done.returncode, done.stdout) == (0, b"-1 key")
 
 
 def test_keys_delimiters_and_nulls(command: Command) -> None:

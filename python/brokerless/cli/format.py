@@ -58,7 +58,7 @@ def _letters(null: bytes) -> dict[bytes, Callable[[ConsumerRecord], bytes]]:
         b"t": lambda record: record.topic.encode(),
         b"p": lambda record: b"%d" % record.partition,
         b"o": lambda record: b"%d" % record.offset,
-        b"T": lambda record: b"%d" % record.timestamp,
+        b"T": lambda record: b"%d" % (-1 if record.timestamp is None else record.timestamp),
         b"k": lambda record: null if record.key is None else record.key,
         b"s": lambda record: null if record.value is None else record.value,
         b"K": lambda record: b"%d" % _length(record.key),

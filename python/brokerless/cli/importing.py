@@ -11,7 +11,7 @@ from brokerless.cli.clients import admin, producer
 from brokerless.cli.options import TOPIC, directory_option
 from brokerless.cli.output import Progress, total_size
 from brokerless.cli.produce import PRODUCER, Sending, serialize
-from brokerless.cli.reading import Source, naming, numbered_lines
+from brokerless.cli.reading import Source, each_line
 from brokerless.cli.values import load, parse_object
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ def import_records(files: Sequence[str], topic: str | None) -> None:
         for path in paths:
             source = Source(path, progress.advance)
             with source:
-                for number, line in numbered_lines(source):
-                    with naming(source, number):
-                        _take(line, topic, maker, sending)
+                each_line(source, lambda line: _take(line, topic, maker, sending))
         sending.finish()
     if sys.stderr is not None and sys.stderr.isatty():
         click.echo(f"{sending.count:,} records imported", err=True)

@@ -12,7 +12,7 @@ from brokerless.cli.clients import producer
 from brokerless.cli.ending import FailedError
 from brokerless.cli.options import BYTES, HEADER, TOPIC, directory_option
 from brokerless.cli.output import Progress, total_size
-from brokerless.cli.reading import Source, lines_of, naming, numbered_lines
+from brokerless.cli.reading import Source, each_line, lines_of
 from brokerless.cli.values import parse_line
 
 if TYPE_CHECKING:
@@ -219,16 +219,15 @@ def _keyed(
 
 
 def _send_json(sending: Sending, topic: str, source: Source, lines: Lines) -> None:
-    for number, line in numbered_lines(source):
-        with naming(source, number):
-            record = parse_line(line)
-        value = record.value or None if lines.empty_is_null else record.value
-        partition = lines.partition if record.partition is None else record.partition
+    def send(line: bytes) -> None:
+        record = parse_line(line)
         sending.one(
             topic,
-            value=value,
+            value=record.value or None if lines.empty_is_null else record.value,
             key=record.key,
             headers=[*record.headers, *lines.headers],
-            partition=partition,
+            partition=lines.partition if record.partition is None else record.partition,
             timestamp_ms=record.timestamp,
         )
+
+    each_line(source, send)

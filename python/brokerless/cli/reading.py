@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Source", "lines_of", "naming", "numbered_lines"]
+__all__ = ["Source", "each_line", "lines_of"]
 
 PIECE = 1 << 20
 
@@ -77,20 +76,15 @@ def lines_of(source: Source, delimiter: bytes) -> Iterator[list[bytes]]:
         yield [last]
 
 
-def numbered_lines(source: Source) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not empty, and their numbers."""
+def each_line(source: Source, take: Callable[[bytes], None]) -> None:
+    """Hand over each line that is not empty; of a `ValueError` say which line it is about."""
     number = 0
-    for found in lines_of(source, b"\n"):
-        for line in found:
-            number += 1
-            if line.strip():
-                yield number, line
-
-
-@contextmanager
-def naming(source: Source, number: int) -> Iterator[None]:
-    """Let an error in a line say which line it is."""
     try:
-        yield
+        for found in lines_of(source, b"\n"):
+            for line in found:
+                number += 1
+                if line.strip():
+                    take(line)
     except ValueError as error:
-        raise FailedError(f"{source.name}, line {number}: {error}") from None
+        said = str(error.args[0] if error.args else error)
+        raise FailedError(f"{source.name}, line {number}: {said}") from None

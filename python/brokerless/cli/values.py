@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -11,14 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Given", "bytes_of", "line_of", "parse_line", "text_of"]
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
 
 # The records of the oldest brokers have no timestamp.
-_TIMESTAMP_TYPES: dict[int | None, str | None] = {
-    None: None,
-    0: "CreateTime",
-    1: "LogAppendTime",
-}
+_TIMESTAMP_TYPES = {None: "null", 0: '"CreateTime"', 1: '"LogAppendTime"'}
 
 
 def text_of(data: bytes | None) -> str | dict[str, str] | None:
@@ -50,18 +47,28 @@ def bytes_of(given: Any, what: str) -> bytes | None:
 
 def line_of(record: ConsumerRecord) -> bytes:
     """One record in one line, without its end."""
-    return _encode(
-        {
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "timestamp": record.timestamp,
-            "timestamp_type": _TIMESTAMP_TYPES[record.timestamp_type],
-            "key": text_of(record.key),
-            "value": text_of(record.value),
-            "headers": [[name, text_of(value)] for name, value in record.headers],
-        }
+    # By hand: this is what a large export spends its time with.
+    headers = ",".join(f"[{quoted(name.encode())},{quoted(it)}]" for name, it in record.headers)
+    return (
+        f'{{"topic":"{record.topic}","partition":{record.partition},"offset":{record.offset},'
+        f'"timestamp":{_or_null(record.timestamp)},'
+        f'"timestamp_type":{_TIMESTAMP_TYPES[record.timestamp_type]},'
+        f'"key":{quoted(record.key)},"value":{quoted(record.value)},"headers":[{headers}]}}'
     ).encode()
+
+
+def _or_null(number: int | None) -> str:
+    return "null" if number is None else str(number)
+
+
+def quoted(data: bytes | None) -> str:
+    """What `text_of` gives, as JSON."""
+    if data is None:
+        return "null"
+    try:
+        return encode_basestring(data.decode())
+    except UnicodeDecodeError:
+        return f'{{"base64":"{b64encode(data).decode()}"}}'
 
 
 class Given(NamedTuple):
@@ -89,7 +96,7 @@ def parse_line(line: bytes) -> Given:
 def load(line: bytes) -> dict[str, Any]:
     """The JSON object in a line."""
     try:
-        given = json.loads(line)
+        given = _decode(line.decode())
     except ValueError as error:
         raise ValueError(f"this is no JSON: {error}") from None
     if not isinstance(given, dict):
