@@ -39,8 +39,8 @@ pub(crate) struct Rounds {
     next_retention: AtomicI64,
     next_compaction: AtomicI64,
     /// By page: the newest segment when the log was looked at for compaction, -1 where nobody used
-    /// it.
-    looked_at: Mutex<HashMap<u32, i64>>,
+    /// it, and the edition of all settings.
+    looked_at: Mutex<HashMap<u32, (i64, u64)>>,
 }
 
 /// What the engine, and the thread that tends it, tell each other.
@@ -170,12 +170,14 @@ impl Engine {
     /// Does work on each partition; an error of one is told, and the others go on.
     fn each(&self, work: impl Fn(&Site<'_>) -> Result<()>) -> Result<()> {
         let directory = self.config();
+        let control = &self.shared.control;
+        let edition = control.topics_generation().wrapping_add(control.settings_generation());
         for topic in self.topics()?.iter() {
             let config = topic.config.within(&directory);
             for number in 0..topic.partition_count() {
                 let Some(slot) = topic.slot(number) else { continue };
                 self.shared.check_hurry()?;
-                let site = Site { topic, number, slot, config: &config };
+                let site = Site { topic, number, slot, config: &config, edition };
                 match with_patience(BRIEF, || work(&site)) {
                     Err(Error::Closed(_)) => return Err(Error::Closed("directory")),
                     Err(Error::UnknownTopicOrPartition(_)) | Ok(()) => {}
@@ -218,7 +220,8 @@ impl Engine {
         let newest = if page.is_valid() { page.tail().segment_base } else { -1 };
         let by_time = config.max_compaction_lag_ms < i64::MAX || config.min_compaction_lag_ms > 0;
         let mut looked_at = self.rounds.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = looked_at.insert(site.slot, newest) == Some(newest);
+        let look = (newest, site.edition);
+        let known = looked_at.insert(site.slot, look) == Some(look);
         drop(looked_at);
         if known && (newest < 0 || !by_time) {
             return Ok(());
@@ -257,6 +260,8 @@ struct Site<'a> {
     number: i32,
     slot: u32,
     config: &'a TopicConfig,
+    /// Moves when settings of any topic, or of the directory, are altered.
+    edition: u64,
 }
 
 impl Site<'_> {

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use brokerless::client::{Consumer, directory};
-use brokerless::config::ConsumerConfig;
+use brokerless::config::{ConsumerConfig, OffsetReset};
 use brokerless::engine::{OpenOptions, Partition};
 use brokerless::record::BatchBuilder;
-use brokerless::{Compression, TopicPartition};
+use brokerless::{Compression, Error, TopicPartition};
 
-use crate::shared::World;
+use crate::shared::{Reader, SECOND, World};
 
 /// Rounds of milliseconds.
 const OFTEN: &str = "log.retention.check.interval.ms=5\nlog.cleaner.backoff.ms=5\n";
@@ -81,4 +81,35 @@ fn a_directory_is_let_go_of_in_the_middle_of_a_compaction() {
     let again = directory::open(dir.path(), OpenOptions::default()).unwrap();
     let partition = again.partition(&TopicPartition::new("table", 0)).unwrap();
     assert_eq!(partition.ends().unwrap().log_end_offset, 400_000);
+}
+
+#[test]
+fn a_consumer_whose_place_is_gone_goes_where_it_is_told_to_or_says_so() {
+    let world =
+        World::with_topic("t", 1, &[("segment.bytes", "300"), ("file.delete.delay.ms", "0")]);
+    world.fill("t", 0, 0..100);
+    let log = world.engine.partition(&TopicPartition::new("t", 0)).unwrap();
+    let readers = [OffsetReset::Earliest, OffsetReset::Latest, OffsetReset::None].map(|reset| {
+        let config = ConsumerConfig { auto_offset_reset: reset, ..ConsumerConfig::default() };
+        let reader = world.consumer(config);
+        reader.0.assign(&[TopicPartition::new("t", 0)]).unwrap();
+        reader.0.seek(&TopicPartition::new("t", 0), 0).unwrap();
+        assert_eq!(reader.poll(SECOND, 10).len(), 10);
+        reader
+    });
+
+    assert_eq!(log.delete_records(60).unwrap(), 60);
+    world.fill("t", 0, 100..103);
+
+    // What they have read already they may still give.
+    let [earliest, latest, none] = readers;
+    let offsets = |reader: &Reader| reader.drain().iter().map(|it| it.1).collect::<Vec<_>>();
+    assert!(offsets(&earliest).ends_with(&(60..103).collect::<Vec<_>>()));
+    assert!(offsets(&latest).iter().all(|offset| *offset < 60));
+    let refused = loop {
+        if let Err(error) = none.0.poll(SECOND, 10) {
+            break error;
+        }
+    };
+    assert!(matches!(refused, Error::OffsetOutOfRange { start: 60, .. }), "{refused}");
 }
