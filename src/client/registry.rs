@@ -2,11 +2,12 @@
 //! send, and the threads that look after members of groups. One lock guards both, so that a fork finds them at rest.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::client::sender::Sender;
 use crate::client::upkeep::Upkeep;
-use crate::engine::Engine;
+use crate::engine::{Engine, Tended};
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -21,6 +22,14 @@ pub(super) struct Open {
     pub(super) dir: PathBuf,
     pub(super) read_only: bool,
     pub(super) engine: Weak<Engine>,
+    pub(super) tended: Arc<Tended>,
+}
+
+impl Open {
+    /// Whether its directory is closed, which takes a while after nobody has the engine any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.tended.gone.load(Ordering::SeqCst)
+    }
 }
 
 static REGISTRY: Mutex<Registry> =

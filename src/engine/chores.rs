@@ -14,7 +14,7 @@ use crate::engine::partition::Partition;
 use crate::engine::root;
 use crate::engine::topics::Topics;
 use crate::env::point::point;
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::log::checkpoint::Offsets;
 use crate::types::{Timestamp, TopicPartition};
 
@@ -128,7 +128,11 @@ impl Engine {
             return Ok(());
         }
         let flushed = self.flush_by_time(now);
-        self.note_if_due(now)?;
+        match self.note_if_due(now) {
+            // Who has closed it has noted that.
+            Err(Error::Closed(_)) => {}
+            noted => noted?,
+        }
         flushed
     }
 
@@ -214,5 +218,34 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::OpenOptions;
+    use crate::env::mem::MemDisk;
+    use crate::record::BatchBuilder;
+    use crate::types::Compression;
+
+    #[test]
+    fn who_looks_after_a_directory_that_was_closed_has_nothing_to_complain_of() {
+        let disk = MemDisk::new();
+        let engine = Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap();
+        engine.create_topic("a", Some(1), &[]).unwrap();
+        let partition = engine.partition(&TopicPartition::new("a", 0)).unwrap();
+        let mut batch = BatchBuilder::new(Compression::None, None);
+        batch.append(1, None, Some(b"value"), &[]);
+        partition.append(&mut batch.finish().unwrap()).unwrap();
+        partition.sync(1).unwrap();
+        disk.clock().advance(Duration::from_secs(120));
+        assert!(engine.next_chore().is_some());
+        engine.close().unwrap();
+
+        engine.do_chores(engine.env().clock.now()).unwrap();
     }
 }

@@ -404,5 +404,6 @@ impl Drop for Engine {
             // The next process in recovers the directory: nothing that was acknowledged is lost.
             log::warn!("{} was not closed in good order: {error}", self.dir().display());
         }
+        self.shared.tended.gone.store(true, Ordering::SeqCst);
     }
 }

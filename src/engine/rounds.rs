@@ -52,6 +52,8 @@ pub(crate) struct Tended {
     pub(crate) busy: AtomicBool,
     /// The thread is to come to an end with its work.
     pub(crate) hurry: AtomicBool,
+    /// The engine has ended, and closed the directory.
+    pub(crate) gone: AtomicBool,
 }
 
 impl Shared {

@@ -75,11 +75,13 @@ fn whole(file: &dyn File) -> io::Result<Vec<u8>> {
 /// a crash before that either the old or the new is there, whole.
 pub(crate) fn replace(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = temporary(path);
-    let file = write_new(storage, &temporary, bytes)?;
-    point("replace.written");
-    file.sync_data().at("sync", &temporary)?;
-    point("replace.synced");
-    storage.rename(&temporary, path).at("rename", path)?;
+    let replaced = write_new(storage, &temporary, bytes).and_then(|file| {
+        point("replace.written");
+        file.sync_data().at("sync", &temporary)?;
+        point("replace.synced");
+        storage.rename(&temporary, path).at("rename", path)
+    });
+    clean(storage, &temporary, replaced)?;
     point("replace.renamed");
     let dir = path.parent().expect("a file of a data directory has a folder");
     storage.sync_dir(dir).at("sync", dir)
@@ -89,8 +91,14 @@ pub(crate) fn replace(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Resul
 /// its name: only for what can be made again.
 pub(crate) fn put(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = temporary(path);
-    write_new(storage, &temporary, bytes)?;
-    storage.rename(&temporary, path).at("rename", path)
+    let written = write_new(storage, &temporary, bytes);
+    let replaced = written.and_then(|_| storage.rename(&temporary, path).at("rename", path));
+    clean(storage, &temporary, replaced)
+}
+
+/// Leaves no temporary file behind an error, which is what is to be told.
+fn clean(storage: &dyn Storage, temporary: &Path, replaced: Result<()>) -> Result<()> {
+    replaced.inspect_err(|_| drop(storage.remove(temporary)))
 }
 
 fn temporary(path: &Path) -> PathBuf {
@@ -146,6 +154,23 @@ pub(crate) fn remove(storage: &dyn Storage, path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::mem::{Call, MemDisk, Repeat};
+
+    #[test]
+    fn a_file_that_could_not_be_replaced_is_as_it_was_and_alone() {
+        for call in [Call::Write, Call::SyncData, Call::Rename] {
+            let disk = MemDisk::new();
+            let (dir, path) = (Path::new("/data"), Path::new("/data/list"));
+            disk.create_dir(dir).unwrap();
+            replace(&disk, path, b"old").unwrap();
+            disk.fail_call(call, 1, io::ErrorKind::StorageFull, Repeat::Once);
+
+            assert!(replace(&disk, path, b"new").is_err(), "{call:?}");
+
+            assert_eq!(read(&disk, path).unwrap().unwrap(), b"old", "{call:?}");
+            assert_eq!(disk.list(dir).unwrap().len(), 1, "{call:?}");
+        }
+    }
 
     #[test]
     fn only_twenty_digits_and_the_suffix_name_a_segment() {
