@@ -20,7 +20,7 @@ const RECORDS: u64 = 10_000_000;
 const KEYS: u64 = 1_000_000;
 const IN_BATCH: u64 = 500;
 const VALUE: [u8; 100] = [b'v'; 100];
-const SEGMENT: &str = "67108864";
+const SEGMENT: &str = "16777216";
 
 const PART: &str = "BROKERLESS_BENCH_PART";
 const DIR: &str = "BROKERLESS_BENCH_DIR";
