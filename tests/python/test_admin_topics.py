@@ -41,6 +41,8 @@ def test_what_is_only_checked_is_not_made(admin: KafkaAdminClient) -> None:
 
     assert checked["topics"][0]["num_partitions"] == 3
     assert checked["topics"][0]["topic_id"] is None
+    default = admin.create_topics(["u"], validate_only=True)["topics"][0]
+    assert default["num_partitions"] == 1
     assert admin.list_topics() == ["t"]
     with pytest.raises(TopicAlreadyExistsError):
         admin.create_topics(["t"], validate_only=True)

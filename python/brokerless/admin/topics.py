@@ -100,10 +100,17 @@ class TopicAdmin(AdminBase):
         found = {} if validate_only else {name: rest for name, *rest in self._admin.topics()}
         return Response(
             topics=[
-                _created(topic, error, found.get(topic.name))
+                _created(topic, error, found.get(topic.name) or [None, self._count(topic)])
                 for topic, error in zip(wanted, errors, strict=True)
             ]
         )
+
+    def _count(self, topic: _Wanted) -> int:
+        """How many partitions a topic would have."""
+        if topic.partitions is not None:
+            return topic.partitions
+        settings = {name: value for name, value, *_ in self._admin.directory_configs()}
+        return int(settings["num.partitions"] or 1)
 
     def _create(self, create: Callable[..., None], topic: _Wanted) -> None:
         if topic.replication_factor == 0 or topic.replication_factor < -1:
@@ -235,17 +242,13 @@ def _raise_first(errors: Iterable[BrokerResponseError | None], raise_errors: boo
         raise first
 
 
-def _created(
-    topic: _Wanted, error: BrokerResponseError | None, found: list[Any] | None
-) -> dict[str, Any]:
-    topic_id, partitions = (None, -1) if error or not found else (_uuid(found[0]), found[1])
-    if error is None and partitions == -1:
-        partitions = topic.partitions or -1
+def _created(topic: _Wanted, error: BrokerResponseError | None, found: list[Any]) -> dict[str, Any]:
+    topic_id, partitions = found[:2]
     return {
         "name": topic.name,
-        "topic_id": _text(topic_id),
+        "topic_id": None if error or topic_id is None else str(_uuid(topic_id)),
         "topic_config_error_code": 0,
-        "num_partitions": partitions,
+        "num_partitions": -1 if error else partitions,
         "replication_factor": -1 if error else 1,
         **reported(error),
     }
