@@ -59,7 +59,7 @@ impl Partition {
         let Some(_alone) = self.try_upkeep()? else { return Ok(false) };
         let retained = self.retain(now);
         self.rest();
-        retained
+        self.unless_deleted(retained)
     }
 
     fn retain(&self, now: Timestamp) -> Result<bool> {
