@@ -409,11 +409,15 @@ impl Partition {
     /// nobody was told that it is there.
     fn roll_back(&self) -> Result<()> {
         let tail = self.page.tail();
-        for base in files::offsets(&*self.shared.env.storage, &self.dir, files::LOG)? {
-            if base > tail.segment_base {
-                Segment::remove(&*self.shared.env.storage, &self.dir, base)?;
-                point("rollback.removed");
-            }
+        let bases = files::offsets(&*self.shared.env.storage, &self.dir, files::LOG)?;
+        let begun: Vec<i64> = bases.into_iter().filter(|base| *base > tail.segment_base).collect();
+        for base in &begun {
+            Segment::remove(&*self.shared.env.storage, &self.dir, *base)?;
+            point("rollback.removed");
+        }
+        if !begun.is_empty() {
+            // Else a crash could bring one back, and what comes next would lie in front of it.
+            self.sync_names()?;
         }
         self.segments.clear();
         let active = self.segments.active(tail.segment_base)?;

@@ -15,7 +15,7 @@ fn open(disk: &MemDisk) -> Arc<Engine> {
 }
 
 /// A process appends, and dies at that point.
-fn dies_at(name: &'static str, disk: &MemDisk, value: &'static str) {
+fn dies_at(name: &'static str, disk: &MemDisk, value: &str) {
     let dying = disk.process();
     let engine = open(&dying);
     let die = move |point| {
@@ -85,6 +85,34 @@ fn what_recovery_cuts_does_not_come_back() {
         let after = open(&disk.after_crash(seed));
         let left = partition(&after);
         assert!(is_beginning(&left, &values), "seed {seed}: {:?}", read(&left));
+    }
+}
+
+/// A segment that a dead process has begun is removed by the next one, which goes on in the one
+/// before. Were its name there again, what was appended then would lie in front of it.
+#[test]
+fn a_segment_that_a_dead_process_has_begun_does_not_come_back() {
+    let values = ["first", "seen", "later"];
+    for point in ["roll.created", "roll.named"] {
+        let disk = MemDisk::new();
+        let engine = open(&disk);
+        let settings = [("segment.bytes".to_owned(), "400".to_owned())];
+        engine.create_topic(ORDERS, None, &settings).unwrap();
+        let orders = partition(&engine);
+        append(&orders, &values[..1]);
+        orders.sync(1).unwrap();
+        dies_at(point, &disk, &"long".repeat(80));
+        drop((orders, engine));
+
+        // From here on nobody looks at what was there.
+        let engine = open(&disk);
+        append_each(&partition(&engine), &values[1..]);
+
+        for seed in 0..200 {
+            let after = open(&disk.after_crash(seed));
+            let left = partition(&after);
+            assert!(is_beginning(&left, &values), "{point}, seed {seed}: {:?}", read(&left));
+        }
     }
 }
 
