@@ -9,8 +9,9 @@
 //! !old dGhpcyBpcyBhIHRvcGlj 3
 //! ```
 //!
-//! The numbers are the partitions' pages. A `!` marks a topic whose deletion is not over. The first process in looks through the folders too, so
-//! that a directory of a broker's is taken as it is.
+//! The numbers are the partitions' pages. A `!` marks a topic whose deletion is not over. The
+//! first process in looks through the folders too, so that a directory of a broker's is taken as it
+//! is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -185,9 +186,12 @@ impl Topics {
         let mut topics = Self { generation: control.topics_generation(), ..Self::default() };
         topics.deleted = still_deleted(storage, dir, &file, control)?;
         for (name, numbers) in folders(storage, dir)? {
-            if topics.deleted.iter().all(|gone| *gone.name != *name) {
-                topics.find(storage, dir, file.get(&name), &name, &numbers, control)?;
+            let known = file.get(&name);
+            let is_gone = topics.deleted.iter().any(|gone| *gone.name == *name);
+            if is_gone || known.is_none() && are_empty(storage, dir, &name, &numbers)? {
+                continue;
             }
+            topics.find(storage, dir, known, &name, &numbers, control)?;
         }
         Ok(topics)
     }
@@ -301,6 +305,24 @@ fn folders(storage: &dyn Storage, dir: &Path) -> Result<BTreeMap<String, BTreeSe
         }
     }
     Ok(topics)
+}
+
+/// Whether nothing is in these folders of a topic. One that is not listed is none then: somebody has
+/// made a folder that was missing, and died before he saw that the topic was deleted meanwhile. What
+/// a broker has made has files from the beginning.
+fn are_empty(
+    storage: &dyn Storage,
+    dir: &Path,
+    name: &str,
+    numbers: &BTreeSet<i32>,
+) -> Result<bool> {
+    for number in numbers {
+        let folder = folder(dir, &TopicPartition::new(name, *number));
+        if !storage.list(&folder).at("list", &folder)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A file in the place of a partition's folder is passed over, as a broker does. A link is not: what

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
 use brokerless::env::mem::{Call, MemDisk};
-use brokerless::env::{Env, point};
+use brokerless::env::{Access, Env, Storage as _, point};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, IsolationLevel, TopicPartition};
 
@@ -363,4 +363,24 @@ fn no_folder_comes_back_of_a_topic_that_is_deleted_while_it_is_opened() {
             assert!(!back, "call {call}");
         }
     }
+}
+
+/// Who makes the folder of a listed topic may die before he sees that the topic was deleted.
+#[test]
+fn an_empty_folder_of_no_listed_topic_makes_none() {
+    let disk = MemDisk::new();
+    drop(open_mem(&disk));
+    let folders =
+        ["left-0", "left-1", "kept-0", "kept-1"].map(|name| Path::new("/data").join(name));
+    for folder in &folders {
+        disk.create_dir(folder).unwrap();
+    }
+    disk.open(&folders[3].join("leader-epoch-checkpoint"), Access::Write).unwrap();
+
+    let engine = open_mem(&disk);
+
+    assert_eq!(engine.topic("left").unwrap(), None);
+    assert_eq!(engine.topic("kept").unwrap().unwrap().partition_count(), 2);
+    engine.create_topic("left", Some(1), &[]).unwrap();
+    append(&engine.partition(&TopicPartition::new("left", 0)).unwrap(), &["a"]);
 }
