@@ -4,9 +4,10 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use brokerless::coord::group::{Next, Strategy};
-use brokerless::engine::{Engine, Join, Membership, OpenOptions};
+use brokerless::engine::{Engine, Join, Membership, OpenOptions, with_patience};
 use brokerless::env::Access;
 use brokerless::env::mem::{MemDisk, Repeat};
 use brokerless::types::OffsetAndMetadata;
@@ -121,8 +122,8 @@ fn join() -> Join {
         topics: vec![ORDERS.into()],
         strategies: vec![Strategy { name: "range".into(), own: false, user_data: Vec::new() }],
         cooperative: false,
-        session_timeout: std::time::Duration::from_secs(10),
-        rebalance_timeout: std::time::Duration::from_secs(60),
+        session_timeout: Duration::from_secs(10),
+        rebalance_timeout: Duration::from_secs(60),
     }
 }
 
@@ -132,6 +133,34 @@ fn settle(member: &Membership) -> Result<()> {
             Next::Release(partitions) => member.release(&partitions)?,
             Next::Take(_) => drop(member.take()?),
             _ => return Ok(()),
+        }
+    }
+}
+
+/// Neither the same handle nor another waits.
+#[test]
+fn an_append_that_failed_at_any_call_holds_up_nobody() {
+    let prepared = directory();
+    let process = prepared.copy();
+    let engine = open(&process).unwrap();
+    let log = partition(&engine);
+    let before = process.calls();
+    log.append(&mut batch_at(1, &["c"])).unwrap();
+    for n in 1..=process.calls() - before {
+        let disk = prepared.copy();
+        let process = disk.process();
+        let (engine, other) = (open(&process).unwrap(), open(&disk).unwrap());
+        let log = partition(&engine);
+        process.fail(n, ErrorKind::StorageFull, Repeat::Once);
+        let failed = log.append(&mut batch_at(1, &["c"]));
+        process.heal();
+
+        for next in [log, partition(&other)] {
+            let append = || next.append(&mut batch_at(2, &["d"]));
+            let appended = with_patience(Duration::from_secs(5), append);
+
+            let stopped = matches!(appended, Err(Error::Poisoned(_)));
+            assert!(appended.is_ok() || stopped, "call {n}: {failed:?}, then {appended:?}");
         }
     }
 }
@@ -157,7 +186,7 @@ fn any_call_of_a_group_or_a_commit_may_fail() {
         let member = group.join(join())?;
         settle(&member)?;
         member.commit(&at(3))?;
-        group.sweep(std::time::Duration::ZERO)?;
+        group.sweep(Duration::ZERO)?;
         member.leave()?;
         group.commit(&at(4))?;
         Ok(Some(4))
