@@ -74,13 +74,29 @@ impl Program<'_> {
         match self.dice.below(10) {
             0..3 => self.rebalance(member, me),
             3..5 => drop(self.of_group(member.group().sweep(self.env.clock.monotonic()))),
-            5..9 => self.commit_own(session, me),
+            5..9 => {
+                let id = self.pick_own(me);
+                self.commit_own(session, me, &id);
+            }
             _ => {
                 self.model().team.leave(me);
                 self.of_group(member.leave());
                 session.member = None;
             }
         }
+    }
+
+    /// Goes on without a look at what happened meanwhile: it may have been taken out.
+    pub(crate) fn come_back(&mut self, session: &mut Session) {
+        if let Some(uid) = session.member.as_ref().map(Membership::uid) {
+            let me = (self.life, uid);
+            let id = self.pick_own(me);
+            if let Some((place, partition)) = self.find_partition(&session.engine, &id) {
+                self.append(&place, &partition);
+            }
+            self.commit_own(session, me, &id);
+        }
+        self.take_part(session);
     }
 
     fn join(&self, session: &Session) -> Option<Membership> {
@@ -137,19 +153,24 @@ impl Program<'_> {
         }
     }
 
-    /// Commits for a partition that is its own, or now and then for any.
-    fn commit_own(&mut self, session: &Session, me: Member) {
-        let Some(member) = &session.member else { return };
+    /// A partition that is its own, or now and then any.
+    fn pick_own(&mut self, me: Member) -> TopicPartition {
         let owned = self.model().team.owned(me);
-        let id = match owned.get(self.dice.below(owned.len() + 1)) {
+        match owned.get(self.dice.below(owned.len() + 1)) {
             Some(id) => id.clone(),
             None => TopicPartition::new(PLAIN, self.dice.below(2) as i32),
-        };
+        }
+    }
+
+    /// Commits for a partition that should be its own.
+    fn commit_own(&self, session: &Session, me: Member, id: &TopicPartition) {
+        let Some(member) = &session.member else { return };
+        let owned = self.model().team.owned(me);
         let Some(state) = self.allow(member.group().state()) else { return };
         let was_in = state.member(me.1).is_some();
-        let Some(place) = self.place_of(&id) else { return };
+        let Some(place) = self.place_of(id) else { return };
         if self.commit_as(TEAM, &place, |offsets| member.commit(offsets)) {
-            assert!(owned.contains(&id), "{me:?} has committed for {id}, which it did not own");
+            assert!(owned.contains(id), "{me:?} has committed for {id}, which it did not own");
             self.model().counts.owned += 1;
             assert!(was_in, "{me:?} has committed for {id} when it was no member any more");
         }

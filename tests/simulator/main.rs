@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use model::Counts;
+use program::Mixture;
 use run::{Outcome, Settings, simulate};
 
 /// What the environment says, if it does.
@@ -62,19 +63,37 @@ impl Sums {
     }
 }
 
-const QUIET: Settings = Settings { phases: 4, steps: 1_500, looks: 0, losses: 0 };
+const QUIET: Settings =
+    Settings { mixture: Mixture::All, phases: 4, steps: 1_500, looks: 0, losses: 0 };
+
+fn sums(seeds: std::ops::Range<u64>, settings: Settings) -> Sums {
+    let mut all = Sums::default();
+    seeds.for_each(|seed| all.add(&run(seed, settings)));
+    all
+}
 
 #[test]
 fn processes_that_die_in_any_order_break_no_promise() {
-    let mut all = Sums::default();
-    for seed in seeds(0, 32) {
-        all.add(&run(seed, QUIET));
-    }
+    let all = sums(seeds(0, 32), QUIET);
 
     let Sums { kills, counts, .. } = all;
     let enough = kills > 20 && counts.made > 5 && counts.deleted > 2 && counts.owned > 2;
     let enough = enough && counts.errors > 20;
     assert!(enough || std::env::var("SEED").is_ok(), "{all:?}");
+}
+
+#[test]
+fn processes_that_die_in_work_with_logs_break_no_promise() {
+    let all = sums(seeds(0, 32), Settings { mixture: Mixture::Logs, ..QUIET });
+
+    assert!(all.kills > 20 || std::env::var("SEED").is_ok(), "{all:?}");
+}
+
+#[test]
+fn processes_that_die_in_a_group_break_no_promise() {
+    let all = sums(seeds(0, 20), Settings { mixture: Mixture::Group, ..QUIET });
+
+    assert!(all.counts.owned > 10 || std::env::var("SEED").is_ok(), "{all:?}");
 }
 
 #[test]
@@ -89,12 +108,13 @@ fn a_seed_plays_the_same_every_time() {
 
 #[test]
 fn a_power_loss_at_any_step_loses_nothing_that_was_synced() {
-    let settings = Settings { phases: 3, steps: 1_000, looks: 50, losses: 4 };
+    for mixture in [Mixture::All, Mixture::Logs] {
+        for seed in seeds(2_000, 5) {
+            let settings = Settings { mixture, phases: 3, steps: 1_000, looks: 50, losses: 4 };
+            let Outcome { crashes, counts, .. } = run(seed, settings);
 
-    for seed in seeds(2_000, 8) {
-        let Outcome { crashes, counts, .. } = run(seed, settings);
-
-        assert!(crashes > 0 && counts.told > 0, "SEED={seed}");
+            assert!(crashes > 0 && counts.told > 0, "SEED={seed}, {mixture:?}");
+        }
     }
 }
 
@@ -102,7 +122,14 @@ fn a_power_loss_at_any_step_loses_nothing_that_was_synced() {
 #[test]
 #[ignore = "long"]
 fn torture_power_losses_lose_nothing_that_was_synced() {
-    let settings = Settings { phases: 3, steps: 1_500, looks: 100, losses: 20 };
+    let settings = |seed: u64| Settings {
+        // The lowest bit of a seed says how a group does it.
+        mixture: [Mixture::All, Mixture::Logs, Mixture::Group][(seed / 2 % 3) as usize],
+        phases: 3,
+        steps: 1_500,
+        looks: 100,
+        losses: 20,
+    };
     let (next, wanted) = (AtomicU64::new(number("SEED", 10_000)), number("CRASHES", 20_000));
     let (sums, stops) = (Mutex::new(Sums::default()), AtomicBool::new(false));
 
@@ -111,7 +138,7 @@ fn torture_power_losses_lose_nothing_that_was_synced() {
             scope.spawn(|| {
                 while !stops.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let outcome = simulate(seed, settings);
+                    let outcome = simulate(seed, settings(seed));
                     stops.fetch_or(outcome.is_err(), Ordering::Relaxed);
                     let outcome = outcome.unwrap_or_else(|wrong| panic!("{wrong}"));
                     let mut sums = sums.lock().expect("nobody panics with it");

@@ -32,6 +32,18 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The group that all processes share.
 pub(crate) const TEAM: &str = "team";
 
+/// What the processes of a simulation do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mixture {
+    /// Everything: topics come and go, all share a group, calls fail.
+    All,
+    /// They work with logs that stay, and nothing fails: so it comes much oftener to who dies in an
+    /// append and who appends after that.
+    Logs,
+    /// Most of the time they are in the group that all share.
+    Group,
+}
+
 /// Opens the directory as a process does.
 pub(crate) fn open(env: Env) -> Result<Arc<Engine>, Error> {
     Engine::open(Path::new(DIR), OpenOptions::default(), env)
@@ -82,6 +94,7 @@ pub(crate) struct Program<'a> {
     /// Its own disk, whose calls may fail.
     pub(crate) disk: MemDisk,
     pub(crate) faults: Faults,
+    pub(crate) mixture: Mixture,
     /// How the members of the group that all share do it.
     pub(crate) cooperative: bool,
     pub(crate) model: &'a Mutex<Model>,
@@ -133,6 +146,24 @@ impl Program<'_> {
     }
 
     fn act(&mut self, session: &mut Session) {
+        match self.mixture {
+            Mixture::All => self.act_as_any(session),
+            Mixture::Logs => {
+                let name = self.dice.pick(&[PLAIN, PLAIN, COMPACTED]);
+                self.work(session, name);
+            }
+            Mixture::Group => match self.dice.below(10) {
+                0..7 => self.take_part(session),
+                7..9 => {
+                    self.rest();
+                    self.come_back(session);
+                }
+                _ => self.work(session, PLAIN),
+            },
+        }
+    }
+
+    fn act_as_any(&mut self, session: &mut Session) {
         match self.dice.below(100) {
             0..7 => self.create(&session.engine),
             7..12 => self.delete(&session.engine),
@@ -142,17 +173,24 @@ impl Program<'_> {
                 }
             }
             24..27 => {
-                let longest = self.dice.pick(&[4_000, 4_000, 100_000]);
-                self.env.clock.pause(Duration::from_micros(self.dice.below(longest) as u64));
-                self.take_part(session);
+                self.rest();
+                self.come_back(session);
             }
             27 if self.has_faults() => self.disk.heal(),
-            _ => self.work(session),
+            _ => {
+                let names = [PLAIN, PLAIN, COMPACTED, PASSING[0], PASSING[1], PASSING[1]];
+                let name = self.dice.pick(&names);
+                self.work(session, name);
+            }
         }
     }
 
-    fn work(&mut self, session: &mut Session) {
-        let name = self.dice.pick(&[PLAIN, PLAIN, COMPACTED, PASSING[0], PASSING[1], PASSING[1]]);
+    fn rest(&mut self) {
+        let longest = self.dice.pick(&[4_000, 4_000, 100_000]);
+        self.env.clock.pause(Duration::from_micros(self.dice.below(longest) as u64));
+    }
+
+    fn work(&mut self, session: &mut Session, name: &str) {
         let Some((place, partition)) = self.find(&session.engine, name) else { return };
         match self.dice.below(100) {
             0..50 => self.append(&place, &partition),
@@ -203,8 +241,18 @@ impl Program<'_> {
     /// A partition of the topic that has the name now.
     fn find(&mut self, engine: &Engine, name: &str) -> Option<(Place, Arc<Partition>)> {
         let id = TopicPartition::new(name, self.dice.below(partitions(name) as usize) as i32);
+        self.find_partition(engine, &id)
+    }
+
+    /// That partition, with the life of its topic.
+    pub(crate) fn find_partition(
+        &self,
+        engine: &Engine,
+        id: &TopicPartition,
+    ) -> Option<(Place, Arc<Partition>)> {
+        let name = &*id.topic;
         let began = self.model().topics.tick();
-        let partition = match engine.partition(&id) {
+        let partition = match engine.partition(id) {
             Err(Error::UnknownTopicOrPartition(_)) => {
                 hold(self.model().topics.miss(Event::Processes, name, began));
                 return None;
@@ -217,10 +265,10 @@ impl Program<'_> {
             partitions: partitions(name),
         };
         let life = hold(self.model().topics.see(Event::Processes, name, &found, began));
-        Some((Place { life, id }, partition))
+        Some((Place { life, id: id.clone() }, partition))
     }
 
-    fn append(&mut self, place: &Place, partition: &Partition) {
+    pub(crate) fn append(&mut self, place: &Place, partition: &Partition) {
         let keys: Vec<String> =
             (0..=self.dice.below(3)).map(|_| format!("k{}", self.dice.below(8))).collect();
         let first = self.model().begin_append(place, self.life, &keys);

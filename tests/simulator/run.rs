@@ -12,13 +12,17 @@ use crate::actor::{Actor, Ended, Look};
 use crate::dice::Dice;
 use crate::faults::Faults;
 use crate::model::{Counts, Event, Model, Wrong};
-use crate::program::{Program, configure, make_topics, open};
+use crate::program::{Mixture, Program, configure, make_topics, open};
 use crate::scheduler::{Plan, Scheduler, Trace};
 use crate::verdict::check;
+
+/// How often which calls fail.
+const FAULTS: [Faults; 4] = [Faults::None, Faults::None, Faults::Single, Faults::Lasting];
 
 /// How much is simulated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
+    pub(crate) mixture: Mixture,
     /// Starts of the machine.
     pub(crate) phases: usize,
     /// Steps of a phase, at most.
@@ -119,13 +123,22 @@ impl Simulation {
     }
 
     fn plan(&mut self) -> Plan {
+        let kills = self.dice.pick(&[0, 5, 20, 100]);
+        let kills_in_change = match self.settings.mixture {
+            Mixture::All | Mixture::Group => 5 * kills,
+            Mixture::Logs => self.dice.pick(&[0, 500, 1_000]),
+        };
         Plan {
             steps: 50 + self.dice.below(self.settings.steps) as u64,
             dies: self.dice.below(4) > 0,
-            kills: self.dice.pick(&[0, 5, 20, 100]),
+            kills,
+            kills_in_change,
             stays: self.dice.pick(&[5_000, 9_000, 9_500, 9_900, 9_900]),
             looks: self.settings.looks,
-            faults: self.dice.pick(&[Faults::None, Faults::None, Faults::Single, Faults::Lasting]),
+            faults: match self.settings.mixture {
+                Mixture::Logs | Mixture::Group => Faults::None,
+                Mixture::All => self.dice.pick(&FAULTS),
+            },
         }
     }
 
@@ -167,12 +180,22 @@ impl Simulation {
             let life = self.lives.fetch_add(1, Ordering::Relaxed);
             let mut dice = dice.split();
             let (model, disk, cooperative) = (&*self.model, actor.disk().clone(), self.cooperative);
-            let faults = plan.faults;
+            let (faults, mixture) = (plan.faults, self.settings.mixture);
             faults.plan(&disk, &mut dice);
             let seed = dice.roll();
             let ended = actor.run(|env| {
-                let program =
-                    Program { env, disk, faults, cooperative, model, scheduler, dice, seat, life };
+                let program = Program {
+                    env,
+                    disk,
+                    faults,
+                    mixture,
+                    cooperative,
+                    model,
+                    scheduler,
+                    dice,
+                    seat,
+                    life,
+                };
                 random::with_seed(seed, || program.run());
             });
             self.model().end_of(life);

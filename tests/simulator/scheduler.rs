@@ -18,15 +18,15 @@ const MOST_STEPS: u64 = 2_000_000;
 /// Steps that a failure shows.
 const SHOWN: usize = 40;
 
-/// So much likelier does a process die in the middle of a change, and is it looked after something
-/// was taken back.
+/// So much likelier is it looked after a death in the middle of a change, and after something was
+/// taken back.
 const ZEAL: usize = 5;
 
 /// And so much likelier before a sync.
 const SYNC_ZEAL: usize = 25;
 
-/// Steps after something was taken back for which it is looked more often.
-const AFTERMATH: u64 = 80;
+/// Steps for which it is looked more often then.
+const AFTERMATH: u64 = 150;
 
 /// How long a sync takes at most; a step takes up to 20 µs.
 const LONGEST_SYNC: usize = 500;
@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) dies: bool,
     /// Of ten thousand steps, those at which the process dies.
     pub(crate) kills: usize,
+    /// The same of those in the middle of a change.
+    pub(crate) kills_in_change: usize,
     /// Of ten thousand steps, those after which the same process goes on.
     pub(crate) stays: usize,
     /// Of ten thousand steps, those before which is looked.
@@ -139,8 +141,7 @@ impl Scheduler {
         if state.is_over() {
             return Verdict::Die;
         }
-        let kills = state.kills(what, path);
-        if state.dice.rarely(kills) {
+        if state.dies(what, path) {
             return Verdict::Die;
         }
         let stays = state.plan.stays;
@@ -250,15 +251,15 @@ impl State {
         self.trace.add(seat, what, path);
     }
 
-    fn kills(&mut self, what: &str, path: &str) -> usize {
-        if self.is_ending() {
-            return 0;
-        }
-        if path.starts_with("rollback.") {
+    /// Whether who makes the step is killed at it.
+    fn dies(&mut self, what: &str, path: &str) -> bool {
+        let in_change = what == "write on" || ["append.written", "roll.created"].contains(&path);
+        let kills = if in_change { self.plan.kills_in_change } else { self.plan.kills };
+        let dies = !self.is_ending() && self.dice.rarely(kills);
+        if path.starts_with("rollback.") || dies && in_change {
             self.aftermath = self.progress + AFTERMATH;
         }
-        let in_change = what == "write on" || ["append.written", "roll.created"].contains(&path);
-        self.plan.kills * if in_change { ZEAL } else { 1 }
+        dies
     }
 
     fn looks(&self, what: &str) -> usize {
