@@ -4,7 +4,7 @@
 //! all bits. Two that have the same bit are taken for one, and a bit whose owner died goes with the
 //! next sync: all that is lost is a little time.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::engine::page::Page;
@@ -36,6 +36,8 @@ pub(crate) struct Committers {
     first: AtomicU32,
     /// How many wait now.
     inside: AtomicU32,
+    /// How many syncs had begun when somebody waited in vain for the next to end, plus one.
+    in_vain: AtomicU64,
 }
 
 /// A place among those who wait, until it is dropped.
@@ -48,6 +50,16 @@ impl Committers {
         let others = self.inside.fetch_add(1, Ordering::AcqRel);
         page.arrive(1 << ((self.first(page) + others) % 64));
         Place(self)
+    }
+
+    /// Notes that who syncs, or is about to, was waited for in vain: he may have been stopped.
+    pub(crate) fn waited_in_vain(&self, page: &Page) {
+        self.in_vain.store(u64::from(page.syncs_begun()) + 1, Ordering::Release);
+    }
+
+    /// Whether nobody has begun a sync since he was waited for in vain.
+    pub(crate) fn would_wait_in_vain(&self, page: &Page) -> bool {
+        self.in_vain.load(Ordering::Acquire) == u64::from(page.syncs_begun()) + 1
     }
 
     fn first(&self, page: &Page) -> u32 {
@@ -114,16 +126,21 @@ impl Page {
         self.word(WAITING).swap(0, Ordering::SeqCst)
     }
 
+    /// How many syncs have begun.
+    fn syncs_begun(&self) -> u32 {
+        self.half(BEGUN).load(Ordering::SeqCst)
+    }
+
     /// The word that changes when a sync ends. Who looks at this now, its records published, sleeps
     /// on it until the end of the next sync to begin, or until it is up to him to do that.
     pub(crate) fn end_of_next_sync(&self) -> &AtomicU32 {
-        let begun = self.half(BEGUN).load(Ordering::SeqCst);
+        let begun = self.syncs_begun();
         self.half(ENDS + (begun.wrapping_add(1) % 2) as usize)
     }
 
     /// Wakes those for whom the last sync was, and one of the others: to do the next.
     pub(crate) fn announce_sync(&self) {
-        let begun = self.half(BEGUN).load(Ordering::SeqCst);
+        let begun = self.syncs_begun();
         let [this, next] =
             [begun, begun.wrapping_add(1)].map(|n| self.half(ENDS + (n % 2) as usize));
         // Both: who is about to sleep must not.

@@ -30,7 +30,8 @@ use crate::planted::planted;
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// How often that is waited for before one syncs without the lock: whoever has it may have been
-/// stopped, and then nothing of his would end the wait. The lock spares calls and protects nothing.
+/// stopped, and then nothing of his would end the wait. The lock spares calls and protects nothing. Nobody of this
+/// process waits again until somebody has had the lock.
 const WAITS: u32 = 5;
 
 impl Partition {
@@ -44,7 +45,7 @@ impl Partition {
     }
 
     fn sync_to(&self, end_offset: i64) -> Result<()> {
-        let mut waits = 0;
+        let mut waits = if self.committers.would_wait_in_vain(&self.page) { WAITS } else { 0 };
         let mut place = None;
         loop {
             let end = self.page.end_of_next_sync();
@@ -62,6 +63,7 @@ impl Partition {
                 continue;
             }
             if waits == WAITS {
+                self.committers.waited_in_vain(&self.page);
                 self.sync_published()?;
                 self.page.wake_committers();
                 continue;

@@ -3,12 +3,13 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use brokerless::engine::{Engine, OpenOptions, Partition};
 use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::env::wake::Woken;
-use brokerless::env::{Access, Clock, Env};
+use brokerless::env::{Access, Clock, Env, Mode};
 use brokerless::types::Timestamp;
 use brokerless::{Error, TopicPartition};
 
@@ -59,9 +60,55 @@ impl Clock for Impatient {
     fn monotonic(&self) -> Duration {
         self.0.monotonic()
     }
-    fn wait(&self, _: &std::sync::atomic::AtomicU32, _: u32, _: Duration) -> Woken {
+    fn wait(&self, _: &AtomicU32, _: u32, _: Duration) -> Woken {
         panic!("nobody is there to be waited for")
     }
+}
+
+/// A clock that counts the waits, which all end at once, in vain.
+#[derive(Debug)]
+struct Hasty(Arc<dyn Clock>, AtomicU32);
+
+impl Clock for Hasty {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+    fn wait(&self, _: &AtomicU32, _: u32, _: Duration) -> Woken {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Woken::TimedOut
+    }
+}
+
+#[test]
+fn a_stopped_process_that_was_to_sync_is_waited_for_once() {
+    let disk = MemDisk::new();
+    let Env { storage, clock } = disk.env();
+    let hasty = Arc::new(Hasty(clock, AtomicU32::new(0)));
+    let env = Env { storage, clock: hasty.clone() };
+    let engine = Engine::open(Path::new("/data"), OpenOptions::default(), env).unwrap();
+    let orders = with(&engine, &[]);
+    let waits = || {
+        let end = append(&orders, &["a"]) + 1;
+        orders.sync(end).unwrap();
+        assert_eq!(kept(&disk).len() as i64, end);
+        hasty.1.swap(0, Ordering::Relaxed)
+    };
+    assert_eq!(waits(), 0);
+    let path = Path::new("/data/orders-0/partition.metadata");
+    let stopped = disk.process().env().storage.lock(path).unwrap();
+    assert!(stopped.try_acquire(Mode::Exclusive).unwrap());
+
+    let (first, second, third) = (waits(), waits(), waits());
+
+    assert!(first > 0);
+    assert_eq!((second, third), (0, 0));
+    stopped.release().unwrap();
+    assert_eq!(waits(), 0);
+    assert!(stopped.try_acquire(Mode::Exclusive).unwrap());
+    assert_eq!(waits(), first, "for who syncs next is waited again");
 }
 
 #[test]
