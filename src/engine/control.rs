@@ -53,6 +53,9 @@ const AT_CHECKPOINT: usize = 8;
 const AT_PLACE: usize = 9;
 /// As [`AT_TOPICS`], of the directory's settings alone.
 const AT_SETTINGS: usize = 10;
+/// 1 when the list of topics names the pages of this file. Who died before has left one that others
+/// must make anew.
+const AT_READY: usize = 11;
 
 /// The control file of an open directory; memory of our own for one that is open read-only.
 #[derive(Debug)]
@@ -98,7 +101,7 @@ impl Control {
             return Ok(None);
         }
         let control = Self::map(storage, dir.join(FILE))?;
-        if !control.is_made() {
+        if !control.is_made() || control.header(AT_READY).load(Ordering::Acquire) == 0 {
             return Ok(None);
         }
         match (control.header(AT_BOOT).load(Ordering::Acquire), boot(&**storage)) {
@@ -107,6 +110,11 @@ impl Control {
             }
             _ => Ok(Some(control)),
         }
+    }
+
+    /// Lets others use the file, as soon as they come in. For who has made it.
+    pub(crate) fn set_ready(&self) {
+        self.header(AT_READY).store(1, Ordering::Release);
     }
 
     /// The inode of the file; `None` for memory of our own.

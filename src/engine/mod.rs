@@ -133,6 +133,7 @@ impl Engine {
             note_missing(&*env.storage, dir, &topics)?;
             root.keep(|id| topics.get(&id.topic).is_some())?;
             point("open.kept");
+            control.set_ready();
             root.share()?;
         }
         point("open.shared");

@@ -3,13 +3,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 
+use brokerless::TopicPartition;
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::mem::MemDisk;
 use brokerless::env::{Access, Env, point};
 
-use crate::support::{ORDERS, batch_at, partition, read};
+use crate::support::{ORDERS, append, batch_at, partition, read};
 
 const FOLDER: &str = "/data/orders-0";
 
@@ -84,5 +87,59 @@ fn whoever_dies_in_a_recovery_changes_nothing_for_the_next() {
         die_at(name, &disk);
 
         assert_eq!(found(&disk), undisturbed, "at {name}");
+    }
+}
+
+/// Opens the directory as the first, stops at that point, says so, and dies when it is told to.
+fn die_when_told(
+    name: &'static str,
+    dying: MemDisk,
+    here: Sender<()>,
+    told: Receiver<()>,
+) -> JoinHandle<()> {
+    let told = Mutex::new(told);
+    thread::spawn(move || {
+        let env = dying.env();
+        let die = move |point| {
+            if point == name {
+                here.send(()).unwrap();
+                told.lock().unwrap().recv().unwrap();
+                dying.kill();
+                panic!("killed at {name}");
+            }
+        };
+        let opening = AssertUnwindSafe(|| point::with_hook(die, || open(env)));
+        catch_unwind(opening).map(drop).expect_err("it has died");
+    })
+}
+
+/// Found by the simulator: the list of topics still named the pages of the file before, and the
+/// next topic was given pages that others had.
+#[test]
+fn who_waits_for_one_that_dies_in_opening_a_directory_opens_it_anew() {
+    for name in ["open.unmarked", "control.ready", "open.emptied", "open.written", "open.kept"] {
+        let disk = MemDisk::new();
+        append(&partition(&open(disk.env())), &["old"]);
+        let ((here, is_here), (tell, told)) = (channel(), channel());
+        let dying = Mutex::new(Some(die_when_told(name, disk.process(), here, told)));
+        is_here.recv().unwrap();
+        // The first to look for the lock of one who is alone.
+        let wait = move |point| {
+            let dying = if point == "open.locked" { dying.lock().unwrap().take() } else { None };
+            if let Some(dying) = dying {
+                tell.send(()).unwrap();
+                dying.join().unwrap();
+            }
+        };
+
+        let engine = point::with_hook(wait, || open(disk.process().env()));
+        let orders = partition(&engine);
+        assert_eq!(read(&orders), [(0, "old".to_owned())], "at {name}");
+        engine.create_topic("new", None, &[]).unwrap();
+        let new = engine.partition(&TopicPartition::new("new", 0)).unwrap();
+
+        assert_eq!(append(&new, &["new"]), 0, "at {name}");
+        assert_eq!(append(&orders, &["more"]), 1, "at {name}");
+        assert_eq!(read(&new), [(0, "new".to_owned())], "at {name}");
     }
 }
