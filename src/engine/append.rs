@@ -241,11 +241,7 @@ impl Partition {
         self.page.wake_committers();
         // Nobody looks at them again after a crash: a broker that takes over trusts them.
         // Nor is it known after an error what the disk has of them.
-        active
-            .index
-            .sync()
-            .and_then(|()| active.times.sync())
-            .map_err(|error| self.judged(error))?;
+        self.sync_indexes()?;
         point("roll.announced");
         let storage = &self.shared.env.storage;
         self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;

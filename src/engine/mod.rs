@@ -396,6 +396,10 @@ impl Engine {
         partition.seal_times()?;
         let ends = partition.ends()?;
         partition.sync(ends.log_end_offset)?;
+        // What a clean log has that nobody wrote to since was synced when it was closed.
+        if self.shared.control.trust() != Trust::Clean || !partition.page.is_unnamed() {
+            partition.sync_indexes()?;
+        }
         Ok(Some(ends))
     }
 }

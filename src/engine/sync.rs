@@ -198,6 +198,14 @@ impl Partition {
         Err(self.poisoned(&format_args!("fdatasync of {}: {error}", segment.path.display())))
     }
 
+    /// Makes the indexes of the active segment survive a crash: of a log that was closed in good
+    /// order they are believed.
+    pub(crate) fn sync_indexes(&self) -> Result<()> {
+        let active = self.segments.active(self.page.tail().segment_base)?;
+        let synced = active.index.sync().and_then(|()| active.times.sync());
+        synced.map_err(|error| self.judged(error))
+    }
+
     /// What is to be said of an error: one of a sync poisons, for it is not known what the disk has.
     /// Another one changed nothing, and the call may be tried again; also where there is no folder
     /// to sync, because the topic was deleted.

@@ -96,8 +96,34 @@ fn what_was_synced_before_its_processes_died_is_not_synced_again_by_who_closes_t
     for deaths in 1..3 {
         let one = syncs_to_close(1, true, deaths);
 
-        assert_eq!(syncs_to_close(6, true, deaths), one, "{deaths} deaths");
+        // The two indexes, which nobody has synced.
+        assert_eq!(syncs_to_close(6, true, deaths), one + 5 * 2, "{deaths} deaths");
     }
-    // The log, its id, its epochs and their names.
-    assert_eq!(syncs_to_close(6, false, 1), syncs_to_close(1, false, 1) + 5 * 4);
+    // The log, its id, its epochs and their names too.
+    assert_eq!(syncs_to_close(6, false, 1), syncs_to_close(1, false, 1) + 5 * 6);
+}
+
+#[test]
+fn a_log_that_nobody_wrote_to_since_it_was_closed_is_not_synced_when_it_is_closed_again() {
+    let syncs = |partitions| {
+        let disk = MemDisk::new();
+        let engine = open(&disk);
+        engine.create_topic("many", Some(partitions), &[]).unwrap();
+        let all = |engine: &Engine| -> Vec<_> {
+            let id = |number| TopicPartition::new("many", number);
+            (0..partitions).map(|number| engine.partition(&id(number)).unwrap()).collect()
+        };
+        all(&engine).iter().for_each(|one| assert_eq!(append(one, &["a"]), 0));
+        drop(engine);
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&calls);
+        let hook = move |call| noted.lock().unwrap().push(call);
+        let engine = open(&disk.process().with_hook(Arc::new(hook)));
+        all(&engine).iter().for_each(|one| assert_eq!(one.ends().unwrap().log_end_offset, 1));
+        drop(engine);
+        let calls = calls.lock().unwrap();
+        calls.iter().filter(|call| matches!(call, Call::SyncData | Call::SyncDir)).count()
+    };
+
+    assert_eq!(syncs(6), syncs(1));
 }
