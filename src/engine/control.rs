@@ -348,8 +348,12 @@ impl LeftBehind {
     }
 
     /// Whether a log was recovered, and up to where it was synced; nobody has written to one that
-    /// was not recovered.
+    /// was not recovered. Pages that the list of topics does not name tell nothing: who numbered
+    /// them died before he wrote it.
     fn standing(&self, slot: u32) -> (bool, i64) {
+        if self.word(AT_READY) != 1 {
+            return (false, 0);
+        }
         let word = |index| self.word(CHUNK_WORDS + slot as usize * page::WORDS + index);
         let is_recovered = word(page::VALID) == 1;
         let synced = if is_recovered { page::SYNCED } else { page::SYNCED_BEFORE };

@@ -143,3 +143,33 @@ fn who_waits_for_one_that_dies_in_opening_a_directory_opens_it_anew() {
         assert_eq!(read(&new), [(0, "new".to_owned())], "at {name}");
     }
 }
+
+/// Found by the simulator: what was synced of one log was taken for another's.
+#[test]
+fn who_dies_in_opening_a_directory_leaves_no_pages_that_are_taken_for_others() {
+    let disk = MemDisk::new();
+    let killed = disk.process();
+    let engine = open(killed.env());
+    engine.create_topic("z", Some(2), &[]).unwrap();
+    let log = |engine: &Engine, topic, number| {
+        engine.partition(&TopicPartition::new(topic, number)).unwrap()
+    };
+    append(&log(&engine, "z", 1), &["1", "2"]);
+    log(&engine, "z", 1).sync(2).unwrap();
+    append(&partition(&engine), &["a", "b"]);
+    killed.kill();
+    drop(engine);
+    let ((here, is_here), (tell, told)) = (channel(), channel());
+    let dying = die_when_told("open.surveyed", disk.process(), here, told);
+    is_here.recv().unwrap();
+    tell.send(()).unwrap();
+    dying.join().unwrap();
+
+    let engine = open(disk.process().env());
+    partition(&engine).sync(2).unwrap();
+
+    for seed in 0..20 {
+        let after = open(disk.after_crash(seed).env());
+        assert_eq!(read(&partition(&after)).len(), 2, "SEED={seed}");
+    }
+}
