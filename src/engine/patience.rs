@@ -93,23 +93,29 @@ pub(crate) fn long<T>(
     }
 }
 
-/// Tries until it succeeds, for about 100 ms; then it is [`Error::Timeout`] for `what`.
+/// Tries until it succeeds, for about 100 ms or as long as this thread's patience; then it is
+/// [`Error::Timeout`] for `what`.
 pub(crate) fn until<T>(
     what: &'static str,
     clock: &dyn Clock,
     mut attempt: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
+    let (limit, mut slept) = (limit(), Duration::ZERO);
     for tried in 0..TRIES {
         if let Some(done) = attempt()? {
             return Ok(done);
         }
-        pause(clock, tried);
+        if slept >= limit {
+            break;
+        }
+        slept += pause(clock, tried);
     }
-    Err(Error::Timeout { what, after: Duration::from_millis(100) })
+    Err(Error::Timeout { what, after: limit.min(Duration::from_millis(100)) })
 }
 
-/// Longer and longer, from 20 us to 1 ms.
-fn pause(clock: &dyn Clock, tried: u32) {
-    let micros = 20_u64 << tried.min(6);
-    clock.pause(Duration::from_micros(micros.min(1000)));
+/// Longer and longer, from 20 us to 1 ms; gives how long.
+fn pause(clock: &dyn Clock, tried: u32) -> Duration {
+    let time = Duration::from_micros((20_u64 << tried.min(6)).min(1000));
+    clock.pause(time);
+    time
 }

@@ -473,7 +473,9 @@ impl Consumer {
         let open = self.touch(py)?;
         let limit = wait::millis_or(py, timeout_ms, CLOSE_TIMEOUT)?;
         let told = open.say_farewell(py, autocommit, limit);
-        let closed = wait::call(py, || open.client.close(false));
+        let interrupted = told.as_ref().is_err_and(|error| wait::is_interrupt(py, error));
+        let close = || open.client.close(false);
+        let closed = if interrupted { wait::briefly(py, close) } else { wait::call(py, close) };
         for codec in open.reader.codecs() {
             codec.close(py)?;
         }

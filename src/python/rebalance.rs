@@ -122,6 +122,9 @@ impl Session {
     ) -> PyResult<()> {
         let commit = || wait::within(py, Some(limit), || self.client.last_commit());
         let committed = if autocommit { commit() } else { Ok(()) };
+        if committed.as_ref().is_err_and(|error| wait::is_interrupt(py, error)) {
+            return committed;
+        }
         let step = wait::call(py, || self.client.farewell())?;
         step.map_or(Ok(()), |step| self.carry_out(py, &step))?;
         committed

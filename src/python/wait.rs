@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -12,6 +13,9 @@ use crate::error::{Error, Result};
 /// The longest wait without a look at Python's signals: one that comes between that look and the
 /// wait, or to another thread, is noticed only then.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// How long a lock is waited for by who was told to stop, and only tidies up.
+const BRIEF: Duration = Duration::from_millis(5);
 
 /// What a longer time is taken for.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -36,7 +40,22 @@ pub(super) fn call<T: Send>(
     }
 }
 
-/// The same with another limit; none waits for as long as it takes.
+/// Whether an error is one of those that end a program, as Ctrl-C raises it.
+pub(super) fn is_interrupt(py: Python<'_>, error: &PyErr) -> bool {
+    !error.is_instance_of::<PyException>(py)
+}
+
+/// Runs `call` without the GIL, with little patience and once.
+pub(super) fn briefly<T: Send>(
+    py: Python<'_>,
+    call: impl Fn() -> Result<T> + Send + Sync,
+) -> PyResult<T> {
+    let called = py.detach(|| with_patience(BRIEF, &call));
+    logs::hand_over(py)?;
+    called.map_err(|error| errors::exception(py, &error))
+}
+
+/// As [`call`], with another limit; none waits for as long as it takes.
 pub(super) fn within<T: Send>(
     py: Python<'_>,
     timeout: Option<Duration>,
