@@ -21,6 +21,7 @@ use crate::env::{Access, File, Map, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::log::recovery::Trust;
+use crate::planted::planted;
 use crate::types::Timestamp;
 
 /// The control file's name.
@@ -356,6 +357,10 @@ impl LeftBehind {
         }
         let word = |index| self.word(CHUNK_WORDS + slot as usize * page::WORDS + index);
         let is_recovered = word(page::VALID) == 1;
+        // What was being cut may come back in a crash, though all that is left was synced.
+        if word(page::INTENT) != 0 && !planted("no-intent-left") {
+            return (is_recovered, 0);
+        }
         let synced = if is_recovered { page::SYNCED } else { page::SYNCED_BEFORE };
         (is_recovered, word(synced) as i64)
     }

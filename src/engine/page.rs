@@ -19,7 +19,7 @@ pub(crate) const WORDS: usize = 64;
 
 pub(crate) const VALID: usize = 0;
 const SEQUENCE: usize = 1;
-const INTENT: usize = 2;
+pub(crate) const INTENT: usize = 2;
 const POISON: usize = 3;
 const LEADER_EPOCH: usize = 4;
 const LOG_START: usize = 5;

@@ -173,3 +173,48 @@ fn who_dies_in_opening_a_directory_leaves_no_pages_that_are_taken_for_others() {
         assert_eq!(read(&partition(&after)).len(), 2, "SEED={seed}");
     }
 }
+
+/// Lets a process die at that point of an append.
+fn die_appending(name: &'static str, disk: &MemDisk) {
+    let dying = disk.process();
+    let env = dying.env();
+    let die = move |point| {
+        if point == name {
+            dying.kill();
+            panic!("killed at {name}");
+        }
+    };
+    let append = AssertUnwindSafe(|| {
+        point::with_hook(die, || append(&partition(&open(env)), &["never published"]))
+    });
+    catch_unwind(append).map(drop).expect_err("it has died");
+}
+
+/// Found by the simulator: all that was left had been synced, so nobody synced the cut.
+#[test]
+fn what_somebody_cut_who_died_at_it_does_not_come_back_after_a_clean_close() {
+    for last in ["rollback.cut", "rollback.indexed"] {
+        let disk = MemDisk::new();
+        let first = disk.process();
+        let engine = open(first.env());
+        append(&partition(&engine), &["a"]);
+        partition(&engine).sync(1).unwrap();
+        die_appending("append.written", &disk);
+        let log = Path::new(FOLDER).join(format!("{:020}.log", 0));
+        disk.env().storage.open(&log, Access::Update).unwrap().sync_data().unwrap();
+        die_appending(last, &disk);
+        first.kill();
+        drop(engine);
+
+        drop(open(disk.process().env()));
+        let engine = open(disk.process().env());
+        append(&partition(&engine), &["b"]);
+
+        for seed in 0..20 {
+            let after = open(disk.after_crash(seed).env());
+            let records = read(&partition(&after));
+            let due = [(0, "a".to_owned()), (1, "b".to_owned())];
+            assert_eq!(records, due[..records.len()], "{last}, SEED={seed}");
+        }
+    }
+}
