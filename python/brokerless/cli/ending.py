@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brokerless.cli.stream import mend_stdout
 from brokerless.errors.base import KafkaError
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def call(command: click.Command, args: Sequence[str]) -> int:
     """Run the command and give the exit code."""
     if "_BROKERLESS_COMPLETE" in os.environ:
         command.main(list(args), prog_name="brokerless", complete_var="_BROKERLESS_COMPLETE")
+    mend_stdout()
     try:
         code = _invoke(command, list(args))
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
@@ -84,8 +85,6 @@ def _message(error: Exception) -> str:
 
 def _drop_output() -> None:
     """Let the interpreter's last flush meet no error again."""
-    if sys.stdout is None:
-        return
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from brokerless.cli.stream import check_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,17 +42,16 @@ class Output:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self._as_json = as_json
-        if sys.stdout is None:
-            raise OSError(errno.EBADF, "the standard output is closed")
-        self._raw = sys.stdout.buffer
+        check_open()
+        self._file = sys.stdout.buffer
         self.is_terminal = sys.stdout.isatty()
 
     def write(self, data: bytes) -> None:
         """Write it all, and give it out at once."""
         if self.is_terminal:
             data = safe(data.decode(errors="backslashreplace"), as_json=self._as_json).encode()
-        self._raw.write(data)
-        self._raw.flush()
+        self._file.write(data)
+        self._file.flush()
 
 
 def print_json(value: object) -> None:

@@ -9,6 +9,7 @@ import click
 
 from brokerless.cli.ending import FailedError
 from brokerless.cli.options import directory_option, json_option
+from brokerless.cli.stream import check_open
 
 __all__ = ["verify"]
 
@@ -45,6 +46,7 @@ def verify(directory: str | None, repair: bool, as_json: bool) -> int:
     else:
         found = directory_of(directory if "://" in directory else Path(directory))
     try:
+        check_open()
         code = run_verify(found, repair=repair, as_json=as_json)
         sys.stdout.flush()
     except BrokenPipeError:
