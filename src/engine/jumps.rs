@@ -26,11 +26,13 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// `None` for bytes of an earlier version.
+    /// `None` for bytes of an earlier version, and where nothing was noted yet: what is noted behind
+    /// them makes the file longer.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let words = bytes.first_chunk::<32>()?.as_chunks::<8>().0;
         let word = |index: usize| words.get(index).map(|word| i64::from_be_bytes(*word));
-        Some(Self { wall: word(0)?, uptime: word(1)?, boot: word(2)?, hold: word(3)? })
+        let noted = Self { wall: word(0)?, uptime: word(1)?, boot: word(2)?, hold: word(3)? };
+        (noted != Self::default()).then_some(noted)
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
@@ -188,6 +190,14 @@ mod doubts_tests {
     /// A look so much later, by a clock that is so much ahead, in that start of the machine.
     fn look(before: Doubts, time: i64, ahead: i64, boot: i64) -> Doubts {
         Doubts::at(BEGAN + time + ahead, time, boot).after(Some(before))
+    }
+
+    #[test]
+    fn no_check_was_noted_where_only_doubts_are() {
+        let file = [vec![0; 32], began().bytes()].concat();
+
+        assert_eq!(Check::parse(&file), None);
+        assert!(Check::parse(&Check { wall: 1, ..Check::default() }.bytes()).is_some());
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub(crate) fn compare(
                 continue;
             }
             found.push(past_end(name, survey, id, *offset, end, there.contains(id)));
-            if there.contains(id) {
+            // A start or a clean part behind the end says nothing of the log.
+            if there.contains(id) && name == RECOVERY_POINTS {
                 right.insert(id.clone(), end);
             } else {
                 right.remove(id);

@@ -334,3 +334,18 @@ fn the_active_segment_of_a_follower_may_have_gaps_where_its_leader_compacts() {
         assert_eq!(found, left, "{name}");
     }
 }
+
+/// Nobody ever notes that a log starts behind its end; to believe it would be to delete all records.
+#[test]
+fn a_log_does_not_start_behind_its_end_whatever_was_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    append(&partition(&open(dir.path())), &["a", "b"]);
+    std::fs::write(dir.path().join("log-start-offset-checkpoint"), "0\n1\norders 0 99\n").unwrap();
+
+    for _ in 0..2 {
+        let engine = open(dir.path());
+
+        assert_eq!(partition(&engine).ends().unwrap().log_start_offset, 0);
+        assert_eq!(read(&partition(&engine)), numbered(&["a", "b"]));
+    }
+}

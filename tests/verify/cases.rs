@@ -349,7 +349,7 @@ const BESIDE_LOGS: [Case; 15] = [
         ..CLEAN
     },
 ];
-const OF_THE_DIRECTORY: [Case; 20] = [
+const OF_THE_DIRECTORY: [Case; 21] = [
     Case {
         name: "a list of recovery points",
         damage: |dir| write(&dir.join("recovery-point-offset-checkpoint"), "0\n9\n"),
@@ -368,6 +368,12 @@ const OF_THE_DIRECTORY: [Case; 20] = [
         name: "a compaction behind the end",
         damage: |dir| write(&dir.join("cleaner-offset-checkpoint"), "0\n1\norders 0 999\n"),
         found: (Warning, "checkpoint-past-end", "cleaner-offset-checkpoint"),
+        ..CLEAN
+    },
+    Case {
+        name: "a start behind the end",
+        damage: |dir| write(&dir.join("log-start-offset-checkpoint"), "0\n1\norders 0 999\n"),
+        found: (Warning, "checkpoint-past-end", "log-start-offset-checkpoint"),
         ..CLEAN
     },
     Case {

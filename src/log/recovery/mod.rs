@@ -240,6 +240,21 @@ fn quarantine(site: &Site<'_>, bases: &[i64]) -> Result<()> {
     site.storage.sync_dir(site.dir).at("sync", site.dir)
 }
 
+/// Where the log starts by what was noted. Nothing is ever noted that lies behind the end: to believe
+/// that would be to delete every record.
+fn believed_start(site: &Site<'_>, end: i64) -> i64 {
+    if site.log_start_offset <= end {
+        return site.log_start_offset;
+    }
+    log::warn!(
+        "{} ends at offset {end}, and log-start-offset-checkpoint says that it starts at {}, which is \
+         not believed: `brokerless verify` tells more",
+        site.dir.display(),
+        site.log_start_offset
+    );
+    0
+}
+
 fn finish(
     site: &Site<'_>,
     trust: Trust,
@@ -248,7 +263,7 @@ fn finish(
     transactions: Transactions,
     mut tail: Tail,
 ) -> Result<Recovered> {
-    let log_start_offset = site.log_start_offset.max(bases[0]).min(tail.end_offset);
+    let log_start_offset = bases[0].max(believed_start(site, tail.end_offset));
     // A transaction may have begun before the log does.
     let first_unstable_offset =
         transactions.first_unstable_offset.map(|offset| offset.max(log_start_offset));
