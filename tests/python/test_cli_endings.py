@@ -242,3 +242,60 @@ def test_a_program_that_is_run_sees_nothing_of_the_command_line(command: Command
     done = command("run", "-c", "import sys; print('click' in sys.modules)")
 
     assert done.stdout == b"False\n"
+
+
+@pytest.mark.parametrize("how", [[], ["-g", "g"], ["-p", "0"]], ids=["topic", "group", "partition"])
+def test_a_consumer_of_a_topic_that_is_deleted_says_so_and_does_not_make_it_anew(
+    command: Command, start: Start, how: list[str]
+) -> None:
+    command("produce", "t", input=b"x\n")
+    process = start("consume", "t", *how, *([] if "-p" in how else ["--from-beginning"]))
+    assert process.stdout is not None
+    if "-p" not in how:
+        assert process.stdout.readline() == b"x\n"
+    command("topics", "delete", "t")
+
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert said in (
+        b"brokerless: topic 't' is gone: somebody deleted it\n",
+        b"brokerless: there is no topic 't' in "
+        + os.fsencode(os.environ["BROKERLESS_DIR"])
+        + b"\n",
+    )
+    assert b"t\n" not in command("topics", "list").stdout.splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("deed", ["create", "delete"])
+def test_internal_topics_are_neither_created_nor_deleted(command: Command, deed: str) -> None:
+    command("produce", "t", input=b"x\n")
+    command("consume", "t", "-g", "g", "--from-beginning", "-e")
+
+    done = command("topics", deed, "__consumer_offsets")
+
+    assert done.returncode == 1
+    assert b"'__consumer_offsets' is an internal topic" in done.stderr
+    assert command("topics", "list").stdout == b"__consumer_offsets\nt\n"
+
+
+def test_help_pages_show_no_marks_of_their_layout(command: Command) -> None:
+    for path in commands_of(command):
+        assert b"\\b" not in command(*path, "--help").stdout, path
+
+
+@pytest.mark.parametrize("group", ["topics", "groups"])
+def test_a_group_of_commands_alone_shows_its_help_page(command: Command, group: str) -> None:
+    done = command(group)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == command(group, "--help").stdout.splitlines()
+
+
+def test_a_file_is_no_directory(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+
+    done = command("topics", "list", "--dir", "file")
+
+    said = f"brokerless: --dir: {tmp_path / 'file'} is no directory".encode()
+    assert (done.returncode, done.stderr.split(b" (see")[0].strip()) == (2, said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ class Lazy(click.Group):
             return None
         module, _, name = self._places[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
+        if command.help:
+            # In a docstring that has other backslashes, click's mark is two characters.
+            command.help = re.sub(r"^\\b$", "\b", command.help, flags=re.MULTILINE)
         return command
 
     def resolve_command(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "admin",
+    "check_not_internal",
     "check_partitions",
     "check_topic",
     "consumer",
@@ -27,6 +28,8 @@ __all__ = [
 
 # Any of these is in every data directory, ours or a broker's.
 _MARKS = (".brokerless-format", "meta.properties", "recovery-point-offset-checkpoint")
+
+_INTERNAL = ("__consumer_offsets", "__transaction_state")
 
 
 def existing_directory() -> Path:
@@ -81,6 +84,15 @@ def known_groups() -> list[str]:
             return sorted(str(group["group_id"]) for group in client.list_groups())
     except (FailedError, KafkaError, OSError):
         return []
+
+
+def check_not_internal(names: Iterable[str]) -> None:
+    """Refuse what is brokerless's own."""
+    for name in names:
+        if name in _INTERNAL:
+            raise FailedError(
+                f"'{name}' is an internal topic: brokerless makes and keeps it itself"
+            )
 
 
 def check_topic(name: str, known: Iterable[str]) -> None:

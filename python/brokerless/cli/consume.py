@@ -122,11 +122,12 @@ def consume(topic: str, **given: Any) -> None:
         auto_offset_reset="earliest" if given["place"] else reset,
         isolation_level=given["isolation"],
         exclude_internal_topics=False,
+        allow_auto_create_topics=False,
         read_only=given["read_only"],
     ) as client:
         check_topic(topic, client.topics())
         _begin(client, topic, given["place"], given["numbers"], given["group"])
-        _print(client, given["most"], given["exit_at_end"], given["group"], emit, output)
+        _print(client, topic, given["most"], given["exit_at_end"], given["group"], emit, output)
 
 
 def _check(given: Mapping[str, Any]) -> None:
@@ -235,6 +236,7 @@ class Ends:
 
 def _print(
     client: KafkaConsumer,
+    topic: str,
     most: int | None,
     exit_at_end: bool,
     group: str | None,
@@ -252,6 +254,8 @@ def _print(
             if group is not None:
                 _commit(client)
             left = None if left is None else left - len(records)
+        elif topic not in client.topics():
+            raise FailedError(f"topic '{topic}' is gone: somebody deleted it")
         if exit_at_end and ends.are_reached():
             return
 

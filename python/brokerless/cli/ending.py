@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ __all__ = ["FAILED", "INTERRUPTED", "NO_READER", "WRONG", "FailedError", "call"]
 
 # Could not be done; wrong arguments; Ctrl-C, and a closed pipe, as shells report them.
 FAILED, WRONG, INTERRUPTED, NO_READER = 1, 2, 130, 141
+
+# A group without a command, whose message is its help page; click 8.1 prints it by itself.
+_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 # What a write to the standard output fails with.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -62,6 +65,10 @@ def _invoke(command: click.Command, args: list[str]) -> int:
 
 
 def _say(error: Exception) -> int:
+    if isinstance(error, _HELP):
+        with contextlib.suppress(OSError):
+            error.show()
+        return WRONG
     message = " ".join(_message(error).split())
     code = WRONG if isinstance(error, click.UsageError) else getattr(error, "code", FAILED)
     if isinstance(error, click.UsageError) and error.ctx is not None:

@@ -45,7 +45,10 @@ def _choose_directory(_: click.Context, __: click.Parameter, value: str | None) 
     if value is not None:
         from brokerless.location import directory_of
 
-        os.environ["BROKERLESS_DIR"] = directory_of(value if "://" in value else Path(value))
+        directory = directory_of(value if "://" in value else Path(value))
+        if Path(directory).exists() and not Path(directory).is_dir():
+            raise click.UsageError(f"--dir: {directory} is no directory")
+        os.environ["BROKERLESS_DIR"] = directory
 
 
 def directory_option(command: Command) -> Command:

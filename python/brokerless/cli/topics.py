@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brokerless.cli.app import Lazy
-from brokerless.cli.clients import admin, check_partitions, check_topic, consumer
+from brokerless.cli.clients import (
+    admin,
+    check_not_internal,
+    check_partitions,
+    check_topic,
+    consumer,
+)
 from brokerless.cli.consume import seek
 from brokerless.cli.options import (
     PLACE,
@@ -134,6 +140,7 @@ def create(
     from brokerless.admin import NewTopic
     from brokerless.errors import TopicAlreadyExistsError
 
+    check_not_internal(names)
     with admin(make=True) as client:
         for name in names:
             topic = NewTopic(name, partitions or -1, -1, topic_configs=dict(settings))
@@ -152,6 +159,7 @@ def create(
 @directory_option
 def delete(names: Sequence[str], if_exists: bool) -> None:
     """Delete topics with all their records. Nothing is asked."""
+    check_not_internal(names)
     with admin() as client:
         known = client.list_topics()
         for name in dict.fromkeys(names):
