@@ -21,7 +21,6 @@ use crate::env::{Access, File, Map, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::log::recovery::Trust;
-use crate::planted::planted;
 use crate::types::Timestamp;
 
 /// The control file's name.
@@ -351,18 +350,18 @@ impl LeftBehind {
     /// Whether a log was recovered, and up to where it was synced; nobody has written to one that
     /// was not recovered. Pages that the list of topics does not name tell nothing: who numbered
     /// them died before he wrote it.
-    fn standing(&self, slot: u32) -> (bool, i64) {
+    fn standing(&self, slot: u32) -> (bool, Option<i64>) {
         if self.word(AT_READY) != 1 {
-            return (false, 0);
+            return (false, None);
         }
         let word = |index| self.word(CHUNK_WORDS + slot as usize * page::WORDS + index);
         let is_recovered = word(page::VALID) == 1;
         // What was being cut may come back in a crash, though all that is left was synced.
-        if word(page::INTENT) != 0 && !planted("no-intent-left") {
-            return (is_recovered, 0);
+        if word(page::INTENT) != 0 {
+            return (is_recovered, None);
         }
-        let synced = if is_recovered { page::SYNCED } else { page::SYNCED_BEFORE };
-        (is_recovered, word(synced) as i64)
+        let before = page::known_offset(word(page::SYNCED_BEFORE));
+        (is_recovered, if is_recovered { Some(word(page::SYNCED) as i64) } else { before })
     }
 }
 

@@ -56,6 +56,11 @@ pub(crate) struct Page {
     first: usize,
 }
 
+/// An offset in a word in which 0 is none.
+pub(crate) fn known_offset(word: u64) -> Option<i64> {
+    word.checked_sub(1).map(|offset| offset as i64)
+}
+
 impl Page {
     /// The page whose words begin with number `first` of the map.
     pub(crate) fn new(map: Arc<dyn Map>, first: usize) -> Self {
@@ -128,13 +133,15 @@ impl Page {
         self.word(RECOVERED_BEFORE).store(1, Ordering::Release);
     }
 
-    /// Everything below it was on the disk when the processes before us were gone.
-    pub(crate) fn synced_before(&self) -> i64 {
-        self.signed(SYNCED_BEFORE)
+    /// Everything below it was on the disk when the processes before us were gone, and they had cut
+    /// nothing that could come back; `None` if that is not known.
+    pub(crate) fn synced_before(&self) -> Option<i64> {
+        known_offset(self.word(SYNCED_BEFORE).load(Ordering::Acquire))
     }
 
-    pub(crate) fn set_synced_before(&self, offset: i64) {
-        self.word(SYNCED_BEFORE).store(offset as u64, Ordering::Release);
+    pub(crate) fn set_synced_before(&self, offset: Option<i64>) {
+        let word = offset.map_or(0, |offset| offset as u64 + 1);
+        self.word(SYNCED_BEFORE).store(word, Ordering::Release);
     }
 
     /// Whether the last holder of the lock died in the middle of a change.

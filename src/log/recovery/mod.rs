@@ -55,8 +55,8 @@ pub(crate) struct Site<'a> {
     pub(crate) noted_start: Option<i64>,
     /// Everything below it was synced once.
     pub(crate) synced: i64,
-    /// The same as those say who died in this boot; only where their writes are trusted.
-    pub(crate) synced_before: i64,
+    /// The same as those say who died in this boot; `None` if they do not, or were cutting the log.
+    pub(crate) synced_before: Option<i64>,
     /// What is bad below it is an error, and never cut.
     pub(crate) recovery_point: i64,
 }
@@ -313,9 +313,10 @@ fn finish(
 }
 
 /// What was synced and noted so stays on the disk: nothing below it is ever cut or written again.
-/// The names were synced before it was noted.
+/// The names were synced before it was noted. But what was behind it, and was cut by somebody who
+/// died at it, may come back: then nothing is believed.
 fn synced_once(site: &Site<'_>) -> i64 {
-    site.synced.max(site.synced_before)
+    site.synced_before.map_or(0, |before| before.max(site.synced))
 }
 
 /// After a crash of the machine what was found must be on the disk before it is shown.
