@@ -36,7 +36,7 @@ class Lazy(click.Group):
         command: click.Command = getattr(import_module(module), name)
         if command.help:
             # In a docstring that has other backslashes, click's mark is two characters.
-            command.help = re.sub(r"^\\b$", "\b", command.help, flags=re.MULTILINE)
+            command.help = re.sub(r"^( *)\\b$", "\\1\b", command.help, flags=re.MULTILINE)
         return command
 
     def resolve_command(
