@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from brokerless import ConsumerRecord, KafkaConsumer
-from brokerless.cli.output import Progress, total_size
+from brokerless.cli.output import Progress, counted, total_size
 
 Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -236,3 +236,33 @@ def test_on_a_terminal_it_says_how_many_were_sent(start: Start) -> None:
 
     assert os.read(ours, 1000) == b"2 records sent\r\n"
     os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [(["nope/x"], b'topic name "nope/x" is invalid'), (["t", "-p", "9"], b"partition 9")],
+    ids=["name", "partition"],
+)
+def test_what_nothing_can_be_sent_to_is_an_error_also_without_records(
+    command: Command, args: list[str], said: bytes
+) -> None:
+    command("topics", "create", "t")
+
+    done = command("produce", *args, input=b"")
+
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert command("topics", "list").stdout == b"t\n"
+
+
+def test_without_records_no_topic_is_made(command: Command) -> None:
+    assert command("produce", "t", input=b"").returncode == 0
+    assert command("topics", "list").stdout == b""
+
+
+def test_one_record_is_no_records() -> None:
+    assert [counted(it, "record") for it in (0, 1, 2000)] == [
+        "0 records",
+        "1 record",
+        "2,000 records",
+    ]

@@ -9,7 +9,7 @@ import click
 
 from brokerless.cli.clients import admin, producer
 from brokerless.cli.options import TOPIC, directory_option
-from brokerless.cli.output import Progress, total_size
+from brokerless.cli.output import Progress, counted, total_size
 from brokerless.cli.produce import PRODUCER, Sending, serialize
 from brokerless.cli.reading import Source, each_line
 from brokerless.cli.values import load, parse_object
@@ -49,7 +49,7 @@ def import_records(files: Sequence[str], topic: str | None) -> None:
                 each_line(source, lambda line: _take(line, topic, maker, sending))
         sending.finish()
     if sys.stderr is not None and sys.stderr.isatty():
-        click.echo(f"{sending.count:,} records imported", err=True)
+        click.echo(f"{counted(sending.count, 'record')} imported", err=True)
 
 
 def _take(line: bytes, topic: str | None, maker: KafkaAdminClient, sending: Sending) -> None:

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Output", "Progress", "print_json", "print_table", "safe", "size_text", "total_size"]
+__all__ = [
+    "Output",
+    "Progress",
+    "counted",
+    "print_json",
+    "print_table",
+    "safe",
+    "size_text",
+    "total_size",
+]
 
 # Control characters but tab and newline, and what turns the direction of text around.
 _DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -75,6 +84,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 def _are_numbers(cells: Any) -> bool:
     cells = [cell for cell in cells if cell is not None]
     return bool(cells) and all(isinstance(cell, int) for cell in cells)
+
+
+def counted(count: int, what: str) -> str:
+    """So many of what is named in the singular."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def size_text(size: float) -> str:

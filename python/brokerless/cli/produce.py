@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from brokerless.cli.clients import producer
+from brokerless.cli.clients import admin, check_partitions, producer
 from brokerless.cli.ending import FailedError
 from brokerless.cli.options import BYTES, HEADER, TOPIC, directory_option
-from brokerless.cli.output import Progress, total_size
+from brokerless.cli.output import Progress, counted, total_size
 from brokerless.cli.reading import Source, each_line, lines_of
 from brokerless.cli.values import parse_line
 
@@ -128,6 +128,7 @@ def produce(
         settings["value_serializer"] = serialize
     paths = files or ("-",)
     with producer(**settings) as client, Progress(total_size(paths)) as progress:
+        _check_target(topic, lines.partition)
         sending = Sending(client)
         for path in paths:
             source = Source(path, progress.advance)
@@ -138,7 +139,7 @@ def produce(
                     _send_lines(sending, topic, source, lines, None if whole else delimiter)
         sending.finish()
     if sys.stderr is not None and sys.stderr.isatty():
-        click.echo(f"{sending.count:,} records sent", err=True)
+        click.echo(f"{counted(sending.count, 'record')} sent", err=True)
 
 
 def _check(as_json: bool, whole: bool, lines: Lines, delimiter: bytes) -> None:
@@ -150,6 +151,19 @@ def _check(as_json: bool, whole: bool, lines: Lines, delimiter: bytes) -> None:
         raise click.UsageError("give --key or --key-separator, not both")
     if as_json and (whole or lines.separator is not None or lines.key is not None):
         raise click.UsageError("with --json the key is in the line, and a line is a record")
+
+
+def _check_target(topic: str, partition: int | None) -> None:
+    """Refuse what no record could be sent to, also if there will be none; nothing is made."""
+    from brokerless.admin import NewTopic
+    from brokerless.errors import TopicAlreadyExistsError
+
+    with admin(make=True) as client:
+        try:
+            client.create_topics([NewTopic(topic, -1, -1)], validate_only=True)
+        except TopicAlreadyExistsError:
+            (found,) = client.describe_topics([topic])
+            check_partitions(topic, [partition or 0], set(range(len(found["partitions"]))))
 
 
 class Sending:
