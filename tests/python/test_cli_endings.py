@@ -299,3 +299,22 @@ def test_a_file_is_no_directory(command: Command, tmp_path: Path) -> None:
 
     said = f"brokerless: --dir: {tmp_path / 'file'} is no directory".encode()
     assert (done.returncode, done.stderr.split(b" (see")[0].strip()) == (2, said)
+
+
+@pytest.mark.parametrize(
+    ("args", "code"), [(["export", "many"], 1), (["consume", "many", "-o0", "-e"], 0)]
+)
+def test_records_that_are_deleted_before_they_are_read_are_said(
+    command: Command, start: Start, many: str, args: list[str], code: int
+) -> None:
+    process = start(*args)
+    assert process.stdout is not None
+    process.stdout.readline()
+    # It waits for the reader of its pipe by now, or will.
+    command("topics", "purge", many)
+
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == code
+    assert said.startswith(b"brokerless: many-0: offsets ")
+    assert said.endswith(b" to 99999 were deleted before they were read\n")

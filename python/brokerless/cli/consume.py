@@ -10,6 +10,7 @@ import click
 from brokerless.cli.clients import check_partitions, check_topic, consumer
 from brokerless.cli.ending import FailedError
 from brokerless.cli.format import NULL, compile_format
+from brokerless.cli.jumps import Jumps
 from brokerless.cli.options import (
     BYTES,
     GROUP,
@@ -244,10 +245,11 @@ def _print(
     output: Output,
 ) -> None:
     left = most
-    ends = Ends(client)
+    ends, jumps = Ends(client), Jumps(client)
     while left is None or left > 0:
         wanted = min(left, CONSUMER["max_poll_records"]) if left is not None else None
         polled = client.poll(timeout_ms=PAUSE_MS, max_records=wanted)
+        jumps.look(polled)
         records = [record for found in polled.values() for record in found]
         if records:
             output.write(b"".join(map(emit, records)))

@@ -10,6 +10,8 @@ import click
 
 from brokerless.cli.clients import admin, check_topic, consumer
 from brokerless.cli.consume import CONSUMER
+from brokerless.cli.ending import FAILED
+from brokerless.cli.jumps import Jumps
 from brokerless.cli.options import TOPIC, directory_option, read_only_option
 from brokerless.cli.output import Output, Progress
 from brokerless.cli.values import line_of
@@ -42,7 +44,7 @@ __all__ = ["export"]
 )
 @read_only_option
 @directory_option
-def export(topics: Sequence[str], output: str, isolation: str, read_only: bool) -> None:
+def export(topics: Sequence[str], output: str, isolation: str, read_only: bool) -> int:
     r"""Print all records of TOPICs, or of all topics, as JSON lines.
 
     What is there when it begins is printed, partition by partition. A topic's first line has
@@ -68,10 +70,11 @@ def export(topics: Sequence[str], output: str, isolation: str, read_only: bool) 
         names = list(dict.fromkeys(topics)) or sorted(known)
         configs = _configs(names, read_only)
         if output == "-":
-            _export(client, names, configs, Output(as_json=True).write)
+            jumps = _export(client, names, configs, Output(as_json=True).write)
         else:
             with Path(output).open("wb") as file:
-                _export(client, names, configs, file.write)
+                jumps = _export(client, names, configs, file.write)
+    return FAILED if jumps else 0
 
 
 def _configs(names: Sequence[str], read_only: bool) -> dict[str, dict[str, str]]:
@@ -91,7 +94,8 @@ def _export(
     names: Sequence[str],
     configs: dict[str, dict[str, str]],
     write: Write,
-) -> None:
+) -> int:
+    """Write it all, and give how often records were gone before they were read."""
     from brokerless import TopicPartition
 
     partitions = [
@@ -101,12 +105,17 @@ def _export(
     ]
     begins, ends = client.beginning_offsets(partitions), client.end_offsets(partitions)
     total = sum(ends[it] - begins[it] for it in partitions)
+    jumps = Jumps(client)
     with Progress(total) as progress:
         for name in names:
             own = [it for it in partitions if it.topic == name]
             write(_topic_line(name, len(own), configs.get(name, {})))
             for partition in own:
-                _partition(client, partition, ends[partition], write, progress)
+                client.assign([partition])
+                client.seek(partition, begins[partition])
+                jumps.expect(partition, begins[partition])
+                _partition(client, partition, ends[partition], write, progress, jumps)
+    return jumps.count
 
 
 def _topic_line(name: str, partitions: int, configs: dict[str, str]) -> bytes:
@@ -115,13 +124,18 @@ def _topic_line(name: str, partitions: int, configs: dict[str, str]) -> bytes:
 
 
 def _partition(
-    client: KafkaConsumer, partition: TopicPartition, end: int, write: Write, progress: Progress
+    client: KafkaConsumer,
+    partition: TopicPartition,
+    end: int,
+    write: Write,
+    progress: Progress,
+    jumps: Jumps,
 ) -> None:
-    client.assign([partition])
-    client.seek_to_beginning(partition)
     at = client.position(partition) or 0
     while at < end:
-        found = client.poll(timeout_ms=500).get(partition, [])
+        polled = client.poll(timeout_ms=500)
+        jumps.look(polled)
+        found = polled.get(partition, [])
         write(b"".join([line_of(record) + b"\n" for record in found if record.offset < end]))
         now = client.position(partition) or 0
         progress.advance(now - at)
