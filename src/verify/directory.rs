@@ -90,7 +90,11 @@ impl Described {
         let remedy = "put a copy in its place that has no other name";
         let what = format!("{names} names lead to this file (hard links)");
         let found = if is_written {
-            Finding::error("hard-link", path, format!("{what}: it is read, and never written"))
+            Finding::error(
+                "hard-link",
+                path,
+                format!("{what}: it is refused but by who opens the directory read-only"),
+            )
         } else {
             Finding::warning("hard-link", path, what)
         };
