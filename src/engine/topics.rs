@@ -385,21 +385,30 @@ pub(crate) fn is_buried(name: &str) -> bool {
 /// The topic's id as it was written into the folder of its first partition.
 fn folder_id(storage: &dyn Storage, dir: &Path, topic: &str) -> Result<Option<Id>> {
     let path = folder(dir, &TopicPartition::new(topic, 0)).join(files::PARTITION_METADATA);
-    let bytes = files::read(storage, &path)?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let id = text.lines().find_map(|line| line.strip_prefix("topic_id: "));
-    Ok(id.and_then(Id::parse))
+    Ok(named_id(&files::read(storage, &path)?.unwrap_or_default()))
 }
 
 /// Writes the topic's id into a partition's folder (Kafka's `PartitionMetadataFile`), unless it is
-/// there. A crash may take it: the list of topics has it too.
+/// there. A crash may take it: the list of topics has it too. A folder that names another topic is
+/// refused, as by a broker: it may be that topic's.
 pub(crate) fn write_metadata(storage: &dyn Storage, dir: &Path, id: Id) -> Result<()> {
     let path = dir.join(files::PARTITION_METADATA);
-    let text = format!("version: 0\ntopic_id: {id}");
-    if files::read(storage, &path)?.is_some_and(|bytes| bytes == text.as_bytes()) {
-        return Ok(());
+    match named_id(&files::read(storage, &path)?.unwrap_or_default()) {
+        Some(named) if named == id => Ok(()),
+        Some(_) => Err(Error::Damaged { path, remedy: OTHER_TOPIC.to_owned() }),
+        None => files::put(storage, &path, format!("version: 0\ntopic_id: {id}").as_bytes()),
     }
-    files::put(storage, &path, text.as_bytes())
+}
+
+/// What to do where a partition's folder says that it is another topic's.
+const OTHER_TOPIC: &str = "it names another topic than .brokerless-topics does: put the folders of \
+                           the partitions back under their names; or, if the records are this \
+                           topic's, remove this file";
+
+/// The id in a `partition.metadata`.
+pub(crate) fn named_id(bytes: &[u8]) -> Option<Id> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().find_map(|line| line.strip_prefix("topic_id: ")).and_then(Id::parse)
 }
 
 /// Reads the file, and again what was written of that.

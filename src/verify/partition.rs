@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::Id;
+use crate::engine::topics;
 use crate::env::Kind;
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::LeaderEpochs;
@@ -205,17 +205,21 @@ impl Site<'_> {
             }));
             return Ok(());
         };
-        let text = String::from_utf8_lossy(&bytes);
-        let found = text.lines().find_map(|line| line.strip_prefix("topic_id: "));
-        let what = match found.map(Id::parse) {
-            Some(Some(id)) => match &self.standing.topic_id {
-                Some(known) if *known != id.to_string() => {
-                    format!("it says topic id {id}, and .brokerless-topics says {known}")
-                }
-                _ => return Ok(()),
-            },
-            _ => "it names no topic id".to_owned(),
-        };
+        if let Some(id) = topics::named_id(&bytes) {
+            let known = self.standing.topic_id.as_ref().filter(|known| **known != id.to_string());
+            outcome.findings.extend(known.map(|known| {
+                let what = format!(
+                    "it says topic id {id}, and .brokerless-topics says {known}: the partition \
+                     cannot be used"
+                );
+                Finding::error("other-topic", &path, what).remedy(
+                    "put the folders of the partitions back under their names; or, if the records \
+                     are this topic's, remove this file",
+                )
+            }));
+            return Ok(());
+        }
+        let what = "it names no topic id";
         let mut found = Finding::new(self.soft(i64::MAX), "metadata-mismatch", &path, what)
             .remedy("it is written again when the partition is next used");
         found.fix = due.map(Fix::Text);

@@ -384,3 +384,32 @@ fn an_empty_folder_of_no_listed_topic_makes_none() {
     engine.create_topic("left", Some(1), &[]).unwrap();
     append(&engine.partition(&TopicPartition::new("left", 0)).unwrap(), &["a"]);
 }
+
+#[test]
+fn folders_that_were_exchanged_are_not_taken_for_one_another() {
+    let disk = MemDisk::new();
+    let storage = disk.env().storage;
+    let engine = open_mem(&disk);
+    for name in ["a", "b"] {
+        engine.create_topic(name, None, &[]).unwrap();
+        append(&engine.partition(&TopicPartition::new(name, 0)).unwrap(), &[name]);
+    }
+    drop(engine);
+    for (from, to) in [("a-0", "aside"), ("b-0", "a-0"), ("aside", "b-0")] {
+        storage.rename(&Path::new("/data").join(from), &Path::new("/data").join(to)).unwrap();
+    }
+
+    let engine = open_mem(&disk);
+
+    for name in ["a", "b"] {
+        let ends = engine.partition(&TopicPartition::new(name, 0)).unwrap().ends();
+        assert!(matches!(ends, Err(Error::Damaged { .. })), "{name}: {ends:?}");
+    }
+    drop(engine);
+    for (from, to) in [("a-0", "aside"), ("b-0", "a-0"), ("aside", "b-0")] {
+        storage.rename(&Path::new("/data").join(from), &Path::new("/data").join(to)).unwrap();
+    }
+    let engine = open_mem(&disk);
+    let a = engine.partition(&TopicPartition::new("a", 0)).unwrap();
+    assert_eq!(read(&a), [(0, "a".to_owned())]);
+}

@@ -240,7 +240,7 @@ const IN_LOGS: [Case; 20] = [
         ..CLEAN
     },
 ];
-const BESIDE_LOGS: [Case; 15] = [
+const BESIDE_LOGS: [Case; 16] = [
     Case {
         name: "the position of an index entry",
         damage: |dir| flip(&segment(dir, 0, "index"), 7),
@@ -331,12 +331,19 @@ const BESIDE_LOGS: [Case; 15] = [
         ..CLEAN
     },
     Case {
+        name: "no topic's id",
+        damage: |dir| write(&dir.join("orders-0/partition.metadata"), "version: 0\n"),
+        found: (Warning, "metadata-mismatch", "orders-0/partition.metadata"),
+        ..CLEAN
+    },
+    Case {
         name: "another topic's id",
         damage: |dir| {
             let text = "version: 0\ntopic_id: ASNFZ4mrze_-3LqYdlQyEA";
             write(&dir.join("orders-0/partition.metadata"), text);
         },
-        found: (Warning, "metadata-mismatch", "orders-0/partition.metadata"),
+        found: (Error, "other-topic", "orders-0/partition.metadata"),
+        mended: false,
         ..CLEAN
     },
     Case {

@@ -300,12 +300,22 @@ fn a_repair_of_any_damage_ends_is_done_once_and_gives_no_wrong_record() {
         let second = repair(&disk.env()).unwrap();
 
         assert_eq!(second.deeds, [], "{what}");
-        let fixed =
-            ["bad-settings", "unknown-setting", "bad-meta", "bad-commit", "commit-past-end"];
+        let fixed = [
+            "bad-settings",
+            "unknown-setting",
+            "bad-meta",
+            "bad-commit",
+            "commit-past-end",
+            "other-topic",
+        ];
         let left: Vec<_> = first.left.findings.iter().filter(|it| it.is_damage()).collect();
         let left: Vec<_> = left.iter().filter(|it| !fixed.contains(&it.code)).collect();
         assert!(left.is_empty(), "{what}: {left:#?}");
         if name.ends_with("brokerless.properties") {
+            continue;
+        }
+        if first.left.findings.iter().any(|it| it.code == "other-topic") {
+            // Nobody can say whose folder it is: it is refused.
             continue;
         }
         let engine = open(disk.env()).unwrap_or_else(|error| panic!("{what}: {error}"));
