@@ -117,6 +117,11 @@ impl Control {
         self.header(AT_READY).store(1, Ordering::Release);
     }
 
+    /// Keeps those out who come in now: they must find the directory closed. For the last one out.
+    pub(crate) fn retire(&self) {
+        self.header(AT_READY).store(0, Ordering::Release);
+    }
+
     /// The inode of the file; `None` for memory of our own.
     fn place(&self) -> Result<Option<u64>> {
         let Some((storage, path)) = &self.file else { return Ok(None) };

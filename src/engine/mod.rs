@@ -377,6 +377,8 @@ impl Engine {
                 starts.insert(partition.id.clone(), edges.log_start_offset);
             }
         }
+        self.shared.control.retire();
+        point("close.retired");
         root.mark(&ends, &starts)
     }
 

@@ -223,3 +223,38 @@ fn what_somebody_cut_who_died_at_it_does_not_come_back_after_a_clean_close() {
         }
     }
 }
+
+/// Found by the simulator: who had looked for a lock of his own while the last one closed the
+/// directory came in beside nobody, and the mark of a clean shutdown stayed.
+#[test]
+fn who_comes_while_the_last_one_closes_the_directory_takes_the_mark_away() {
+    let disk = MemDisk::new();
+    append(&partition(&open(disk.env())), &["a"]);
+    let ((here, is_here), (tell, told)) = (channel(), channel::<()>());
+    let (closing, told) = (disk.process(), Mutex::new(told));
+    let closing = thread::spawn(move || {
+        let engine = open(closing.env());
+        let stop = move |point| {
+            if point == "close.last" {
+                here.send(()).unwrap();
+                told.lock().unwrap().recv().unwrap();
+            }
+        };
+        point::with_hook(stop, || drop(engine));
+    });
+    is_here.recv().unwrap();
+    let closing = Mutex::new(Some(closing));
+    let wait = move |point| {
+        let closing = if point == "open.locked" { closing.lock().unwrap().take() } else { None };
+        if let Some(closing) = closing {
+            tell.send(()).unwrap();
+            closing.join().unwrap();
+        }
+    };
+
+    let engine = point::with_hook(wait, || open(disk.process().env()));
+
+    let names = disk.env().storage.list(Path::new("/data")).unwrap();
+    assert!(names.iter().all(|entry| entry.name != ".kafka_cleanshutdown"));
+    assert_eq!(read(&partition(&engine)), [(0, "a".to_owned())]);
+}

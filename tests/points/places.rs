@@ -97,6 +97,7 @@ pub(crate) const PLACES: &[Place] = &[
     place("close.last", Alone, "open", 3),
     place("seal.timed", AllDied, "open", 5),
     place("close.settled", Alone, "open", 5),
+    place("close.retired", Alone, "open", 3),
     place("mark.ends", Alone, "open", 3),
     place("mark.starts", Alone, "open", 3),
     place("replace.written", Crowd, "topics", 5),
