@@ -236,7 +236,7 @@ impl Task<'_> {
         // It may have been made since the folders were listed, and deleted since the list of topics
         // was read: a deleted partition is marked before its folder goes.
         let is_gone = describe(&*self.env.storage, &self.dir.join(id.to_string()))?.is_none();
-        Ok(is_gone && survey.of(id)?.published.is_some())
+        Ok(is_gone && survey.of(id)?.published.is_some() && self.is_the_same(survey, id)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::topics;
+use crate::engine::topics::{self, Topics};
 use crate::env::Kind;
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::LeaderEpochs;
@@ -53,6 +53,7 @@ impl Task<'_> {
             let same = standing.published.map(|it| it.swaps)
                 == survey.of(id)?.published.map(|it| it.swaps);
             let steady = standing.published.is_none_or(|it| it.swaps % 2 == 0) && same;
+            let steady = steady && (!standing.in_use() || self.is_the_same(survey, id)?);
             match checked {
                 Err(error) if standing.in_use() && is_gone(&error) => {}
                 checked if steady || !standing.in_use() => return checked,
@@ -64,6 +65,13 @@ impl Task<'_> {
         let message = "its files were replaced again and again while it was checked";
         outcome.findings.add(Finding::note("changed", Path::new(&id.to_string()), message));
         Ok(outcome)
+    }
+
+    /// Whether the topic is listed as it was; else it was deleted, and perhaps made again.
+    pub(crate) fn is_the_same(&self, survey: &Survey, id: &TopicPartition) -> Result<bool> {
+        let topics = Topics::read(&*self.env.storage, self.dir, 0)?;
+        let named = |topics: &Topics| topics.get(&id.topic).map(|topic| topic.id);
+        Ok(named(&topics) == named(&survey.topics))
     }
 
     fn check_folder(&self, id: &TopicPartition, standing: Standing) -> Result<Outcome> {
