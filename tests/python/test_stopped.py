@@ -117,7 +117,7 @@ def test_what_the_core_warns_of_reaches_logging(
         assert consumer.end_offsets([T0]) == {T0: 1}
 
     warned = [r for r in caplog.records if r.levelno == logging.WARNING]
-    assert [r.name for r in warned] == ["brokerless.log.recovery"]
+    assert [r.name for r in warned] == ["brokerless.log.recovery.walk"]
     assert str(log) in warned[0].getMessage()
 
 
