@@ -189,7 +189,7 @@ impl Engine {
         let topics = Topics::read(storage, self.dir(), self.shared.control.topics_generation())?;
         point("topics.read");
         let mut begun = Revision { engine: self, topics };
-        match begun.bury() {
+        match begun.resume() {
             // A process that was stopped holds it up; the next one tries again.
             Ok(()) | Err(Error::Timeout { .. }) => change(&mut begun),
             Err(error) => Err(error),
@@ -257,7 +257,18 @@ impl Revision<'_> {
         }
     }
 
-    /// Ends every deletion that was begun.
+    /// Ends every deletion that others have begun. Who listed it may have died before the list was
+    /// on the disk: no folder goes before it.
+    fn resume(&mut self) -> Result<()> {
+        if self.topics.deleted().is_empty() {
+            return Ok(());
+        }
+        let dir = self.engine.dir();
+        self.engine.env().storage.sync_dir(dir).at("sync", dir)?;
+        self.bury()
+    }
+
+    /// Ends every deletion that is listed. For who knows the list to be on the disk.
     fn bury(&mut self) -> Result<()> {
         let deleted = self.topics.deleted().to_vec();
         for topic in &deleted {

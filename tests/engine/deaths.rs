@@ -174,6 +174,45 @@ fn who_dies_in_opening_a_directory_leaves_no_pages_that_are_taken_for_others() {
     }
 }
 
+/// Lets a process die at the first pass of that point of a call.
+fn die_in(name: &'static str, disk: &MemDisk, call: impl FnOnce(&Engine)) {
+    let dying = disk.process();
+    let engine = open(dying.env());
+    let die = move |point| {
+        if point == name {
+            dying.kill();
+            panic!("killed at {name}");
+        }
+    };
+    let call = AssertUnwindSafe(|| point::with_hook(die, || call(&engine)));
+    catch_unwind(call).map(drop).expect_err("it has died");
+}
+
+/// Found by the simulator: who had listed the deletion died before the list was on the disk, and the
+/// next renamed a folder that a power loss left behind the list as it was before.
+#[test]
+fn who_goes_on_with_a_deletion_moves_no_folder_before_the_list_is_on_the_disk() {
+    let disk = MemDisk::new();
+    let engine = open(disk.env());
+    engine.create_topic(ORDERS, Some(2), &[]).unwrap();
+    append(&partition(&engine), &["a"]);
+    partition(&engine).sync(1).unwrap();
+    engine.do_chores(i64::MAX).unwrap();
+    die_in("replace.renamed", &disk, |engine| engine.delete_topic(ORDERS).unwrap());
+    die_in("delete.renamed", &disk, |engine| drop(engine.create_topic("other", None, &[])));
+
+    for seed in 0..20 {
+        let after = open(disk.after_crash(seed).env());
+
+        let orders = TopicPartition::new(ORDERS, 0);
+        assert!(
+            after.topic(ORDERS).unwrap().is_none()
+                || read(&after.partition(&orders).unwrap()) == [(0, "a".to_owned())],
+            "SEED={seed}"
+        );
+    }
+}
+
 /// Lets a process die at that point of an append.
 fn die_appending(name: &'static str, disk: &MemDisk) {
     let dying = disk.process();
