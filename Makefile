@@ -105,6 +105,7 @@ FAULTS := no-data-sync:simulator no-roll-sync:simulator no-dir-sync:simulator \
     end-from-cache:simulator ack-before-sync:simulator no-cut-sync:simulator no-rollback:simulator \
     no-topics-sync:simulator forget-deletions:simulator commit-unsynced:simulator keep-offsets:simulator \
     no-owner-test:simulator no-free-test:simulator no-fence:simulator \
+    delete-before-start-is-durable:simulator no-sync-before-deletion:simulator \
     no-cut-sync:engine:losses no-rollback:engine:losses no-dir-sync:engine:losses \
     short-write:full_disk short-write:file_limits keep-torn:full_disk keep-torn:file_limits keep-torn:engine:calls \
     keep-lock:engine:calls::an_append no-late-folder:engine:calls no-aborted-sync:engine:takeover \

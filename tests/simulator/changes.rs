@@ -7,9 +7,9 @@ use brokerless::engine::{Engine, Join, Membership, Topic};
 use brokerless::{Error, TopicPartition};
 
 use crate::model::Place;
-use crate::program::{COMPACTED, PASSING, PLAIN, Program, Session, TEAM, hold, settings};
+use crate::program::{COMPACTED, Mixture, PASSING, PLAIN, Program, Session, TEAM, hold, settings};
 use crate::team::Member;
-use crate::topics::{Answer, Found};
+use crate::topics::{Answer, Found, Policy};
 
 /// Short enough that members are taken out who only come to their turn late.
 const SESSION: Duration = Duration::from_millis(2);
@@ -25,8 +25,12 @@ impl Found {
 impl Program<'_> {
     pub(crate) fn create(&mut self, engine: &Engine) {
         let name = self.dice.pick(&PASSING);
-        let compacted = self.dice.below(2) == 0;
-        let life = self.model().begin_create(name, 2, compacted, self.life);
+        let policies: &[_] = match self.mixture {
+            Mixture::Cleaning => &[Policy::Compact, Policy::Delete, Policy::CompactAndDelete],
+            _ => &[Policy::Compact, Policy::Keep],
+        };
+        let policy = self.dice.pick(policies);
+        let life = self.model().begin_create(name, 2, policy, self.life);
         let given = settings(&self.model(), life);
         let made = engine.create_topic(name, Some(2), &given);
         let answer = match made {

@@ -8,11 +8,13 @@
 
 mod actor;
 mod changes;
+mod cleaning;
 mod faults;
 mod model;
 mod program;
 mod run;
 mod scheduler;
+mod starts;
 mod team;
 mod topics;
 mod verdict;
@@ -97,6 +99,14 @@ fn processes_that_die_in_a_group_break_no_promise() {
 }
 
 #[test]
+fn processes_that_die_in_cleaning_break_no_promise() {
+    let all = sums(seeds(0, 24), Settings { mixture: Mixture::Cleaning, steps: 4_000, ..QUIET });
+
+    let enough = all.kills > 20 && all.counts.moved > 50;
+    assert!(enough || std::env::var("SEED").is_ok(), "{all:?}");
+}
+
+#[test]
 fn a_seed_plays_the_same_every_time() {
     for seed in seeds(1_000, 3) {
         let (one, two) = (run(seed, QUIET).trace, run(seed, QUIET).trace);
@@ -108,7 +118,7 @@ fn a_seed_plays_the_same_every_time() {
 
 #[test]
 fn a_power_loss_at_any_step_loses_nothing_that_was_synced() {
-    for mixture in [Mixture::All, Mixture::Logs] {
+    for mixture in [Mixture::All, Mixture::Logs, Mixture::Cleaning] {
         for seed in seeds(2_000, 5) {
             let settings = Settings { mixture, phases: 3, steps: 1_300, looks: 50, losses: 4 };
             let Outcome { crashes, counts, .. } = run(seed, settings);
@@ -118,18 +128,27 @@ fn a_power_loss_at_any_step_loses_nothing_that_was_synced() {
     }
 }
 
+const LOSSES: Settings =
+    Settings { mixture: Mixture::All, phases: 3, steps: 1_500, looks: 100, losses: 20 };
+
 /// `CRASHES=1000000` for as many power losses; with `SEED` from that seed on.
 #[test]
 #[ignore = "long"]
 fn torture_power_losses_lose_nothing_that_was_synced() {
-    let settings = |seed: u64| Settings {
-        // The lowest bit of a seed says how a group does it.
-        mixture: [Mixture::All, Mixture::Logs, Mixture::Group][(seed / 2 % 3) as usize],
-        phases: 3,
-        steps: 1_500,
-        looks: 100,
-        losses: 20,
-    };
+    // The lowest bit of a seed says how a group does it.
+    let mixture = |seed| [Mixture::All, Mixture::Logs, Mixture::Group][(seed / 2 % 3) as usize];
+    torture(|seed| Settings { mixture: mixture(seed), ..LOSSES });
+}
+
+/// The same, where records are deleted all the time.
+#[test]
+#[ignore = "long"]
+fn torture_power_losses_lose_and_bring_back_nothing_where_records_are_deleted() {
+    // It takes a while until something may go.
+    torture(|_| Settings { mixture: Mixture::Cleaning, steps: 4_000, looks: 30, ..LOSSES });
+}
+
+fn torture(settings: impl Fn(u64) -> Settings + Sync) {
     let (next, wanted) = (AtomicU64::new(number("SEED", 10_000)), number("CRASHES", 20_000));
     let (sums, stops) = (Mutex::new(Sums::default()), AtomicBool::new(false));
 

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use brokerless::TopicPartition;
+use brokerless::types::Timestamp;
 
 use crate::team::Team;
-use crate::topics::{Tick, Topics};
+use crate::topics::{Policy, Tick, Topics};
 use crate::verdict::State;
 
 /// A record that somebody tried to append: its number is its value.
@@ -47,28 +48,35 @@ pub(crate) enum Event {
 }
 
 #[derive(Clone, Debug)]
-struct Attempt {
-    partition: Place,
+pub(crate) struct Attempt {
+    pub(crate) partition: Place,
     /// What no two processes have in common.
     producer: usize,
     key: String,
     /// Its place in its batch, from both ends.
-    before: usize,
+    pub(crate) before: usize,
     behind: usize,
+    /// Bytes of the batch that it begins.
+    pub(crate) size: u64,
+    pub(crate) timestamp: Timestamp,
     /// The append came back with an error: it is not in the log.
-    failed: bool,
+    pub(crate) failed: bool,
 }
 
 /// What is known of one log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Log {
-    pub(crate) compacted: bool,
+    pub(crate) policy: Policy,
     /// Told or seen: by offset.
-    known: BTreeMap<i64, (Number, i32)>,
+    pub(crate) known: BTreeMap<i64, (Number, i32)>,
     /// Where each known record is.
-    placed: HashMap<Number, i64>,
+    pub(crate) placed: HashMap<Number, i64>,
     /// Everything below was told to survive a crash.
     pub(crate) durable: i64,
+    /// Nothing below is there any more, as was told or seen.
+    pub(crate) gone: i64,
+    /// Where the log may start at most, whatever is in it.
+    pub(crate) free: i64,
     /// All that was ever told or seen, by epoch and offset: a reader tells by them that its past
     /// was lost.
     history: HashMap<(i32, i64), Number>,
@@ -89,8 +97,10 @@ struct Commit {
 pub(crate) struct Model {
     pub(crate) topics: Topics,
     pub(crate) team: Team,
-    attempts: Vec<Attempt>,
-    logs: BTreeMap<Place, Log>,
+    pub(crate) attempts: Vec<Attempt>,
+    /// The latest time by which somebody judged what is due.
+    pub(crate) now: Timestamp,
+    pub(crate) logs: BTreeMap<Place, Log>,
     commits: BTreeMap<(String, Place), Commit>,
     /// Those that are under way: by whom, for which group, of what, and which offset.
     committing: Vec<(usize, String, Place, i64)>,
@@ -107,6 +117,8 @@ pub(crate) struct Counts {
     pub(crate) deleted: u64,
     /// Commits of members for what they own.
     pub(crate) owned: u64,
+    /// Starts of logs that were seen to have moved.
+    pub(crate) moved: u64,
     /// Calls of the engine that gave an error of the system.
     pub(crate) errors: u64,
 }
@@ -117,14 +129,16 @@ impl std::ops::AddAssign for Counts {
         self.made += other.made;
         self.deleted += other.deleted;
         self.owned += other.owned;
+        self.moved += other.moved;
         self.errors += other.errors;
     }
 }
 
-/// A log as it was found after an event: all records, its end and its epoch.
+/// A log as it was found after an event: all records, its ends and its epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FoundLog {
     pub(crate) records: Vec<Record>,
+    pub(crate) start: i64,
     pub(crate) end: i64,
     pub(crate) epoch: i32,
 }
@@ -144,13 +158,13 @@ impl Model {
         &mut self,
         name: &str,
         partitions: i32,
-        compacted: bool,
+        policy: Policy,
         maker: usize,
     ) -> usize {
-        let life = self.topics.begin_create(name, partitions, compacted, maker);
+        let life = self.topics.begin_create(name, partitions, policy, maker);
         for number in 0..partitions {
             let id = TopicPartition::new(name, number);
-            self.logs.insert(Place { life, id }, Log { compacted, ..Log::default() });
+            self.logs.insert(Place { life, id }, Log::new(policy));
         }
         for (_, group, place, offset) in self.committing.clone() {
             if *place.id.topic == *name {
@@ -177,7 +191,7 @@ impl Model {
         &self.logs[partition]
     }
 
-    fn log_mut(&mut self, partition: &Place) -> &mut Log {
+    pub(crate) fn log_mut(&mut self, partition: &Place) -> &mut Log {
         self.logs.get_mut(partition).expect("a partition that was added")
     }
 
@@ -187,6 +201,7 @@ impl Model {
         partition: &Place,
         producer: usize,
         keys: &[String],
+        timestamp: Timestamp,
     ) -> Number {
         let first = self.attempts.len() as Number;
         for (index, key) in keys.iter().enumerate() {
@@ -196,10 +211,17 @@ impl Model {
                 key: key.clone(),
                 before: index,
                 behind: keys.len() - 1 - index,
+                size: 0,
+                timestamp,
                 failed: false,
             });
         }
         first
+    }
+
+    /// The batch that begins with that record has so many bytes.
+    pub(crate) fn set_size(&mut self, first: Number, size: usize) {
+        self.attempts[first as usize].size = size as u64;
     }
 
     /// The append came back.
@@ -249,7 +271,7 @@ impl Model {
         from: i64,
         records: &[Record],
     ) -> Result<(), Wrong> {
-        let dense = !self.log(partition).compacted;
+        let dense = !self.log(partition).policy.compacts();
         let follow = records.iter().enumerate().all(|(at, it)| it.offset == from + at as i64);
         check!(!dense || follow, "{partition}: a read from {from} gave {records:?}");
         records.iter().try_for_each(|found| self.see(partition, found))
@@ -337,7 +359,7 @@ impl Model {
     pub(crate) fn acknowledged(&self) -> u64 {
         let there = |place: &Place| !self.topics.is_doomed(place.life);
         let due = self.logs.iter().filter(|(place, _)| there(place));
-        due.map(|(_, log)| log.durable as u64).sum()
+        due.map(|(_, log)| log.durable.saturating_sub(log.gone).max(0) as u64).sum()
     }
 
     pub(crate) fn groups(&self) -> Vec<String> {
@@ -355,12 +377,13 @@ impl Model {
     ) -> Result<(), Wrong> {
         let log = self.log(partition);
         let least = if event == Event::Machine { log.durable } else { log.end() };
-        let end = found.end;
+        let (least, end) = (least.max(log.gone), found.end);
         check!(end >= least, "{partition} ends at {end}, but {least} was told");
         for record in &found.records {
             self.check_attempt(partition, record)?;
             log.check(partition, record)?;
         }
+        self.check_start(partition, log.gone, found.start)?;
         log.check_complete(partition, found)?;
         self.check_order(partition, found)?;
         let lost = log.known.range(end..).map(|(_, (_, epoch))| *epoch).max();
@@ -375,14 +398,16 @@ impl Model {
     /// Each producer's records are in the order it sent them, and batches are whole.
     fn check_order(&self, partition: &Place, found: &FoundLog) -> Result<(), Wrong> {
         let mut last: HashMap<usize, Number> = HashMap::new();
-        let dense = !self.log(partition).compacted;
+        let dense = !self.log(partition).policy.compacts();
         for (at, record) in found.records.iter().enumerate() {
             let Attempt { producer, before, behind, .. } = self.attempts[record.number as usize];
             let previous = last.insert(producer, record.number);
             let ordered = previous.is_none_or(|previous| previous < record.number);
             check!(ordered, "{partition}: {record:?} stands behind {previous:?}");
             let number = |at: Option<usize>| Some(found.records.get(at?)?.number);
-            let begun = before == 0 || number(at.checked_sub(1)) == Some(record.number - 1);
+            let is_cut = at == 0 && found.start > 0;
+            let begun =
+                before == 0 || is_cut || number(at.checked_sub(1)) == Some(record.number - 1);
             let goes_on = behind == 0 || number(Some(at + 1)) == Some(record.number + 1);
             check!(!dense || begun && goes_on, "{partition}: a part of a batch at {record:?}");
         }
@@ -411,14 +436,29 @@ impl Model {
             }
             log.durable = found.end;
         }
+        (log.gone, log.free) = (found.start, log.free.max(found.start));
         found.records.iter().for_each(|record| log.know(record));
+        self.forget_missing(partition);
     }
 }
 
 impl Log {
+    fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            known: BTreeMap::new(),
+            placed: HashMap::new(),
+            durable: 0,
+            gone: 0,
+            free: 0,
+            history: HashMap::new(),
+        }
+    }
+
     /// One past the last record that is known.
     pub(crate) fn end(&self) -> i64 {
-        self.known.last_key_value().map_or(0, |(offset, _)| offset + 1)
+        let known = self.known.last_key_value().map_or(0, |(offset, _)| offset + 1);
+        known.max(self.gone)
     }
 
     /// A record stands at one place, and at a place stands one record.
@@ -451,13 +491,15 @@ impl Log {
     /// No record is missing: of a compacted log, none that is the last of its key.
     fn check_complete(&self, partition: &Place, found: &FoundLog) -> Result<(), Wrong> {
         let offsets: Vec<i64> = found.records.iter().map(|it| it.offset).collect();
-        if !self.compacted {
-            let dense = offsets.iter().copied().eq(0..found.end);
-            check!(dense, "{partition} has {offsets:?} and ends at {}", found.end);
+        let FoundLog { start, end, .. } = *found;
+        if !self.policy.compacts() {
+            let dense = offsets.iter().copied().eq(start..end);
+            check!(dense, "{partition} has {offsets:?}, starts at {start} and ends at {end}");
             return Ok(());
         }
         check!(offsets.is_sorted_by(|a, b| a < b), "{partition} has {offsets:?}");
-        check!(offsets.last().is_none_or(|last| *last < found.end), "{partition}: past the end");
+        check!(offsets.last().is_none_or(|last| *last < end), "{partition}: past the end");
+        check!(offsets.first().is_none_or(|first| *first >= start), "{partition}: before {start}");
         Ok(())
     }
 }
@@ -468,7 +510,9 @@ impl Model {
     pub(crate) fn check_last(&self, partition: &Place, found: &FoundLog) -> Result<(), Wrong> {
         let log = self.log(partition);
         let mut last: BTreeMap<&str, i64> = BTreeMap::new();
-        for (offset, (number, _)) in log.known.range(..found.end) {
+        // What was found to be empty may start where it ends.
+        let there = found.start..found.end.max(found.start);
+        for (offset, (number, _)) in log.known.range(there) {
             last.insert(&self.attempts[*number as usize].key, *offset);
         }
         for (key, offset) in last {

@@ -16,13 +16,16 @@ use crate::dice::Dice;
 use crate::faults::Faults;
 use crate::model::{Event, Model, Place, Record, Wrong};
 use crate::scheduler::Scheduler;
-use crate::topics::{Answer, Found, Topics};
+use crate::topics::{Answer, Found, KEPT_BYTES, KEPT_MS, Policy, Topics};
 
 pub(crate) const DIR: &str = "/data";
 
 /// Topics that stay: one that keeps all, and one that is compacted.
 pub(crate) const PLAIN: &str = "plain";
 pub(crate) const COMPACTED: &str = "compacted";
+/// Those that are kept small, where logs are cleaned.
+pub(crate) const WANING: &str = "waning";
+pub(crate) const BOTH: &str = "both";
 /// Those that come and go.
 pub(crate) const PASSING: [&str; 2] = ["passing", "fleeting"];
 
@@ -42,6 +45,22 @@ pub(crate) enum Mixture {
     Logs,
     /// Most of the time they are in the group that all share.
     Group,
+    /// Records are deleted, by their age, the size of their log, and the user's will; logs are
+    /// compacted; topics come and go; calls fail.
+    Cleaning,
+}
+
+impl Mixture {
+    /// The topics that stay.
+    fn topics(self) -> &'static [(&'static str, Policy)] {
+        let all = &[
+            (PLAIN, Policy::Keep),
+            (COMPACTED, Policy::Compact),
+            (WANING, Policy::Delete),
+            (BOTH, Policy::CompactAndDelete),
+        ];
+        if self == Self::Cleaning { all } else { &all[..2] }
+    }
 }
 
 /// Opens the directory as a process does.
@@ -50,12 +69,14 @@ pub(crate) fn open(env: Env) -> Result<Arc<Engine>, Error> {
 }
 
 /// One partition for all commits is enough, and opens faster than 50.
+/// Rounds of cleaning are made often.
 pub(crate) fn configure(disk: &MemDisk) {
     let dir = Path::new(DIR);
     disk.create_dir(dir).unwrap();
     let file = disk.open(&dir.join("brokerless.properties"), Access::Write).unwrap();
-    file.write_at(0, b"offsets.topic.num.partitions=1\noffsets.topic.segment.bytes=2000\n")
-        .unwrap();
+    let settings = "offsets.topic.num.partitions=1\noffsets.topic.segment.bytes=2000\n\
+        log.retention.check.interval.ms=3\nlog.cleaner.backoff.ms=2\n";
+    file.write_at(0, settings.as_bytes()).unwrap();
     file.sync_data().unwrap();
     disk.sync_dir(dir).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
@@ -63,13 +84,13 @@ pub(crate) fn configure(disk: &MemDisk) {
 
 /// How many partitions a topic has.
 fn partitions(name: &str) -> i32 {
-    if name == COMPACTED { 1 } else { 2 }
+    if [COMPACTED, BOTH].contains(&name) { 1 } else { 2 }
 }
 
 /// Makes the topics that stay.
-pub(crate) fn make_topics(engine: &Engine, model: &mut Model) {
-    for name in [PLAIN, COMPACTED] {
-        let life = model.begin_create(name, partitions(name), name == COMPACTED, 0);
+pub(crate) fn make_topics(engine: &Engine, mixture: Mixture, model: &mut Model) {
+    for (name, policy) in mixture.topics() {
+        let life = model.begin_create(name, partitions(name), *policy, 0);
         let topic = engine.create_topic(name, Some(partitions(name)), &settings(model, life));
         let found = Found::of(&topic.unwrap());
         hold(model.topics.end_create(life, Answer::Done, Some(&found)));
@@ -78,14 +99,23 @@ pub(crate) fn make_topics(engine: &Engine, model: &mut Model) {
 
 /// Those by which a topic is known again.
 pub(crate) fn settings(model: &Model, life: usize) -> Vec<(String, String)> {
-    let policy = if model.topics.life(life).compacted { "compact" } else { "delete" };
-    let settings = [
-        ("cleanup.policy", policy),
+    let policy = model.topics.life(life).policy;
+    let cleanup = match policy {
+        Policy::Keep | Policy::Delete => "delete",
+        Policy::Compact => "compact",
+        Policy::CompactAndDelete => "compact,delete",
+    };
+    let all = [
+        ("cleanup.policy", cleanup),
         ("segment.bytes", &Topics::segment_bytes(life).to_string()),
         ("index.interval.bytes", "100"),
         ("min.cleanable.dirty.ratio", "0.1"),
+        ("retention.ms", &KEPT_MS.to_string()),
+        ("retention.bytes", &KEPT_BYTES.to_string()),
+        ("file.delete.delay.ms", "3"),
     ];
-    settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    let settings = if policy.limits() { &all[..] } else { &all[..4] };
+    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// One life of one process.
@@ -127,7 +157,8 @@ impl Program<'_> {
                 return;
             }
             let mut session = Session { engine, cursors: BTreeMap::new(), member: None };
-            for _ in 0..self.dice.below(40) {
+            let most = if self.mixture == Mixture::Cleaning { 120 } else { 40 };
+            for _ in 0..self.dice.below(most) {
                 if self.scheduler.is_ending() {
                     break;
                 }
@@ -160,6 +191,7 @@ impl Program<'_> {
                 }
                 _ => self.work(session, PLAIN),
             },
+            Mixture::Cleaning => self.act_as_cleaner(session),
         }
     }
 
@@ -185,12 +217,12 @@ impl Program<'_> {
         }
     }
 
-    fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         let longest = self.dice.pick(&[4_000, 4_000, 100_000]);
         self.env.clock.pause(Duration::from_micros(self.dice.below(longest) as u64));
     }
 
-    fn work(&mut self, session: &mut Session, name: &str) {
+    pub(crate) fn work(&mut self, session: &mut Session, name: &str) {
         let Some((place, partition)) = self.find(&session.engine, name) else { return };
         match self.dice.below(100) {
             0..50 => self.append(&place, &partition),
@@ -229,7 +261,7 @@ impl Program<'_> {
     }
 
     /// The same of a partition, which may be deleted by others.
-    fn allow_of<T>(&self, place: &Place, result: Result<T, Error>) -> Option<T> {
+    pub(crate) fn allow_of<T>(&self, place: &Place, result: Result<T, Error>) -> Option<T> {
         match result {
             Err(Error::UnknownTopicOrPartition(_)) if self.model().topics.is_doomed(place.life) => {
                 None
@@ -239,7 +271,7 @@ impl Program<'_> {
     }
 
     /// A partition of the topic that has the name now.
-    fn find(&mut self, engine: &Engine, name: &str) -> Option<(Place, Arc<Partition>)> {
+    pub(crate) fn find(&mut self, engine: &Engine, name: &str) -> Option<(Place, Arc<Partition>)> {
         let id = TopicPartition::new(name, self.dice.below(partitions(name) as usize) as i32);
         self.find_partition(engine, &id)
     }
@@ -271,14 +303,17 @@ impl Program<'_> {
     pub(crate) fn append(&mut self, place: &Place, partition: &Partition) {
         let keys: Vec<String> =
             (0..=self.dice.below(3)).map(|_| format!("k{}", self.dice.below(8))).collect();
-        let first = self.model().begin_append(place, self.life, &keys);
+        let now = self.env.clock.now();
+        let first = self.model().begin_append(place, self.life, &keys, now);
         let padding = "x".repeat(self.dice.below(60));
         let mut builder = BatchBuilder::new(Compression::None, None);
         for (index, key) in keys.iter().enumerate() {
             let value = format!("{} {padding}", first + index as u64);
-            builder.append(1_000, Some(key.as_bytes()), Some(value.as_bytes()), &[]);
+            builder.append(now, Some(key.as_bytes()), Some(value.as_bytes()), &[]);
         }
-        let appended = partition.append(&mut builder.finish().unwrap());
+        let mut batch = builder.finish().unwrap();
+        self.model().set_size(first, batch.len());
+        let appended = partition.append(&mut batch);
         let Some(appended) = self.allow_of(place, appended) else {
             // Where all calls fail, what was written cannot be taken back, and may be found.
             if self.faults != Faults::Lasting {
@@ -294,8 +329,8 @@ impl Program<'_> {
     }
 
     fn sync(&self, place: &Place, partition: &Partition) {
-        let Some(ends) = self.allow_of(place, partition.ends()) else { return };
-        self.sync_to(place, partition, ends.log_end_offset);
+        let Some((_, end)) = self.ends(place, partition) else { return };
+        self.sync_to(place, partition, end);
     }
 
     fn sync_to(&self, place: &Place, partition: &Partition, end: i64) {
@@ -306,13 +341,20 @@ impl Program<'_> {
 
     fn read(&mut self, place: &Place, partition: &Partition, cursor: &mut Cursor) {
         if self.dice.below(8) == 0 {
-            let Some(ends) = self.allow_of(place, partition.ends()) else { return };
-            let end = ends.log_end_offset as usize;
-            *cursor = Cursor::new(self.dice.below(end + 1) as i64);
+            let Some((_, end)) = self.ends(place, partition) else { return };
+            *cursor = Cursor::new(self.dice.below(end as usize + 1) as i64);
         }
-        let from = cursor.offset();
-        let found = read_on(partition, cursor, 1 + self.dice.below(600));
-        let Some(found) = self.allow_of(place, found) else { return };
+        let (from, gone) = (cursor.offset(), self.model().log(place).gone);
+        let found = match read_on(partition, cursor, 1 + self.dice.below(600)) {
+            Err(Error::OffsetOutOfRange { start, .. }) if from < start => {
+                hold(self.model().see_start(place, gone, start));
+                *cursor = Cursor::new(start);
+                return;
+            }
+            found => self.allow_of(place, found),
+        };
+        let Some(found) = found else { return };
+        assert!(from >= gone, "{place}: {from} can be read, and the log starts at {gone}");
         hold(self.model().read(place, from, &found));
     }
 
@@ -352,8 +394,8 @@ impl Program<'_> {
         hold(model.check_commits(&group, model.sure_places(began), &least, offset, |_| None));
     }
 
-    fn compact(&self, place: &Place, partition: &Partition) {
-        if self.model().log(place).compacted {
+    pub(crate) fn compact(&self, place: &Place, partition: &Partition) {
+        if self.model().log(place).policy.compacts() {
             self.allow_of(place, partition.compact(self.env.clock.now()));
         }
     }

@@ -19,6 +19,10 @@ use crate::verdict::check;
 /// How often which calls fail.
 const FAULTS: [Faults; 4] = [Faults::None, Faults::None, Faults::Single, Faults::Lasting];
 
+/// The same where they would keep others from their work.
+const RARE_FAULTS: [Faults; 5] =
+    [Faults::None, Faults::None, Faults::None, Faults::None, Faults::Single];
+
 /// How much is simulated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
@@ -80,7 +84,8 @@ impl Simulation {
         configure(&disk);
         let mut model = Model::default();
         random::with_seed(seed, || {
-            make_topics(&open(disk.env()).expect("an empty disk"), &mut model);
+            let engine = open(disk.env()).expect("an empty disk");
+            make_topics(&engine, settings.mixture, &mut model);
         });
         Self {
             settings,
@@ -125,7 +130,7 @@ impl Simulation {
     fn plan(&mut self) -> Plan {
         let kills = self.dice.pick(&[0, 5, 20, 100]);
         let kills_in_change = match self.settings.mixture {
-            Mixture::All | Mixture::Group => 5 * kills,
+            Mixture::All | Mixture::Group | Mixture::Cleaning => 5 * kills,
             Mixture::Logs => self.dice.pick(&[0, 500, 1_000]),
         };
         Plan {
@@ -138,6 +143,7 @@ impl Simulation {
             faults: match self.settings.mixture {
                 Mixture::Logs | Mixture::Group => Faults::None,
                 Mixture::All => self.dice.pick(&FAULTS),
+                Mixture::Cleaning => self.dice.pick(&RARE_FAULTS),
             },
         }
     }

@@ -253,10 +253,12 @@ impl State {
 
     /// Whether who makes the step is killed at it.
     fn dies(&mut self, what: &str, path: &str) -> bool {
-        let in_change = what == "write on" || ["append.written", "roll.created"].contains(&path);
+        let in_cleaning = path.starts_with("retain.");
+        let in_change =
+            what == "write on" || ["append.written", "roll.created"].contains(&path) || in_cleaning;
         let kills = if in_change { self.plan.kills_in_change } else { self.plan.kills };
         let dies = !self.is_ending() && self.dice.rarely(kills);
-        if path.starts_with("rollback.") || dies && in_change {
+        if path.starts_with("rollback.") || in_cleaning || dies && in_change {
             self.aftermath = self.progress + AFTERMATH;
         }
         dies

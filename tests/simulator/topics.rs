@@ -12,15 +12,30 @@ use crate::model::{Event, Wrong, check};
 /// `segment.bytes` of the first attempt: small enough that segments are rolled all the time.
 const SEGMENT_BYTES: u32 = 500;
 
+/// `retention.ms` and `retention.bytes` of topics that are kept small.
+pub(crate) const KEPT_MS: i64 = 8;
+pub(crate) const KEPT_BYTES: u64 = 800;
+
 /// A point in time: the more has happened, the greater.
 pub(crate) type Tick = u64;
+
+/// What becomes of a topic's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// They stay, unless somebody deletes them.
+    Keep,
+    Compact,
+    /// They go by their age, and by the size of the log.
+    Delete,
+    CompactAndDelete,
+}
 
 /// A topic, from the attempt to make it to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     pub(crate) name: String,
     pub(crate) partitions: i32,
-    pub(crate) compacted: bool,
+    pub(crate) policy: Policy,
     segment_bytes: u32,
     begun: Tick,
     /// Who makes it; `None` when that is over.
@@ -105,7 +120,7 @@ impl Topics {
         &mut self,
         name: &str,
         partitions: i32,
-        compacted: bool,
+        policy: Policy,
         maker: usize,
     ) -> usize {
         let dooms = self.deletions.iter().filter(|(_, deleted)| deleted == name).count() as u32;
@@ -113,7 +128,7 @@ impl Topics {
         self.lives.push(Life {
             name: name.to_owned(),
             partitions,
-            compacted,
+            policy,
             segment_bytes: Self::segment_bytes(self.lives.len()),
             begun,
             maker: Some(maker),
@@ -301,6 +316,22 @@ impl Topics {
             }
         }
         self.deletions.clear();
+    }
+}
+
+impl Policy {
+    pub(crate) fn compacts(self) -> bool {
+        matches!(self, Self::Compact | Self::CompactAndDelete)
+    }
+
+    /// Whether the log is kept small.
+    pub(crate) fn limits(self) -> bool {
+        matches!(self, Self::Delete | Self::CompactAndDelete)
+    }
+
+    /// Whether a user may delete records.
+    pub(crate) fn deletes(self) -> bool {
+        self != Self::Compact
     }
 }
 

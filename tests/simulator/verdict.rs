@@ -65,7 +65,7 @@ fn look_at_topic(
         let place = Place { life, id: TopicPartition::new(name, number) };
         let log = read_all(engine, &place.id).map_err(|error| format!("{place}: {error}"))?;
         model.check_after(event, &place, &log)?;
-        if model.log(&place).compacted {
+        if model.log(&place).policy.compacts() {
             model.check_last(&place, &log)?;
         }
         state.logs.insert(place, log);
@@ -75,8 +75,9 @@ fn look_at_topic(
 
 fn read_all(engine: &Engine, id: &TopicPartition) -> brokerless::Result<FoundLog> {
     let partition = engine.partition(id)?;
-    let (mut records, mut cursor) = (Vec::new(), Cursor::new(0));
-    let end = partition.ends()?.log_end_offset;
+    let ends = partition.ends()?;
+    let (start, end) = (ends.log_start_offset, ends.log_end_offset);
+    let (mut records, mut cursor) = (Vec::new(), Cursor::new(start));
     while cursor.offset() < end {
         let before = cursor.offset();
         records.extend(read_on(&partition, &mut cursor, 4096)?);
@@ -85,5 +86,5 @@ fn read_all(engine: &Engine, id: &TopicPartition) -> brokerless::Result<FoundLog
             break;
         }
     }
-    Ok(FoundLog { records, end, epoch: partition.leader_epoch()? })
+    Ok(FoundLog { records, start, end, epoch: partition.leader_epoch()? })
 }
