@@ -9,7 +9,7 @@ use brokerless::engine::{Cursor, Engine, Membership, OpenOptions, Partition, wit
 use brokerless::env::mem::MemDisk;
 use brokerless::env::{Access, Env, Storage as _};
 use brokerless::record::{Batch, BatchBuilder, BatchInfo};
-use brokerless::types::OffsetAndMetadata;
+use brokerless::types::{OffsetAndMetadata, Timestamp};
 use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
 
 use crate::dice::Dice;
@@ -69,13 +69,16 @@ pub(crate) fn open(env: Env) -> Result<Arc<Engine>, Error> {
 }
 
 /// One partition for all commits is enough, and opens faster than 50.
-/// Rounds of cleaning are made often.
-pub(crate) fn configure(disk: &MemDisk) {
+/// Where logs are cleaned, rounds of that are made often.
+pub(crate) fn configure(disk: &MemDisk, mixture: Mixture) {
     let dir = Path::new(DIR);
     disk.create_dir(dir).unwrap();
     let file = disk.open(&dir.join("brokerless.properties"), Access::Write).unwrap();
-    let settings = "offsets.topic.num.partitions=1\noffsets.topic.segment.bytes=2000\n\
-        log.retention.check.interval.ms=3\nlog.cleaner.backoff.ms=2\n";
+    let mut settings =
+        "offsets.topic.num.partitions=1\noffsets.topic.segment.bytes=2000\n".to_owned();
+    if mixture == Mixture::Cleaning {
+        settings += "log.retention.check.interval.ms=3\nlog.cleaner.backoff.ms=2\n";
+    }
     file.write_at(0, settings.as_bytes()).unwrap();
     file.sync_data().unwrap();
     disk.sync_dir(dir).unwrap();
@@ -300,16 +303,21 @@ impl Program<'_> {
         Some((Place { life, id: id.clone() }, partition))
     }
 
+    /// Of a record: where nothing goes by its age it is the same for all, and indexes are short.
+    fn timestamp(&self) -> Timestamp {
+        if self.mixture == Mixture::Cleaning { self.env.clock.now() } else { 1_000 }
+    }
+
     pub(crate) fn append(&mut self, place: &Place, partition: &Partition) {
         let keys: Vec<String> =
             (0..=self.dice.below(3)).map(|_| format!("k{}", self.dice.below(8))).collect();
-        let now = self.env.clock.now();
-        let first = self.model().begin_append(place, self.life, &keys, now);
+        let time = self.timestamp();
+        let first = self.model().begin_append(place, self.life, &keys, time);
         let padding = "x".repeat(self.dice.below(60));
         let mut builder = BatchBuilder::new(Compression::None, None);
         for (index, key) in keys.iter().enumerate() {
             let value = format!("{} {padding}", first + index as u64);
-            builder.append(now, Some(key.as_bytes()), Some(value.as_bytes()), &[]);
+            builder.append(time, Some(key.as_bytes()), Some(value.as_bytes()), &[]);
         }
         let mut batch = builder.finish().unwrap();
         self.model().set_size(first, batch.len());

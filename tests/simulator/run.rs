@@ -81,7 +81,7 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64, settings: Settings) -> Self {
         let disk = MemDisk::new();
-        configure(&disk);
+        configure(&disk, settings.mixture);
         let mut model = Model::default();
         random::with_seed(seed, || {
             let engine = open(disk.env()).expect("an empty disk");
