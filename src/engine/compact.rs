@@ -14,7 +14,7 @@ use crate::env::point::point;
 use crate::env::{Mode, RecordLock};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint;
-use crate::log::compaction::{Cleaned, Round};
+use crate::log::compaction::{self, Cleaned, Round};
 use crate::log::retention;
 use crate::log::segments::Edition;
 use crate::log::swap;
@@ -62,13 +62,16 @@ impl Partition {
     /// Offsets stay as they are. After `Err` the log has what it had, whole or compacted.
     pub fn compact_if_due(&self, now: Timestamp) -> Result<bool> {
         let rolled = if self.shared.read_only { Ok(()) } else { self.roll_if_late(now) };
-        let compact = |()| self.compact_where(now, |work| work.is_due(self, now));
+        let compact = |()| self.compact_where(now, |work| Ok(work.is_due(self, now)));
         self.unless_deleted(rolled.and_then(compact))
     }
 
-    /// Compacts all that may be, due or not.
+    /// Compacts all that may be, due or not: also what was compacted before, if a tombstone or a
+    /// marker has been there for its time. A broker lets these stay until something else is due.
     pub fn compact(&self, now: Timestamp) -> Result<bool> {
-        self.unless_deleted(self.compact_where(now, |work| work.dirty_bytes > 0))
+        let is_worth_it =
+            |work: &Work| Ok(work.dirty_bytes > 0 || self.has_expired(&work.bases, now)?);
+        self.unless_deleted(self.compact_where(now, is_worth_it))
     }
 
     /// Begins a new segment if a record of the active one has waited for `max.compaction.lag.ms`. A
@@ -107,7 +110,11 @@ impl Partition {
         self.page.tail().segment_base
     }
 
-    fn compact_where(&self, now: Timestamp, is_due: impl Fn(&Work) -> bool) -> Result<bool> {
+    fn compact_where(
+        &self,
+        now: Timestamp,
+        is_due: impl Fn(&Work) -> Result<bool>,
+    ) -> Result<bool> {
         if self.shared.read_only {
             return Err(Error::ReadOnly(self.shared.dir.clone()));
         }
@@ -118,19 +125,24 @@ impl Partition {
         compacted
     }
 
-    fn compact_alone(&self, now: Timestamp, is_due: impl Fn(&Work) -> bool) -> Result<bool> {
+    fn compact_alone(
+        &self,
+        now: Timestamp,
+        is_due: impl Fn(&Work) -> Result<bool>,
+    ) -> Result<bool> {
         self.clear_leftovers()?;
         let mut compacted = false;
         loop {
             let work = self.work(now)?;
-            if !(compacted || is_due(&work)) || work.dirty_bytes == 0 {
+            let goes_on = if compacted { work.dirty_bytes > 0 } else { is_due(&work)? };
+            if !goes_on {
                 return Ok(compacted);
             }
             let clean_to = self.round(&work, now)?;
             point("compact.cleaned");
             self.note_clean(clean_to)?;
             point("compact.noted");
-            if clean_to <= work.dirty_from {
+            if clean_to <= work.dirty_from && work.dirty_bytes > 0 {
                 log::warn!("{} cannot be compacted: too many keys in a batch", self.id);
                 return Ok(compacted);
             }
@@ -213,6 +225,26 @@ impl Partition {
         Ok(noted.unwrap_or(start))
     }
 
+    /// Whether a batch of the segments waits for a time that is over to lose its tombstones.
+    fn has_expired(&self, bases: &[i64], now: Timestamp) -> Result<bool> {
+        if !self.believes_horizons(now)? {
+            return Ok(false);
+        }
+        for base in bases {
+            self.may_go_on()?;
+            if compaction::has_expired(&self.shared.env.storage, &self.dir, *base, now)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the clock can be believed as far as tombstones are concerned.
+    fn believes_horizons(&self, now: Timestamp) -> Result<bool> {
+        let time = self.config().delete_retention_ms;
+        Ok(planted("no-jump-test") || self.shared.doubts(now)?.allow(time))
+    }
+
     fn round(&self, work: &Work, now: Timestamp) -> Result<i64> {
         let aborted = self.aborted(0, work.end)?;
         let memory = self.shared.config().log_cleaner_dedupe_buffer_size;
@@ -228,8 +260,7 @@ impl Partition {
             aborted: &aborted,
             has_producers: self.page.has_producers(),
             now,
-            by_clock: planted("no-jump-test")
-                || self.shared.doubts(now)?.allow(config.delete_retention_ms),
+            by_clock: self.believes_horizons(now)?,
             memory,
             max_decompressed: self.shared.config().max_decompressed_bytes,
             go_on: &|| self.may_go_on(),

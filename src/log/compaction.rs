@@ -207,6 +207,24 @@ impl Round<'_> {
     }
 }
 
+/// Whether a batch of a sealed segment has tombstones or a marker whose time is over (KIP-534).
+pub(crate) fn has_expired(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    base: i64,
+    now: Timestamp,
+) -> Result<bool> {
+    let segment = Segment::open(storage, dir, base, false)?;
+    let mut batches = Batches::of(&segment, base, Check::Headers)?;
+    while let Some((info, _)) = batches.next()? {
+        // An empty one stays for its producer's sake.
+        if info.is_past_horizon(now) && info.records_count != Some(0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// How large the files of a segment are.
 #[derive(Clone, Copy, Debug, Default)]
 struct Size {

@@ -101,7 +101,7 @@ impl Filter<'_> {
 
     /// Whether the time is over for which tombstones and markers of a batch are kept.
     fn is_past(&self, info: &BatchInfo) -> bool {
-        info.has_delete_horizon && info.base_timestamp <= self.now && self.by_clock
+        info.is_past_horizon(self.now) && self.by_clock
     }
 
     /// The batch with the records that are kept. The time of what must go later is set once.

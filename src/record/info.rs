@@ -69,6 +69,11 @@ impl BatchInfo {
         self.last_offset.saturating_add(1)
     }
 
+    /// Whether the time is over for which tombstones and markers of the batch are kept.
+    pub(crate) const fn is_past_horizon(&self, now: Timestamp) -> bool {
+        self.has_delete_horizon && self.base_timestamp <= now
+    }
+
     fn parse_v2(prefix: &[u8], size: usize) -> Result<Self, Corruption> {
         need(prefix, v2::RECORDS)?;
         let bits = prefix[v2::ATTRIBUTES + 1];

@@ -184,6 +184,26 @@ fn a_tombstone_goes_when_it_was_seen_for_long_enough() {
 }
 
 #[test]
+fn a_tombstone_whose_time_is_over_goes_when_asked_though_nothing_was_appended() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    let put = |key, value| drop(partition.append(&mut batch(&[(key, value)])));
+    put("a", None);
+    (0..8).for_each(|_| put("pad", Some("0")));
+    let has_a = || read_from(&partition, 0).iter().any(|it| it.1 == "a");
+    assert!(partition.compact(5).unwrap());
+
+    assert!(!partition.compact(5 + DAY - 1).unwrap(), "a moment too early");
+    assert!(!partition.compact_if_due(5 + DAY).unwrap(), "a broker lets it stay");
+    assert!(has_a());
+    assert!(partition.compact(5 + DAY).unwrap());
+
+    assert!(!has_a());
+    assert!(!partition.compact(5 + 2 * DAY).unwrap(), "nothing is left to do");
+}
+
+#[test]
 fn readers_of_every_process_go_on_from_wherever_they_are() {
     let disk = MemDisk::new();
     let (engine, other) = (open(&disk).unwrap(), open(&disk.process()).unwrap());
