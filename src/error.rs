@@ -297,6 +297,14 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+    /// A file of our own is gone that the directory had.
+    #[error("{} is missing: {remedy}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        remedy: String,
+    },
     /// A sync of the partition failed: what it holds on disk is unknown until it is reopened.
     #[error(
         "an earlier fdatasync of {0} failed, so nothing more can be written to it safely; \

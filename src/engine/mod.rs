@@ -36,6 +36,7 @@ mod shared;
 mod subscribers;
 mod sync;
 mod tend;
+pub(crate) mod topic_list;
 pub(crate) mod topics;
 
 use std::collections::HashMap;
@@ -126,9 +127,11 @@ impl Engine {
         if first {
             group::remove_all(&*env.storage, dir)?;
             point("open.emptied");
-            let topics = Topics::survey(&*env.storage, dir, &control)?;
+            let topics = Topics::survey(&*env.storage, dir, &control, true)?;
             point("open.surveyed");
             topics.write(&*env.storage, dir)?;
+            // Only now: a directory of ours has a list.
+            root.make_ours()?;
             point("open.written");
             note_missing(&*env.storage, dir, &topics)?;
             root.keep(|id| topics.get(&id.topic).is_some())?;
@@ -148,7 +151,7 @@ impl Engine {
 
     fn inspect(dir: &Path, env: Env) -> Result<Arc<Self>> {
         let control = root::inspect(dir, &env)?;
-        let topics = Topics::survey(&*env.storage, dir, &control)?;
+        let topics = Topics::survey(&*env.storage, dir, &control, false)?;
         Self::new(dir, env, control, None, topics)
     }
 

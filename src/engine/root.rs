@@ -140,10 +140,6 @@ impl Root {
 
     fn write_identity(&self) -> Result<()> {
         let storage = &*self.env.storage;
-        let format = self.dir.join(FORMAT);
-        if files::read(storage, &format)?.is_none() {
-            files::replace(storage, &format, format!("{FORMAT_VERSION}\n").as_bytes())?;
-        }
         let meta = self.dir.join(META);
         if files::read(storage, &meta)?.is_some() {
             return Ok(());
@@ -154,6 +150,16 @@ impl Root {
             Id::random()
         );
         files::replace(storage, &meta, text.as_bytes())
+    }
+
+    /// Says that the directory is one of ours, which has a list of topics.
+    pub(crate) fn make_ours(&self) -> Result<()> {
+        let storage = &*self.env.storage;
+        if is_ours(storage, &self.dir)? {
+            return Ok(());
+        }
+        let text = format!("{FORMAT_VERSION}\n");
+        files::replace(storage, &self.dir.join(FORMAT), text.as_bytes())
     }
 
     /// Forgets what was noted of partitions that are not to be kept: one that is made again under
@@ -225,6 +231,11 @@ pub(crate) fn is_clean(storage: &dyn Storage, dir: &Path) -> Result<bool> {
         return Ok(true);
     }
     Ok(!storage.list(dir).at("list", dir)?.iter().any(|entry| entry.is_dir))
+}
+
+/// Whether somebody of ours has opened the directory for writing.
+pub(crate) fn is_ours(storage: &dyn Storage, dir: &Path) -> Result<bool> {
+    Ok(files::read(storage, &dir.join(FORMAT))?.is_some())
 }
 
 fn check_format(storage: &dyn Storage, dir: &Path) -> Result<()> {

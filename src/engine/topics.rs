@@ -1,20 +1,10 @@
 //! The topics of a directory: names, ids, settings and where their partitions' pages are.
 //!
-//! They are kept in `.brokerless-topics`, a line a topic, replaced whole under the directory's
-//! lock:
-//!
-//! ```text
-//! brokerless-topics 1
-//! orders ASNFZ4mrze_-3LqYdlQyEA 0,1,2 retention.ms=86400000
-//! !old dGhpcyBpcyBhIHRvcGlj 3
-//! ```
-//!
-//! The numbers are the partitions' pages. A `!` marks a topic whose deletion is not over. The
-//! first process in looks through the folders too, so that a directory of a broker's is taken as it
-//! is.
+//! They are kept in `.brokerless-topics` (see [`topic_list`]), which is replaced whole under the
+//! directory's lock. The first process in looks through the folders too, so that a directory of a
+//! broker's is taken as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,14 +12,13 @@ use std::sync::Arc;
 use crate::config::TopicConfig;
 use crate::engine::control::Control;
 use crate::engine::id::Id;
+use crate::engine::{root, topic_list};
 use crate::env::Storage;
 use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::planted::planted;
 use crate::types::{TopicPartition, valid_topic_name};
 
-pub(crate) const FILE: &str = ".brokerless-topics";
-pub(crate) const HEADER: &str = "brokerless-topics 1";
 /// The end of the name of a deleted partition's folder, as a broker has it.
 const BURIED: &str = "-delete";
 /// The longest name that file systems take.
@@ -142,19 +131,14 @@ impl Topics {
         };
     }
 
-    /// Reads the file; without one there are no topics.
+    /// Reads the list, which is there as soon as somebody has opened the directory.
     pub(crate) fn read(storage: &dyn Storage, dir: &Path, generation: u64) -> Result<Self> {
-        let path = dir.join(FILE);
+        let path = dir.join(topic_list::FILE);
+        let bytes = files::read(storage, &path)?.ok_or_else(|| topic_list::missing(&path))?;
+        let listed = topic_list::decode(&bytes).ok_or_else(|| topic_list::damaged(&path))?;
         let mut topics = Self { generation, ..Self::default() };
-        let Some(bytes) = files::read(storage, &path)? else { return Ok(topics) };
-        let text = String::from_utf8(bytes).map_err(|_| damaged(&path))?;
-        let mut lines = without_mark(&text).lines();
-        if lines.next() != Some(HEADER) {
-            return Err(damaged(&path));
-        }
-        for line in lines {
-            let (line, is_deleted) = line.strip_prefix('!').map_or((line, false), |it| (it, true));
-            let topic = Arc::new(parse(line).ok_or_else(|| damaged(&path))?);
+        for (topic, is_deleted) in listed {
+            let topic = Arc::new(topic);
             if is_deleted {
                 topics.deleted.push(topic);
             } else {
@@ -164,28 +148,40 @@ impl Topics {
         Ok(topics)
     }
 
-    /// Replaces the file.
+    /// Replaces the list.
     pub(crate) fn write(&self, storage: &dyn Storage, dir: &Path) -> Result<()> {
-        let mut text = format!("{HEADER}\n");
-        for topic in self.iter() {
-            text.push_str(&line(topic));
-        }
-        for topic in &self.deleted {
-            text.push('!');
-            text.push_str(&line(topic));
-        }
         let replace = if planted("no-topics-sync") { files::put } else { files::replace };
-        replace(storage, &dir.join(FILE), text.as_bytes())
+        replace(storage, &dir.join(topic_list::FILE), self.text().as_bytes())
+    }
+
+    fn text(&self) -> String {
+        let there = self.by_name.values().map(|topic| (&**topic, false));
+        topic_list::encode(there.chain(self.deleted.iter().map(|topic| (&**topic, true))))
     }
 
     /// The topics of a directory that nobody has open: those of the file whose folders are still
     /// there, and those a broker has made. Pages are numbered anew. A deletion that is not over
-    /// stays one.
-    pub(crate) fn survey(storage: &dyn Storage, dir: &Path, control: &Control) -> Result<Self> {
-        let file = Self::read(storage, dir, 0)?;
+    /// stays one. Who only looks may do so without the list.
+    pub(crate) fn survey(
+        storage: &dyn Storage,
+        dir: &Path,
+        control: &Control,
+        writable: bool,
+    ) -> Result<Self> {
+        let folders = folders(storage, dir)?;
+        let file = match Self::read(storage, dir, 0) {
+            Err(Error::Missing { .. }) if folders.is_empty() || !root::is_ours(storage, dir)? => {
+                Self::default()
+            }
+            Err(missing @ Error::Missing { .. }) if !writable => {
+                log::warn!("{missing}");
+                Self::default()
+            }
+            file => file?,
+        };
         let mut topics = Self { generation: control.topics_generation(), ..Self::default() };
         topics.deleted = still_deleted(storage, dir, &file, control)?;
-        for (name, numbers) in folders(storage, dir)? {
+        for (name, numbers) in folders {
             let known = file.get(&name);
             let is_gone = topics.deleted.iter().any(|gone| *gone.name == *name);
             if is_gone || known.is_none() && are_empty(storage, dir, &name, &numbers)? {
@@ -209,7 +205,10 @@ impl Topics {
         let (id, config) = if let Some(topic) = known {
             (topic.id, topic.config.clone())
         } else {
-            (folder_id(storage, dir, name)?.unwrap_or_else(Id::random), Arc::default())
+            (
+                folder_id(storage, dir, name, numbers.iter().copied())?.unwrap_or_else(Id::random),
+                Arc::default(),
+            )
         };
         let partitions = count(known.map(|topic| topic.partition_count()), numbers);
         for number in numbers.iter().filter(|number| **number >= partitions) {
@@ -233,6 +232,27 @@ impl Topics {
     }
 }
 
+/// The list made anew from the folders, with default settings.
+pub(crate) fn list_of_folders(storage: &dyn Storage, dir: &Path) -> Result<String> {
+    let mut pages = 0..;
+    let mut topics = Vec::new();
+    for (name, numbers) in folders(storage, dir)? {
+        let partitions = count(None, &numbers) as usize;
+        if partitions == 0 || are_empty(storage, dir, &name, &numbers)? {
+            continue;
+        }
+        let id = folder_id(storage, dir, &name, numbers.iter().copied())?;
+        topics.push(Topic {
+            internal: is_internal(&name),
+            name: name.into(),
+            id: id.unwrap_or_else(Id::random),
+            config: Arc::default(),
+            slots: pages.by_ref().take(partitions).collect(),
+        });
+    }
+    Ok(topic_list::encode(topics.iter().map(|topic| (topic, false))))
+}
+
 /// The topics whose deletion was not over, with new pages. A broker may have made another one of
 /// the name since.
 fn still_deleted(
@@ -243,52 +263,13 @@ fn still_deleted(
 ) -> Result<Vec<Arc<Topic>>> {
     let mut still = Vec::new();
     for gone in file.deleted.iter().filter(|_| !planted("forget-deletions")) {
-        if folder_id(storage, dir, &gone.name)?.is_none_or(|id| id == gone.id) {
+        let numbers = 0..gone.partition_count();
+        if folder_id(storage, dir, &gone.name, numbers)?.is_none_or(|id| id == gone.id) {
             let slots = control.take_pages(gone.slots.len() as u32).collect();
             still.push(Arc::new(Topic { slots, ..Topic::clone(gone) }));
         }
     }
     Ok(still)
-}
-
-/// The text without the mark (BOM) that some editors put before it.
-pub(crate) fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
-fn damaged(path: &Path) -> Error {
-    let dir = path.parent().unwrap_or(path).display();
-    let remedy = format!(
-        "close every process that uses the directory and run `brokerless verify --repair {dir}`; \
-         topics whose lines cannot be read are found again by their folders, without their settings"
-    );
-    Error::Damaged { path: path.to_owned(), remedy }
-}
-
-fn line(topic: &Topic) -> String {
-    let slots: Vec<String> = topic.slots.iter().map(u32::to_string).collect();
-    let mut line = format!("{} {} {}", topic.name, topic.id, slots.join(","));
-    for (name, value) in &topic.config.given {
-        write!(line, " {name}={value}").expect("a string takes any text");
-    }
-    line.push('\n');
-    line
-}
-
-pub(crate) fn parse(line: &str) -> Option<Topic> {
-    let mut words = line.split(' ');
-    let name = words.next().filter(|name| valid_topic_name(name))?;
-    let id = Id::parse(words.next()?)?;
-    let slots: Option<Vec<u32>> = words.next()?.split(',').map(|slot| slot.parse().ok()).collect();
-    let settings: Option<Vec<_>> = words.map(|word| word.split_once('=')).collect();
-    let config = TopicConfig::parse(settings?).ok()?;
-    Some(Topic {
-        name: name.into(),
-        id,
-        config: Arc::new(config),
-        internal: is_internal(name),
-        slots: slots?,
-    })
 }
 
 /// The topics that have folders `name-0`, `name-1`, ..., and the numbers of these.
@@ -382,10 +363,22 @@ pub(crate) fn is_buried(name: &str) -> bool {
     partition.is_some_and(|(partition, _)| partition_of(partition).is_some())
 }
 
-/// The topic's id as it was written into the folder of its first partition.
-fn folder_id(storage: &dyn Storage, dir: &Path, topic: &str) -> Result<Option<Id>> {
-    let path = folder(dir, &TopicPartition::new(topic, 0)).join(files::PARTITION_METADATA);
-    Ok(named_id(&files::read(storage, &path)?.unwrap_or_default()))
+/// The topic's id as it was written into the first of these folders that has one. A broker may have
+/// had only some of the partitions.
+fn folder_id(
+    storage: &dyn Storage,
+    dir: &Path,
+    topic: &str,
+    numbers: impl IntoIterator<Item = i32>,
+) -> Result<Option<Id>> {
+    for number in numbers {
+        let folder = folder(dir, &TopicPartition::new(topic, number));
+        let bytes = files::read(storage, &folder.join(files::PARTITION_METADATA))?;
+        if let Some(id) = bytes.and_then(|bytes| named_id(&bytes)) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes the topic's id into a partition's folder (Kafka's `PartitionMetadataFile`), unless it is
@@ -442,16 +435,5 @@ mod tests {
         assert_eq!(count(None, &BTreeSet::from([3, 7])), 8);
         assert_eq!(count(None, &BTreeSet::from([3, 7, 1_048_575])), 8);
         assert_eq!(count(None, &BTreeSet::from([1_048_575])), 0);
-    }
-
-    #[test]
-    fn a_line_reads_as_it_was_written() {
-        let topic = parse("orders ASNFZ4mrze_-3LqYdlQyEA 4,7 segment.bytes=1000000").unwrap();
-
-        assert_eq!(&*topic.name, "orders");
-        assert_eq!(topic.slots, [4, 7]);
-        assert_eq!(topic.config.segment_bytes, 1_000_000);
-        assert!(parse("orders ASNFZ4mrze_-3LqYdlQyEA").is_none());
-        assert!(parse("../etc ASNFZ4mrze_-3LqYdlQyEA 0").is_none());
     }
 }

@@ -23,6 +23,7 @@ fn class_name(error: &Error) -> &'static str {
         | Error::NotADirectory(_)
         | Error::NotADataDirectory(_)
         | Error::Damaged { .. }
+        | Error::Missing { .. }
         | Error::ReadOnly(_) => "KafkaStorageError",
         Error::CorruptRecord { .. } | Error::RecordsMissing { .. } => "CorruptRecordError",
         Error::RecordTooLarge { .. } | Error::DecompressedTooLarge { .. } => {

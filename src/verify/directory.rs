@@ -8,7 +8,7 @@ use crate::config::{DirectoryConfig, directory, properties};
 use crate::engine::control;
 use crate::engine::root::{CLEAN_SHUTDOWN, FORMAT, FORMAT_VERSION, LOCK, META};
 use crate::engine::topics::{self, CLUSTER_METADATA};
-use crate::engine::{Id, compact};
+use crate::engine::{Id, compact, topic_list};
 use crate::env::{Description, Kind, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::files;
@@ -137,6 +137,7 @@ impl Task<'_> {
         let entries = storage.list(self.dir).at("list", self.dir)?;
         let mut names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
         names.sort();
+        let listed = names.iter().any(|name| name == topic_list::FILE);
         if let Some(own) = describe(storage, self.dir)? {
             findings.extend(own.open_to_others(Path::new(".")));
         }
@@ -161,6 +162,9 @@ impl Task<'_> {
             }
         }
         partitions.sort();
+        if survey.ours && !listed && !partitions.is_empty() {
+            findings.add(no_topics(survey));
+        }
         self.check_topics(survey, &partitions, findings)?;
         findings.extend(strays(survey, &partitions));
         Ok(partitions)
@@ -172,7 +176,7 @@ impl Task<'_> {
             return;
         }
         let read = match name {
-            META | FORMAT | directory::FILE | topics::FILE => true,
+            META | FORMAT | directory::FILE | topic_list::FILE => true,
             _ => lists::NAMES.contains(&name),
         };
         if !read {
@@ -187,7 +191,7 @@ impl Task<'_> {
             META => Vec::from_iter(meta(path, &bytes)),
             FORMAT => Vec::from_iter(format(path, &bytes)),
             directory::FILE => settings(path, &bytes),
-            topics::FILE => Vec::from_iter(topics_file(path, &bytes)),
+            topic_list::FILE => Vec::from_iter(topics_file(path, &bytes)),
             _ => Vec::from_iter(lists::unreadable(path, &bytes)),
         };
         findings.extend(found.into_iter().map(|mut found| {
@@ -280,7 +284,7 @@ fn is_unread(name: &str) -> bool {
 
 /// Whether the directory cannot be opened if this is no file.
 fn is_needed(name: &str) -> bool {
-    let read = [META, FORMAT, directory::FILE, topics::FILE];
+    let read = [META, FORMAT, directory::FILE, topic_list::FILE];
     is_unread(name) || read.contains(&name) || lists::NAMES.contains(&name)
 }
 
@@ -370,27 +374,23 @@ fn settings(path: &Path, bytes: &[u8]) -> Vec<Finding> {
 }
 
 fn topics_file(path: &Path, bytes: &[u8]) -> Option<Finding> {
-    let text = String::from_utf8_lossy(bytes);
-    let mut lines = topics::without_mark(&text).lines();
-    let head = lines.next() == Some(topics::HEADER);
-    // One whose deletion is not over has a mark.
-    let is_good = |line: &&str| topics::parse(line.strip_prefix('!').unwrap_or(line)).is_some();
-    let (good, bad): (Vec<&str>, Vec<&str>) = lines.partition(is_good);
-    if head && bad.is_empty() {
-        return None;
-    }
-    let what = match bad.first() {
-        Some(line) => format!("a line of it describes no topic: {line:?}"),
-        None => "it does not begin as it should".to_owned(),
-    };
-    let mut kept = format!("{}\n", topics::HEADER);
-    for line in good {
-        kept.extend([line, "\n"]);
-    }
+    let (what, kept) = topic_list::examine(bytes).err()?;
     let found =
         Finding::error("bad-topics", path, format!("{what}: the directory cannot be opened"));
     Some(found.fix(Fix::Text(kept)).remedy(
-        "run verify with --repair: that keeps the other lines; topics whose lines are gone are \
-         found by their folders, without their settings",
+        "put it back from a copy; or run verify with --repair: that keeps the lines that can be \
+         read; topics whose lines are gone are found by their folders, without their settings",
     ))
+}
+
+/// There was a list as soon as the directory was one of ours.
+fn no_topics(survey: &Survey) -> Finding {
+    let what = "it is missing, and the settings of the topics with it: the directory cannot be \
+                opened for writing";
+    let mut found = Finding::error("topics-missing", Path::new(topic_list::FILE), what).remedy(
+        "put it back from a copy; or run verify with --repair: that makes it anew from the \
+         folders, with default settings for every topic",
+    );
+    found.fix = Some(Fix::Topics).filter(|_| !survey.in_use());
+    found
 }

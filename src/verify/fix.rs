@@ -27,6 +27,8 @@ pub(crate) enum Fix {
     Epochs(Vec<(i32, i64)>),
     /// Replace the file's text.
     Text(String),
+    /// Make the list of topics anew from the folders.
+    Topics,
     /// Write the file, which is not there.
     Missing(String),
 }

@@ -69,7 +69,11 @@ impl Task<'_> {
 
     /// Whether the topic is listed as it was; else it was deleted, and perhaps made again.
     pub(crate) fn is_the_same(&self, survey: &Survey, id: &TopicPartition) -> Result<bool> {
-        let topics = Topics::read(&*self.env.storage, self.dir, 0)?;
+        let topics = match Topics::read(&*self.env.storage, self.dir, 0) {
+            // That is reported elsewhere.
+            Err(Error::Damaged { .. } | Error::Missing { .. }) => Topics::default(),
+            topics => topics?,
+        };
         let named = |topics: &Topics| topics.get(&id.topic).map(|topic| topic.id);
         Ok(named(&topics) == named(&survey.topics))
     }

@@ -12,6 +12,7 @@ use brokerless::env::{Access, Env, Storage as _, point};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, IsolationLevel, TopicPartition};
 
+use crate::damage::warnings;
 use crate::support::{ORDERS, append, batch_at, numbered, open, partition, read};
 
 #[test]
@@ -214,8 +215,93 @@ fn damaged_files_of_our_own_say_what_to_do() {
         assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
         std::fs::write(&path, whole).unwrap();
     }
-    std::fs::remove_file(dir.path().join(".brokerless-topics")).unwrap();
+}
+
+#[test]
+fn a_directory_whose_list_of_topics_was_removed_is_refused_and_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    append(&partition(&open(dir.path())), &["a"]);
+    let path = dir.path().join(".brokerless-topics");
+    let list = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+
+    let refused = Engine::open(dir.path(), OpenOptions::default(), Env::system());
+    let options = OpenOptions { read_only: true, ..OpenOptions::default() };
+    let (looked, warned) =
+        warnings::of(|| Engine::open(dir.path(), options, Env::system()).unwrap());
+
+    assert!(matches!(&refused, Err(Error::Missing { path: named, .. }) if *named == path));
+    assert!(!path.exists(), "nothing was put in its place");
+    assert_eq!(read(&partition(&looked)), numbered(&["a"]));
+    assert!(warned.iter().any(|it| it.contains(".brokerless-topics is missing")), "{warned:?}");
+    std::fs::write(&path, list).unwrap();
     assert_eq!(read(&partition(&open(dir.path()))), numbered(&["a"]));
+}
+
+#[test]
+fn no_topic_is_changed_while_the_list_is_gone_that_somebody_removed_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a"]);
+    let path = dir.path().join(".brokerless-topics");
+    std::fs::remove_file(&path).unwrap();
+
+    let refused = engine.create_topic("new", None, &[]);
+
+    assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
+    assert!(!path.exists(), "a list without the other topics");
+    append(&partition(&engine), &["b"]);
+}
+
+#[test]
+fn a_directory_without_topics_needs_no_list() {
+    let dir = tempfile::tempdir().unwrap();
+    append(&partition(&open(dir.path())), &["a"]);
+    open(dir.path()).delete_topic(ORDERS).unwrap();
+    std::fs::remove_file(dir.path().join(".brokerless-topics")).unwrap();
+
+    assert_eq!(open(dir.path()).topics().unwrap().iter().count(), 0);
+}
+
+/// Whoever opens a broker's directory dies, or the machine crashes, at each call in turn.
+#[test]
+fn taking_a_directory_over_can_be_done_again_wherever_it_was_broken_off() {
+    let brokers = MemDisk::new();
+    append(&partition(&open_mem(&brokers)), &["a"]);
+    for name in [".brokerless-format", ".brokerless-topics"] {
+        brokers.remove(&Path::new("/data").join(name)).unwrap();
+    }
+    brokers.sync_dir(Path::new("/data")).unwrap();
+    let mut broken_off = 0;
+    for call in 0..60 {
+        for crash in [false, true] {
+            let disk = brokers.copy();
+            let owner = disk.process();
+            let left = Arc::new(AtomicI64::new(call));
+            let hook = {
+                let (left, owner) = (left.clone(), owner.clone());
+                move |_| {
+                    if left.fetch_sub(1, Ordering::SeqCst) == 0 {
+                        owner.kill();
+                    }
+                }
+            };
+            let opened = Engine::open(
+                Path::new("/data"),
+                OpenOptions::default(),
+                owner.with_hook(Arc::new(hook)).env(),
+            );
+            broken_off += u32::from(opened.is_err());
+            drop(opened);
+            let disk = if crash { disk.after_crash(call as u64) } else { disk.copy() };
+
+            let again = Engine::open(Path::new("/data"), OpenOptions::default(), disk.env());
+
+            let again = again.unwrap_or_else(|error| panic!("call {call}, {crash}: {error}"));
+            assert_eq!(read(&partition(&again)), numbered(&["a"]), "call {call}, {crash}");
+        }
+    }
+    assert!(broken_off > 40, "{broken_off}");
 }
 
 #[test]

@@ -54,6 +54,15 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
+/// Adds a line to the list of topics, which is one of the first version then: it has no checksum.
+fn list_also(dir: &Path, line: &str) {
+    let path = dir.join(".brokerless-topics");
+    let text = fs::read_to_string(&path).unwrap();
+    let (lines, _checksum) = text.rsplit_once("crc32c ").unwrap();
+    let lines = lines.replacen("topics 2", "topics 1", 1);
+    fs::write(&path, format!("{lines}{line}\n")).unwrap();
+}
+
 /// Changes the third batch of the first segment, whose checksum is right again then.
 fn rewrite(dir: &Path, change_batch: impl FnOnce(&mut [u8])) {
     let file = dir.join(FIRST);
@@ -356,7 +365,7 @@ const BESIDE_LOGS: [Case; 16] = [
         ..CLEAN
     },
 ];
-const OF_THE_DIRECTORY: [Case; 21] = [
+const OF_THE_DIRECTORY: [Case; 23] = [
     Case {
         name: "a list of recovery points",
         damage: |dir| write(&dir.join("recovery-point-offset-checkpoint"), "0\n9\n"),
@@ -392,9 +401,7 @@ const OF_THE_DIRECTORY: [Case; 21] = [
     Case {
         name: "a topic that is listed and has no folder",
         damage: |dir| {
-            change(&dir.join(".brokerless-topics"), |it| {
-                it.extend(b"fresh ASNFZ4mrze_-3LqYdlQyEA 9\n");
-            });
+            list_also(dir, "fresh ASNFZ4mrze_-3LqYdlQyEA 9");
         },
         found: (Note, "folder-missing", "fresh-0"),
         ..CLEAN
@@ -413,6 +420,23 @@ const OF_THE_DIRECTORY: [Case; 21] = [
             });
         },
         found: (Error, "bad-topics", ".brokerless-topics"),
+        ..CLEAN
+    },
+    Case {
+        name: "a digit of a setting in the list of topics",
+        damage: |dir| {
+            change(&dir.join(".brokerless-topics"), |it| {
+                let at = it.windows(5).position(|it| it == b"s=900").unwrap();
+                it[at + 2] ^= 0x01;
+            });
+        },
+        found: (Error, "bad-topics", ".brokerless-topics"),
+        ..CLEAN
+    },
+    Case {
+        name: "a list of topics that was removed",
+        damage: |dir| fs::remove_file(dir.join(".brokerless-topics")).unwrap(),
+        found: (Error, "topics-missing", ".brokerless-topics"),
         ..CLEAN
     },
     Case {

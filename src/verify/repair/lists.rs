@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::engine::topics;
 use crate::env::Access;
 use crate::error::{At, Result};
 use crate::log::checkpoint::LeaderEpochs;
@@ -45,6 +46,19 @@ impl Repair<'_> {
         files::replace(&**self.storage(), path, text.as_bytes())?;
         let message = format!("corrected; the old one is {}", self.task.name(&aside).display());
         self.done(&found.path, message);
+        Ok(())
+    }
+
+    /// Makes the list of topics anew; nothing tells what their settings were.
+    pub(super) fn list_topics(&mut self, path: &Path, shown: &Path) -> Result<()> {
+        let storage = &**self.storage();
+        let text = topics::list_of_folders(storage, self.task.dir)?;
+        files::replace(storage, path, text.as_bytes())?;
+        self.done(
+            shown,
+            "made anew from the folders, with default settings for every topic: set those that \
+             are to be others before records expire by them",
+        );
         Ok(())
     }
 

@@ -152,6 +152,7 @@ impl Repair<'_> {
             Some(Fix::Snapshot) => self.snapshot(&path, shown),
             Some(Fix::Epochs(epochs)) => self.epochs(&path, shown, &epochs),
             Some(Fix::Text(text)) => self.text(finding, &path, &text),
+            Some(Fix::Topics) => self.list_topics(&path, shown),
             Some(Fix::Missing(text)) => {
                 files::replace(&**self.storage(), &path, text.as_bytes())?;
                 self.done(shown, "written anew");

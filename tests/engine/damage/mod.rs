@@ -3,7 +3,7 @@
 mod cases;
 mod sites;
 mod takeover;
-mod warnings;
+pub(crate) mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -27,7 +27,7 @@ impl Log for Keeper {
 }
 
 /// What `work` gives, and what was warned of meanwhile in this thread.
-pub(super) fn of<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
+pub(crate) fn of<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&Keeper).unwrap();
