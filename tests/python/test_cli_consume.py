@@ -61,7 +61,20 @@ def test_an_offset_that_is_not_there_is_an_error(command: Command, ten: str, pla
     done = command("consume", ten, "--offset", place, "-e")
 
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr == f"brokerless: ten-0 has no offset {place}: it has 0 to 10\n".encode()
+    assert (
+        done.stderr == f"brokerless: ten-0: there is no offset {place}: it has 0 to 10\n".encode()
+    )
+
+
+def test_partitions_that_have_the_offset_are_printed(command: Command, topic: str) -> None:
+    for number in range(3):
+        lines = b"".join(b"%d\n" % it for it in range(4 * number + 1))
+        command("produce", topic, "-p", number, input=lines)
+
+    done = command("consume", topic, "-o", "4", "-e", "-f", "%p:%s ")
+
+    assert (done.returncode, done.stdout) == (1, b"1:4 2:4 2:5 2:6 2:7 2:8 ")
+    assert done.stderr == b"brokerless: t-0: there is no offset 4: it has 0 to 1\n"
 
 
 def test_it_ends_after_so_many(command: Command, ten: str) -> None:

@@ -152,6 +152,19 @@ def test_a_reader_that_goes_away_ends_it_quietly(start: Start, many: str, args: 
     assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize("args", [["-o", "latest"], ["-g", "g"], []], ids=" ".join)
+def test_a_reader_of_a_quiet_topic_that_goes_away_ends_it_quietly(
+    start: Start, many: str, args: list[str]
+) -> None:
+    process = start("consume", many, *args)
+    assert process.stdout is not None
+    process.stdout.close()
+
+    assert process.wait(30) == 141
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+
+
 @pytest.mark.parametrize(
     "args",
     [

@@ -62,11 +62,11 @@ def test_what_topics_hold_is_a_table_or_json(command: Command) -> None:
     table = command("topics", "list", "--long").stdout.decode().splitlines()
     rows = json.loads(command("topics", "list", "--json").stdout)
 
-    assert table[0].split() == ["TOPIC", "PARTITIONS", "RECORDS", "SIZE"]
+    assert table[0].split() == ["TOPIC", "PARTITIONS", "OFFSETS", "SIZE"]
     assert table[1].split() == ["empty", "2", "0", "0"]
     assert table[2].split()[:3] == ["full", "1", "10"]
-    assert rows[0] == {"topic": "empty", "partitions": 2, "records": 0, "size": 0}
-    assert (rows[1]["records"], str(rows[1]["size"])) == (10, table[2].split()[3])
+    assert rows[0] == {"topic": "empty", "partitions": 2, "offsets": 0, "size": 0}
+    assert (rows[1]["offsets"], str(rows[1]["size"])) == (10, table[2].split()[3])
 
 
 def test_internal_topics_can_be_left_out(command: Command) -> None:
@@ -107,15 +107,9 @@ def test_a_topic_is_described_with_its_partitions_and_settings(command: Command)
 
     head = f"Topic: a  TopicId: {facts['topic_id']}  PartitionCount: 2"
     assert lines[0] == head
-    assert lines[1].split() == [
-        "PARTITION",
-        "LOG-START-OFFSET",
-        "LOG-END-OFFSET",
-        "RECORDS",
-        "SIZE",
-    ]
-    assert lines[2].split() == ["0", "0", "0", "0", "0"]
-    assert lines[3].split()[:4] == ["1", "0", "3", "3"]
+    assert lines[1].split() == ["PARTITION", "LOG-START-OFFSET", "LOG-END-OFFSET", "SIZE"]
+    assert lines[2].split() == ["0", "0", "0", "0"]
+    assert lines[3].split()[:3] == ["1", "0", "3"]
     assert lines[5].split() == ["retention.ms", "60000", "DYNAMIC_TOPIC_CONFIG"]
     assert [row["log_end_offset"] for row in facts["partitions"]] == [0, 3]
     source = {"value": "60000", "source": "DYNAMIC_TOPIC_CONFIG"}
@@ -174,6 +168,29 @@ def test_what_cannot_be_altered_is_said(command: Command, args: list[str], code:
 
     assert (done.returncode, done.stdout) == (code, b"")
     assert done.stderr.startswith(b"brokerless: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_partitions_that_have_the_offset_are_purged(command: Command, topic: str) -> None:
+    for number in range(3):
+        lines = b"".join(b"%d\n" % it for it in range(4 * number + 1))
+        command("produce", topic, "-p", number, input=lines)
+    command("topics", "purge", topic, "-p", "2", "--before", "7")
+
+    done = command("topics", "purge", topic, "--before", "4", "--json")
+
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert done.stderr.startswith(b"brokerless: t-0: ")
+    starts = {row["partition"]: row["log_start_offset"] for row in json.loads(done.stdout)}
+    assert starts == {1: 4, 2: 7}
+
+
+def test_what_a_topic_forbids_is_said_once(command: Command) -> None:
+    command("topics", "create", "a", "-p", "3", "-c", "cleanup.policy=compact")
+
+    done = command("topics", "purge", "a")
+
+    assert (done.returncode, done.stdout) == (1, b"")
     assert len(done.stderr.splitlines()) == 1
 
 

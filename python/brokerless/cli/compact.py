@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brokerless.cli.clients import check_partitions, check_topic, consumer
+from brokerless.cli.failures import Failures
 from brokerless.cli.options import TOPIC, directory_option, json_option
 from brokerless.cli.output import print_json, print_table
 from brokerless.location import default_directory
@@ -31,32 +32,29 @@ __all__ = ["compact"]
 )
 @json_option("Print a JSON array.")
 @directory_option
-def compact(topic: str, numbers: Sequence[int], as_json: bool) -> None:
+def compact(topic: str, numbers: Sequence[int], as_json: bool) -> int:
     """Compact TOPIC now, also the records that came last.
 
     Its cleanup.policy must have compact. Who uses the topic does that by itself when it is due by
     Kafka's rule; others may read and write meanwhile.
     """
+    from brokerless import TopicPartition
     from brokerless._brokerless import compact as compact_partition
 
+    failures = Failures()
     with consumer(exclude_internal_topics=False) as client:
         check_topic(topic, client.topics())
         there = client.partitions_for_topic(topic)
         check_partitions(topic, numbers, there)
         rows = []
         for number in sorted(set(numbers) or there):
-            before, after, done = compact_partition(default_directory(), topic, number)
-            rows.append(
-                {
-                    "topic": topic,
-                    "partition": number,
-                    "size_before": before,
-                    "size_after": after,
-                    "compacted": done,
-                }
-            )
+            with failures.of(TopicPartition(topic, number)):
+                before, after, done = compact_partition(default_directory(), topic, number)
+                sizes = {"size_before": before, "size_after": after}
+                rows.append({"topic": topic, "partition": number, **sizes, "compacted": done})
     if as_json:
         print_json(rows)
-        return
-    columns = ["TOPIC", "PARTITION", "SIZE-BEFORE", "SIZE-AFTER"]
-    print_table(columns, [list(row.values())[:4] for row in rows])
+    elif rows:
+        columns = ["TOPIC", "PARTITION", "SIZE-BEFORE", "SIZE-AFTER"]
+        print_table(columns, [list(row.values())[:4] for row in rows])
+    return failures.code

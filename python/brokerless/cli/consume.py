@@ -9,6 +9,7 @@ import click
 
 from brokerless.cli.clients import check_partitions, check_topic, consumer
 from brokerless.cli.ending import FailedError
+from brokerless.cli.failures import Failures
 from brokerless.cli.format import NULL, compile_format
 from brokerless.cli.jumps import Jumps
 from brokerless.cli.options import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from brokerless import ConsumerRecord, KafkaConsumer, TopicPartition
 
-__all__ = ["CONSUMER", "Ends", "consume", "seek"]
+__all__ = ["CONSUMER", "Ends", "consume", "offset_of"]
 
 # Of a poll, and milliseconds until the next look at whether all is read.
 CONSUMER = {"max_poll_records": 20_000, "fetch_max_bytes": 64 << 20}
@@ -92,7 +93,7 @@ PAUSE_MS = 500
 )
 @read_only_option
 @directory_option
-def consume(topic: str, **given: Any) -> None:
+def consume(topic: str, **given: Any) -> int:
     r"""Print the records of TOPIC, from now on and until Ctrl-C.
 
     --format takes kcat's letters, and prints no line end of its own:
@@ -113,7 +114,7 @@ def consume(topic: str, **given: Any) -> None:
     """
     emit = _emitter(given)
     _check(given)
-    output = Output(as_json=given["as_json"])
+    output, failures = Output(as_json=given["as_json"]), Failures()
     reset = "earliest" if given["from_beginning"] else "latest"
     with consumer(
         **CONSUMER,
@@ -127,8 +128,10 @@ def consume(topic: str, **given: Any) -> None:
         read_only=given["read_only"],
     ) as client:
         check_topic(topic, client.topics())
-        _begin(client, topic, given["place"], given["numbers"], given["group"])
-        _print(client, topic, given["most"], given["exit_at_end"], given["group"], emit, output)
+        _begin(client, topic, given["place"], given["numbers"], given["group"], failures)
+        if client.subscription() or client.assignment():
+            _print(client, topic, given["most"], given["exit_at_end"], given["group"], emit, output)
+    return failures.code
 
 
 def _check(given: Mapping[str, Any]) -> None:
@@ -171,6 +174,7 @@ def _begin(
     place: Place | None,
     numbers: Sequence[int],
     group: str | None,
+    failures: Failures,
 ) -> None:
     if group is not None or not (place or numbers):
         client.subscribe([topic])
@@ -179,36 +183,33 @@ def _begin(
 
     there = client.partitions_for_topic(topic)
     check_partitions(topic, numbers, there)
-    wanted = sorted(set(numbers) or there)
-    partitions = [TopicPartition(topic, number) for number in wanted]
-    client.assign(partitions)
-    if place:
-        seek(client, partitions, place)
+    wanted = [TopicPartition(topic, number) for number in sorted(set(numbers) or there)]
+    if place is None:
+        client.assign(wanted)
+        return
+    begins = {}
+    for partition in wanted:
+        with failures.of(partition):
+            begins[partition] = offset_of(client, partition, place)
+    client.assign(list(begins))
+    for partition, offset in begins.items():
+        client.seek(partition, offset)
 
 
-def seek(client: KafkaConsumer, partitions: Sequence[TopicPartition], place: Place) -> None:
-    """Go to the place in each partition."""
-    begins, ends = client.beginning_offsets(partitions), client.end_offsets(partitions)
+def offset_of(client: KafkaConsumer, partition: TopicPartition, place: Place) -> int:
+    """The offset of the place in a partition."""
+    begin = client.beginning_offsets([partition])[partition]
+    if place.kind == "earliest":
+        return begin
+    end = client.end_offsets([partition])[partition]
+    if place.kind == "before-end":
+        return max(begin, end - place.number)
     if place.kind == "time":
-        times = client.offsets_for_times(dict.fromkeys(partitions, place.number))
-    for partition in partitions:
-        begin, end = begins[partition], ends[partition]
-        if place.kind == "offset" and not begin <= place.number <= end:
-            raise FailedError(
-                f"{partition.topic}-{partition.partition} has no offset {place.number}: it has "
-                f"{begin} to {end}"
-            )
-        found = times[partition] if place.kind == "time" else None
-        client.seek(
-            partition,
-            {
-                "earliest": begin,
-                "latest": end,
-                "offset": place.number,
-                "before-end": max(begin, end - place.number),
-                "time": end if found is None else found.offset,
-            }[place.kind],
-        )
+        found = client.offsets_for_times({partition: place.number})[partition]
+        return end if found is None else found.offset
+    if place.kind == "offset" and not begin <= place.number <= end:
+        raise FailedError(f"there is no offset {place.number}: it has {begin} to {end}")
+    return place.number if place.kind == "offset" else end
 
 
 class Ends:
@@ -256,8 +257,10 @@ def _print(
             if group is not None:
                 _commit(client)
             left = None if left is None else left - len(records)
-        elif topic not in client.topics():
-            raise FailedError(f"topic '{topic}' is gone: somebody deleted it")
+        else:
+            output.check_reader()
+            if topic not in client.topics():
+                raise FailedError(f"topic '{topic}' is gone: somebody deleted it")
         if exit_at_end and ends.are_reached():
             return
 

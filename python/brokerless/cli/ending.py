@@ -16,7 +16,7 @@ from brokerless.errors.base import KafkaError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FAILED", "INTERRUPTED", "NO_READER", "WRONG", "FailedError", "call"]
+__all__ = ["FAILED", "INTERRUPTED", "NO_READER", "WRONG", "FailedError", "call", "say", "sentence"]
 
 # Could not be done; wrong arguments; Ctrl-C, and a closed pipe, as shells report them.
 FAILED, WRONG, INTERRUPTED, NO_READER = 1, 2, 130, 141
@@ -47,7 +47,7 @@ def call(command: click.Command, args: Sequence[str]) -> int:
     except BrokenPipeError:
         code = NO_READER
     except (FailedError, KafkaError, OSError, click.ClickException) as error:
-        code = _say(error)
+        code = _end(error)
     if code:
         _drop_output()
     return code
@@ -64,18 +64,28 @@ def _invoke(command: click.Command, args: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _say(error: Exception) -> int:
+def _end(error: Exception) -> int:
     if isinstance(error, _HELP):
         with contextlib.suppress(OSError):
             error.show()
         return WRONG
-    message = " ".join(_message(error).split())
+    message = sentence(error)
     code = WRONG if isinstance(error, click.UsageError) else getattr(error, "code", FAILED)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         message = f"{message} (see '{error.ctx.command_path} --help')"
+    say(message)
+    return code
+
+
+def say(message: str) -> None:
+    """Print a line about what is wrong."""
     with contextlib.suppress(OSError):  # there may be nobody to tell
         print(f"brokerless: {message}", file=sys.stderr, flush=True)
-    return code
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(_message(error).split())
 
 
 def _message(error: Exception) -> str:

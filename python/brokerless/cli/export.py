@@ -11,6 +11,7 @@ import click
 from brokerless.cli.clients import admin, check_topic, consumer
 from brokerless.cli.consume import CONSUMER
 from brokerless.cli.ending import FAILED
+from brokerless.cli.failures import Failures
 from brokerless.cli.jumps import Jumps
 from brokerless.cli.options import TOPIC, directory_option, read_only_option
 from brokerless.cli.output import Output, Progress
@@ -70,11 +71,11 @@ def export(topics: Sequence[str], output: str, isolation: str, read_only: bool) 
         names = list(dict.fromkeys(topics)) or sorted(known)
         configs = _configs(names, read_only)
         if output == "-":
-            jumps = _export(client, names, configs, Output(as_json=True).write)
+            is_whole = _export(client, names, configs, Output(as_json=True).write)
         else:
             with Path(output).open("wb") as file:
-                jumps = _export(client, names, configs, file.write)
-    return FAILED if jumps else 0
+                is_whole = _export(client, names, configs, file.write)
+    return 0 if is_whole else FAILED
 
 
 def _configs(names: Sequence[str], read_only: bool) -> dict[str, dict[str, str]]:
@@ -94,8 +95,8 @@ def _export(
     names: Sequence[str],
     configs: dict[str, dict[str, str]],
     write: Write,
-) -> int:
-    """Write it all, and give how often records were gone before they were read."""
+) -> bool:
+    """Write what there is, and give whether that was all."""
     from brokerless import TopicPartition
 
     partitions = [
@@ -103,19 +104,21 @@ def _export(
         for name in names
         for number in sorted(client.partitions_for_topic(name))
     ]
-    begins, ends = client.beginning_offsets(partitions), client.end_offsets(partitions)
-    total = sum(ends[it] - begins[it] for it in partitions)
-    jumps = Jumps(client)
-    with Progress(total) as progress:
+    failures, jumps = Failures(), Jumps(client)
+    limits = {}
+    for partition in partitions:
+        with failures.of(partition):
+            begin = client.beginning_offsets([partition])[partition]
+            limits[partition] = (begin, client.end_offsets([partition])[partition])
+    with Progress(sum(end - begin for begin, end in limits.values())) as progress:
         for name in names:
             own = [it for it in partitions if it.topic == name]
             write(_topic_line(name, len(own), configs.get(name, {})))
             for partition in own:
-                client.assign([partition])
-                client.seek(partition, begins[partition])
-                jumps.expect(partition, begins[partition])
-                _partition(client, partition, ends[partition], write, progress, jumps)
-    return jumps.count
+                if partition in limits:
+                    with failures.of(partition):
+                        _partition(client, partition, limits[partition], write, progress, jumps)
+    return not (failures.count or jumps.count)
 
 
 def _topic_line(name: str, partitions: int, configs: dict[str, str]) -> bytes:
@@ -126,12 +129,15 @@ def _topic_line(name: str, partitions: int, configs: dict[str, str]) -> bytes:
 def _partition(
     client: KafkaConsumer,
     partition: TopicPartition,
-    end: int,
+    limits: tuple[int, int],
     write: Write,
     progress: Progress,
     jumps: Jumps,
 ) -> None:
-    at = client.position(partition) or 0
+    at, end = limits
+    client.assign([partition])
+    client.seek(partition, at)
+    jumps.expect(partition, at)
     while at < end:
         polled = client.poll(timeout_ms=500)
         jumps.look(polled)

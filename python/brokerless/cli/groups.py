@@ -8,7 +8,8 @@ import click
 
 from brokerless.cli.app import Lazy
 from brokerless.cli.clients import admin, check_partitions, check_topic, consumer
-from brokerless.cli.ending import FAILED, FailedError
+from brokerless.cli.ending import FAILED, FailedError, say
+from brokerless.cli.failures import Failures
 from brokerless.cli.options import (
     DURATION,
     GROUP,
@@ -16,13 +17,14 @@ from brokerless.cli.options import (
     TOPIC_PARTITIONS,
     directory_option,
     json_option,
+    read_only_option,
 )
 from brokerless.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from brokerless import KafkaAdminClient, TopicPartition
+    from brokerless import KafkaAdminClient, KafkaConsumer, TopicPartition
     from brokerless.cli.options import Partitions
 
 __all__ = ["delete", "describe", "groups", "list_groups", "reset"]
@@ -45,10 +47,11 @@ def groups() -> None:
 @click.command()
 @click.option("-l", "--long", "as_table", is_flag=True, help="Print a table with their states.")
 @json_option("Print a JSON array.")
+@read_only_option
 @directory_option
-def list_groups(as_table: bool, as_json: bool) -> None:
+def list_groups(as_table: bool, as_json: bool, read_only: bool) -> None:
     """Print the names of all groups: those with members, and those with offsets."""
-    with admin() as client:
+    with admin(read_only=read_only) as client:
         rows = [
             {"group": it["group_id"], "type": it["group_type"], "state": it["group_state"]}
             for it in sorted(client.list_groups(), key=lambda it: str(it["group_id"]))
@@ -71,19 +74,25 @@ COLUMNS = (
 @click.command()
 @click.argument("names", nargs=-1, type=GROUP, metavar="[GROUP]...")
 @json_option("Print a JSON array, with the process id of each member too.")
+@read_only_option
 @directory_option
-def describe(names: Sequence[str], as_json: bool) -> int:
+def describe(names: Sequence[str], as_json: bool, read_only: bool) -> int:
     """Print how far GROUPs are, or all groups: Kafka's table.
 
     A group without members is said to have none, on the standard error output. A group that is
     not there is an error; the others are printed all the same.
     """
-    with admin() as client:
+    failures = Failures()
+    with (
+        admin(read_only=read_only) as client,
+        consumer(exclude_internal_topics=False, read_only=read_only) as reader,
+    ):
         known = [it["group_id"] for it in client.list_groups()]
         missing = [name for name in names if name not in known]
         wanted = [name for name in dict.fromkeys(names or sorted(known)) if name in known]
         described = client.describe_groups(wanted)
-        rows = {name: _rows(client, name, described[name]) for name in wanted}
+        ends = _Ends(reader, failures)
+        rows = {name: _rows(client, ends, name, described[name]) for name in wanted}
     if as_json:
         print_json([row for found in rows.values() for row in found])
     else:
@@ -95,8 +104,8 @@ def describe(names: Sequence[str], as_json: bool) -> int:
                 keys = [_key(column) for column in COLUMNS]
                 print_table(COLUMNS, [[row[key] for key in keys] for row in found])
     for name in missing:
-        click.echo(f"brokerless: there is no group '{name}'", err=True)
-    return FAILED if missing else 0
+        say(f"there is no group '{name}'")
+    return FAILED if missing else failures.code
 
 
 def _key(column: str) -> str:
@@ -110,7 +119,9 @@ def _note(name: str, state: str) -> None:
         click.echo(f"Warning: Consumer group '{name}' is rebalancing.", err=True)
 
 
-def _rows(client: KafkaAdminClient, name: str, group: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(
+    client: KafkaAdminClient, ends: _Ends, name: str, group: dict[str, Any]
+) -> list[dict[str, Any]]:
     """A row for each partition that has an owner or an offset, and each member without any."""
     from brokerless import TopicPartition
 
@@ -128,12 +139,11 @@ def _rows(client: KafkaAdminClient, name: str, group: dict[str, Any]) -> list[di
         if not owned:
             idle.append(member)
     partitions = sorted({*committed, *owners})
-    ends = _ends(client, partitions)
     rows = []
     for partition in partitions:
         found = committed.get(partition)
         current = None if found is None or found.offset < 0 else found.offset
-        end = ends.get(partition)
+        end = ends.of(partition)
         lag = None if current is None or end is None else max(0, end - current)
         rows.append(_row(name, partition, (current, end, lag), owners.get(partition)))
     return rows + [_row(name, None, (None, None, None), member) for member in idle]
@@ -160,17 +170,28 @@ def _row(
     }
 
 
-def _ends(
-    client: KafkaAdminClient, partitions: Sequence[TopicPartition]
-) -> dict[TopicPartition, int]:
-    """Where the partitions end, of those that are there."""
-    known = set(client.list_topics())
-    there = [it for it in partitions if it.topic in known]
-    if not there:
-        return {}
-    with consumer() as reader:
-        there = [it for it in there if it.partition in reader.partitions_for_topic(it.topic)]
-        return reader.end_offsets(there) if there else {}
+class _Ends:
+    """Where partitions end, each asked for once; `None` if it is gone, or cannot be read."""
+
+    def __init__(self, reader: KafkaConsumer, failures: Failures) -> None:
+        self._reader, self._failures = reader, failures
+        self._topics = reader.topics()
+        self._found: dict[TopicPartition, int | None] = {}
+
+    def of(self, partition: TopicPartition) -> int | None:
+        if partition not in self._found:
+            self._found[partition] = self._look(partition)
+        return self._found[partition]
+
+    def _look(self, partition: TopicPartition) -> int | None:
+        if partition.topic not in self._topics:
+            return None
+        if partition.partition not in self._reader.partitions_for_topic(partition.topic):
+            return None
+        ends: dict[TopicPartition, int] = {}
+        with self._failures.of(partition):
+            ends = self._reader.end_offsets([partition])
+        return ends.get(partition)
 
 
 @click.command()
@@ -188,7 +209,7 @@ def delete(names: Sequence[str]) -> int:
                 click.echo(f"Deleted group {name}.")
             else:
                 failed = True
-                click.echo(f"brokerless: {_why(name, outcome)}", err=True)
+                say(_why(name, outcome))
     return FAILED if failed else 0
 
 
@@ -274,7 +295,7 @@ def reset(
     if not execute:
         click.echo("Nothing is changed without --execute.", err=True)
     for failure in failures:
-        click.echo(f"brokerless: {failure}", err=True)
+        say(failure)
     return FAILED if failures else 0
 
 

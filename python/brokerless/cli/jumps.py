@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
+from brokerless.cli.ending import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,8 +51,5 @@ class Jumps:
         if begin > expected:
             self.count += 1
             place = f"{partition.topic}-{partition.partition}"
-            click.echo(
-                f"brokerless: {place}: offsets {expected} to {begin - 1} were deleted before "
-                "they were read",
-                err=True,
-            )
+            gone = f"offsets {expected} to {begin - 1}"
+            say(f"{place}: {gone} were deleted before they were read")

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brokerless.cli.stream import check_open
+from brokerless.cli.stream import check_open, has_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,11 @@ class Output:
             data = safe(data.decode(errors="backslashreplace"), as_json=self._as_json).encode()
         self._file.write(data)
         self._file.flush()
+
+    def check_reader(self) -> None:
+        """Raise `BrokenPipeError` if nobody will read what is written next."""
+        if not self.is_terminal and not has_reader(self._file.fileno()):
+            raise BrokenPipeError
 
 
 def print_json(value: object) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["ClosedStream", "check_open", "mend_stdout"]
+__all__ = ["ClosedStream", "check_open", "has_reader", "mend_stdout"]
 
 
 def mend_stdout() -> None:
@@ -34,6 +34,14 @@ def check_open() -> None:
     """Raise if there is no standard output."""
     if sys.stdout is None or isinstance(sys.stdout, ClosedStream):
         _say_closed()
+
+
+def has_reader(descriptor: int) -> bool:
+    """Whether the other end of a pipe is open; of what is no pipe that is always so."""
+    looking = select.poll()
+    looking.register(descriptor, 0)
+    # A pipe without readers is an error on Linux, and hung up elsewhere.
+    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in looking.poll(0))
 
 
 def _say_closed() -> NoReturn:

@@ -8,7 +8,8 @@ import click
 
 from brokerless.cli.clients import admin, check_topic, consumer
 from brokerless.cli.ending import FailedError
-from brokerless.cli.options import SETTING, TOPIC, directory_option, json_option
+from brokerless.cli.failures import Failures
+from brokerless.cli.options import SETTING, TOPIC, directory_option, json_option, read_only_option
 from brokerless.cli.output import print_json, print_table
 from brokerless.cli.topics import partitions_of
 
@@ -24,10 +25,15 @@ __all__ = ["alter", "describe"]
 @click.argument("names", nargs=-1, type=TOPIC, metavar="[TOPIC]...")
 @click.option("-a", "--all-configs", is_flag=True, help="Every setting, with its default too.")
 @json_option("Print a JSON array.")
+@read_only_option
 @directory_option
-def describe(names: Sequence[str], all_configs: bool, as_json: bool) -> None:
+def describe(names: Sequence[str], all_configs: bool, as_json: bool, read_only: bool) -> int:
     """Print what TOPICs are, or all topics: their partitions, and the settings that were set."""
-    with admin() as client, consumer(exclude_internal_topics=False) as reader:
+    failures = Failures()
+    with (
+        admin(read_only=read_only) as client,
+        consumer(exclude_internal_topics=False, read_only=read_only) as reader,
+    ):
         known = reader.topics()
         for name in names:
             check_topic(name, known)
@@ -37,18 +43,19 @@ def describe(names: Sequence[str], all_configs: bool, as_json: bool) -> None:
             {
                 "topic": name,
                 "topic_id": ids[name],
-                "partitions": partitions_of(reader, name),
+                "partitions": partitions_of(reader, name, failures),
                 "configs": _configs(client, name, all_configs),
             }
             for name in wanted
         ]
     if as_json:
         print_json(facts)
-        return
+        return failures.code
     for number, topic in enumerate(facts):
         if number:
             click.echo()
         _print(topic)
+    return failures.code
 
 
 def _configs(client: KafkaAdminClient, name: str, everything: bool) -> dict[str, Any]:
@@ -63,7 +70,7 @@ def _configs(client: KafkaAdminClient, name: str, everything: bool) -> dict[str,
     }
 
 
-COLUMNS = ("PARTITION", "LOG-START-OFFSET", "LOG-END-OFFSET", "RECORDS", "SIZE")
+COLUMNS = ("PARTITION", "LOG-START-OFFSET", "LOG-END-OFFSET", "SIZE")
 
 
 def _print(topic: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ from brokerless.cli.clients import (
     check_topic,
     consumer,
 )
-from brokerless.cli.consume import seek
+from brokerless.cli.consume import offset_of
+from brokerless.cli.failures import Failures
 from brokerless.cli.options import (
     PLACE,
     SETTING,
@@ -30,7 +31,7 @@ from brokerless.location import default_directory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from brokerless import KafkaConsumer
+    from brokerless import KafkaAdminClient, KafkaConsumer, TopicPartition
     from brokerless.cli.options import Place
 
 __all__ = ["create", "delete", "list_topics", "partitions_of", "purge", "topics"]
@@ -58,50 +59,60 @@ def topics() -> None:
 @json_option("Print a JSON array of what they hold.")
 @read_only_option
 @directory_option
-def list_topics(as_table: bool, exclude_internal: bool, as_json: bool, read_only: bool) -> None:
-    """Print the names of all topics."""
+def list_topics(as_table: bool, exclude_internal: bool, as_json: bool, read_only: bool) -> int:
+    """Print the names of all topics.
+
+    OFFSETS is how many lie between start and end, and SIZE the bytes of the logs: no more records
+    than offsets, and fewer after compaction and transactions.
+    """
+    failures = Failures()
     with consumer(exclude_internal_topics=exclude_internal, read_only=read_only) as client:
         names = sorted(client.topics())
         if not (as_table or as_json):
             for name in names:
                 click.echo(name)
-            return
-        rows = [_summary(client, name) for name in names]
+            return 0
+        rows = [_summary(client, name, failures) for name in names]
     if as_json:
         print_json(rows)
     else:
-        columns = ["TOPIC", "PARTITIONS", "RECORDS", "SIZE"]
+        columns = ["TOPIC", "PARTITIONS", "OFFSETS", "SIZE"]
         print_table(columns, [[row[column.lower()] for column in columns] for row in rows])
+    return failures.code
 
 
-def _summary(client: KafkaConsumer, name: str) -> dict[str, Any]:
-    rows = partitions_of(client, name)
+def _summary(client: KafkaConsumer, name: str, failures: Failures) -> dict[str, Any]:
+    rows = partitions_of(client, name, failures)
+    known = [row for row in rows if row["log_end_offset"] is not None]
     return {
         "topic": name,
         "partitions": len(rows),
-        "records": sum(row["records"] for row in rows),
+        "offsets": sum(row["log_end_offset"] - row["log_start_offset"] for row in known),
         "size": sum(row["size"] for row in rows),
     }
 
 
-def partitions_of(client: KafkaConsumer, name: str) -> list[dict[str, Any]]:
-    """What each partition of a topic holds."""
+def partitions_of(client: KafkaConsumer, name: str, failures: Failures) -> list[dict[str, Any]]:
+    """What each partition of a topic holds; of one that cannot be read the offsets are `None`."""
     from brokerless import TopicPartition
 
-    partitions = [TopicPartition(name, it) for it in sorted(client.partitions_for_topic(name))]
-    begins, ends = client.beginning_offsets(partitions), client.end_offsets(partitions)
-    return [
-        {
-            "topic": name,
-            "partition": it.partition,
-            "log_start_offset": begins[it],
-            "log_end_offset": ends[it],
-            # No more than so many: compaction and transactions leave offsets without one.
-            "records": ends[it] - begins[it],
-            "size": _size(f"{name}-{it.partition}"),
-        }
-        for it in partitions
-    ]
+    rows = []
+    for number in sorted(client.partitions_for_topic(name)):
+        partition = TopicPartition(name, number)
+        begin = end = None
+        with failures.of(partition):
+            begin = client.beginning_offsets([partition])[partition]
+            end = client.end_offsets([partition])[partition]
+        rows.append(
+            {
+                "topic": name,
+                "partition": number,
+                "log_start_offset": begin,
+                "log_end_offset": end,
+                "size": _size(f"{name}-{number}"),
+            }
+        )
+    return rows
 
 
 def _size(folder: str) -> int:
@@ -193,28 +204,40 @@ def delete(names: Sequence[str], if_exists: bool) -> None:
 )
 @json_option("Print a JSON array.")
 @directory_option
-def purge(name: str, numbers: Sequence[int], place: Place, as_json: bool) -> None:
+def purge(name: str, numbers: Sequence[int], place: Place, as_json: bool) -> int:
     """Delete the records of TOPIC, and keep the topic. Nothing is asked.
 
     Offsets go on where they were.
     """
     from brokerless import TopicPartition
 
+    failures = Failures()
+    starts = {}
     with admin() as client, consumer(exclude_internal_topics=False) as reader:
         check_topic(name, reader.topics())
         there = reader.partitions_for_topic(name)
         check_partitions(name, numbers, there)
-        partitions = [TopicPartition(name, number) for number in sorted(set(numbers) or there)]
-        reader.assign(partitions)
-        seek(reader, partitions, place)
-        wanted = {partition: reader.position(partition) or 0 for partition in partitions}
-        done = client.delete_records(wanted)
+        for number in sorted(set(numbers) or there):
+            with failures.of(TopicPartition(name, number)):
+                starts[number] = _purge(client, reader, TopicPartition(name, number), place)
     rows = [
-        {"topic": name, "partition": it.partition, "log_start_offset": done[it]["low_watermark"]}
-        for it in partitions
+        {"topic": name, "partition": number, "log_start_offset": start}
+        for number, start in starts.items()
     ]
     if as_json:
         print_json(rows)
-    else:
+    elif rows:
         columns = ["TOPIC", "PARTITION", "LOG-START-OFFSET"]
         print_table(columns, [list(row.values()) for row in rows])
+    return failures.code
+
+
+def _purge(
+    client: KafkaAdminClient, reader: KafkaConsumer, partition: TopicPartition, place: Place
+) -> int:
+    """Delete the records before the place, and give where the log starts now."""
+    # What lies before the start is gone already.
+    is_offset = place.kind == "offset"
+    before = place.number if is_offset else offset_of(reader, partition, place)
+    start: int = client.delete_records({partition: before})[partition]["low_watermark"]
+    return start
