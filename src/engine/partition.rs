@@ -227,10 +227,18 @@ impl Partition {
     fn recover(&self) -> Result<()> {
         let Some(root) = &self.shared.root else { return self.recover_alone() };
         root.check_place()?;
-        if self.has_no_folder()? && !planted("no-late-folder") {
-            self.make_folder()?;
+        match self.pass() {
+            Err(error) if self.is_for_want_of_folder(&error) && !planted("no-late-folder") => {
+                self.make_folder()?;
+                self.pass()
+            }
+            passed => passed,
         }
-        self.pass()
+    }
+
+    fn is_for_want_of_folder(&self, error: &Error) -> bool {
+        matches!(error, Error::Io { op: "open", path, source }
+            if *path == self.dir && source.kind() == ErrorKind::NotFound)
     }
 
     /// Who made the topic died before it came to this. Or somebody has deleted it just now: that is
@@ -252,9 +260,9 @@ impl Partition {
 
     /// Takes a turn only to have the log in order.
     pub(crate) fn pass(&self) -> Result<()> {
-        drop(self.turn()?);
+        let passed = self.turn().map(drop);
         self.rest();
-        Ok(())
+        passed
     }
 
     /// Closes the handle of the lock: who does not append needs it no more.

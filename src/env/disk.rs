@@ -159,7 +159,7 @@ impl File for DiskFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(rustix::fs::fstat(&self.0)?.st_size as u64)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -180,13 +180,14 @@ impl File for DiskFile {
         Ok(rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed)?)
     }
 
+    #[allow(clippy::unnecessary_cast)] // of other types elsewhere
     fn status(&self) -> io::Result<Status> {
-        let metadata = self.0.metadata()?;
+        let found = rustix::fs::fstat(&self.0)?;
         Ok(Status {
-            len: metadata.len(),
-            linked: metadata.nlink() > 0,
-            id: metadata.ino(),
-            modified: metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000,
+            len: found.st_size as u64,
+            linked: found.st_nlink > 0,
+            id: found.st_ino as u64,
+            modified: found.st_mtime as i64 * 1000 + found.st_mtime_nsec as i64 / 1_000_000,
         })
     }
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use rustix::fs::FlockOperation;
@@ -146,7 +146,11 @@ impl Drop for Locked {
 
 /// An advisory lock of the `flock` kind.
 #[derive(Debug)]
-pub(super) struct Flock(Locked);
+pub(super) struct Flock {
+    locked: Locked,
+    /// Whether it may have to be given back.
+    held: AtomicBool,
+}
 
 impl Flock {
     /// `open` gives the file or folder to lock.
@@ -154,11 +158,13 @@ impl Flock {
         path: &Path,
         open: impl FnOnce(&Path) -> io::Result<fs::File>,
     ) -> io::Result<Self> {
-        Locked::open(path, open).map(Self)
+        Ok(Self { locked: Locked::open(path, open)?, held: AtomicBool::new(false) })
     }
 
     fn set(&self, operation: FlockOperation) -> io::Result<()> {
-        let fd = self.0.fd()?;
+        let fd = self.locked.fd()?;
+        // First: who fails to give it back tries that again.
+        self.held.store(true, Ordering::Release);
         loop {
             match rustix::fs::flock(fd, operation) {
                 Err(Errno::INTR) => {}
@@ -188,11 +194,13 @@ impl Lock for Flock {
     }
 
     fn release(&self) -> io::Result<()> {
-        self.set(FlockOperation::Unlock)
+        self.set(FlockOperation::Unlock)?;
+        self.held.store(false, Ordering::Release);
+        Ok(())
     }
 
     fn is_current(&self) -> io::Result<bool> {
-        self.0.is_current()
+        self.locked.is_current()
     }
 }
 
@@ -200,7 +208,7 @@ impl Drop for Flock {
     /// Unlocks and does not leave it to the closing: a child that was just forked, and has not come
     /// to [`after_fork_in_child`] yet, would still hold the lock.
     fn drop(&mut self) {
-        if self.0.is_ours() {
+        if *self.held.get_mut() && self.locked.is_ours() {
             let _ = self.release();
         }
     }

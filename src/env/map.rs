@@ -52,7 +52,7 @@ impl Map for Mapped {
     }
 
     fn is_whole(&self) -> io::Result<bool> {
-        Ok(self.file.metadata()?.len() >= self.end)
+        Ok(rustix::fs::fstat(&self.file)?.st_size as u64 >= self.end)
     }
 }
 

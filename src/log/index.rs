@@ -49,10 +49,19 @@ impl<const N: usize> IndexFile<N> {
         Ok(self.file.get_or_init(|| opened).as_ref())
     }
 
+    /// Bytes in the file.
+    pub(crate) fn len(&self) -> Result<u64> {
+        let Some(file) = self.file()? else { return Ok(0) };
+        file.len().at("stat", &self.path)
+    }
+
     /// Entries in the file, without the zeros a broker preallocates behind them.
     pub(crate) fn entries(&self) -> Result<u32> {
-        let Some(file) = self.file()? else { return Ok(0) };
-        let len = file.len().at("stat", &self.path)?;
+        self.entries_of(self.len()?)
+    }
+
+    /// The same, of a file that has `len` bytes.
+    pub(crate) fn entries_of(&self, len: u64) -> Result<u32> {
         let entries = u32::try_from(len / N as u64).unwrap_or(u32::MAX);
         if entries == 0 || self.entry(entries - 1)? != [0; N] {
             return Ok(entries);
@@ -92,12 +101,16 @@ impl<const N: usize> IndexFile<N> {
 
     /// Drops every entry from number `entries` on.
     pub(crate) fn truncate(&self, entries: u32) -> Result<()> {
-        let Some(file) = self.file()? else { return Ok(()) };
-        let len = u64::from(entries) * N as u64;
-        if file.len().at("stat", &self.path)? == len {
-            return Ok(());
+        self.truncate_from(self.len()?, entries)
+    }
+
+    /// The same, of a file that has `len` bytes.
+    pub(crate) fn truncate_from(&self, len: u64, entries: u32) -> Result<()> {
+        let due = u64::from(entries) * N as u64;
+        match self.file()? {
+            Some(file) if len != due => file.set_len(due).at("truncate", &self.path),
+            _ => Ok(()),
         }
-        file.set_len(len).at("truncate", &self.path)
     }
 }
 
@@ -176,6 +189,11 @@ impl TimeIndex {
 }
 
 impl Moment {
+    /// Whether it is what stands where there is no entry.
+    pub(crate) fn is_zero(self) -> bool {
+        self.timestamp == 0 && self.relative_offset == 0
+    }
+
     fn parse(entry: [u8; 12]) -> Self {
         let [first, second, offset] = entry.as_chunks::<4>().0 else {
             unreachable!("12 bytes are 3 x 4")

@@ -8,10 +8,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 /// Set-group-ID and all rights of the group: `chmod 2770`, the usual sign of a shared folder.
@@ -246,28 +246,24 @@ fn raise_limit_of_open_files() -> bool {
 
 /// Refuses everything but a regular file.
 pub(super) fn regular(file: fs::File) -> io::Result<fs::File> {
-    check_regular(&file.metadata()?).map(|()| file)
+    check_regular(&rustix::fs::fstat(&file)?).map(|()| file)
 }
 
-fn check_regular(found: &fs::Metadata) -> io::Result<()> {
-    let kind = found.file_type();
-    if kind.is_file() {
-        Ok(())
-    } else if kind.is_dir() {
-        Err(is_folder())
-    } else if kind.is_fifo() {
-        Err(not_regular("a FIFO"))
-    } else {
-        Err(not_regular("a device"))
+fn check_regular(found: &Stat) -> io::Result<()> {
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => Ok(()),
+        FileType::Directory => Err(is_folder()),
+        FileType::Fifo => Err(not_regular("a FIFO")),
+        _ => Err(not_regular("a device")),
     }
 }
 
 /// Refuses also a file with a second name: what is written would show under that too, and it need
 /// not be ours.
 pub(super) fn regular_with_one_name(file: fs::File) -> io::Result<fs::File> {
-    let found = file.metadata()?;
+    let found = rustix::fs::fstat(&file)?;
     check_regular(&found)?;
-    if found.nlink() > 1 {
+    if found.st_nlink > 1 {
         let text = "it has a second name, a hard link, which would be written to as well; put a \
                     copy of the file in its place";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

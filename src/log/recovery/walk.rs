@@ -14,6 +14,8 @@ pub(crate) struct Walk<'a> {
     site: &'a Site<'a>,
     segment: Segment,
     pub(crate) tail: Tail,
+    /// Bytes in the offset index, as it was found.
+    index_len: u64,
     /// The least offset that may come next.
     due: i64,
     /// Where the next segment begins that is not empty.
@@ -40,13 +42,15 @@ impl<'a> Walk<'a> {
             // If it is for a failed sync that nothing is trusted, memory shows what was to be there.
             segment.log.forget_cached().at("read", &segment.path)?;
         }
+        let index_len = segment.index.len()?;
         let tail = match trust {
             Trust::Machine => Tail::empty(base),
-            Trust::Clean | Trust::Process => last_indexed(&segment)?,
+            Trust::Clean | Trust::Process => last_indexed(&segment, index_len)?,
         };
         let due = due.max(tail.end_offset);
         let plain = tail.end_position == 0;
-        Ok(Self { site, segment, tail, due, bound, is_last, check: Check::Checksums, plain })
+        let check = Check::Checksums;
+        Ok(Self { site, segment, tail, index_len, due, bound, is_last, check, plain })
     }
 
     pub(crate) fn was_plain(&self) -> bool {
@@ -56,7 +60,7 @@ impl<'a> Walk<'a> {
     /// Walks to the end; gives what is bad there, if that is not the end of the file.
     pub(crate) fn run(&mut self) -> Result<Option<Corruption>> {
         if self.site.writable {
-            self.segment.index.truncate(self.tail.index_entries)?;
+            self.segment.index.truncate_from(self.index_len, self.tail.index_entries)?;
         }
         let len = self.segment.len()?;
         let log = self.segment.log.clone();
@@ -111,9 +115,8 @@ impl<'a> Walk<'a> {
     /// Whether the next entry of the time index is there: who closed the log has noted its youngest
     /// timestamp.
     fn has_last_moment(&self) -> Result<bool> {
-        let (times, number) = (&self.segment.times, self.tail.time_entries);
-        let is_there = times.entries()? > number;
-        Ok(is_there && times.moment(number)? == self.segment.moment_of(&self.tail))
+        let found = self.segment.times.moment(self.tail.time_entries)?;
+        Ok(!found.is_zero() && found == self.segment.moment_of(&self.tail))
     }
 
     /// Whether a batch may stand here; its checksum does not cover its offset. Compaction takes
@@ -167,9 +170,9 @@ impl<'a> Walk<'a> {
 }
 
 /// The tail at the last index entry that fits the log; the beginning of the segment if none does.
-fn last_indexed(segment: &Segment) -> Result<Tail> {
+fn last_indexed(segment: &Segment, index_len: u64) -> Result<Tail> {
     let start = Tail::empty(segment.base_offset);
-    let entries = segment.index.entries()?;
+    let entries = segment.index.entries_of(index_len)?;
     let Some(last) = entries.checked_sub(1) else { return Ok(start) };
     let place = segment.index.place(last)?;
     let position = u64::from(place.position);
