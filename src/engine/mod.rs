@@ -129,7 +129,10 @@ impl Engine {
             point("open.emptied");
             let topics = Topics::survey(&*env.storage, dir, &control, true)?;
             point("open.surveyed");
-            topics.write(&*env.storage, dir)?;
+            // What is there since the last one closed the directory survives a crash.
+            if control.trust() != Trust::Clean || !topics.are_written(&*env.storage, dir)? {
+                topics.write(&*env.storage, dir)?;
+            }
             // Only now: a directory of ours has a list.
             root.make_ours()?;
             point("open.written");

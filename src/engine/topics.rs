@@ -154,6 +154,12 @@ impl Topics {
         replace(storage, &dir.join(topic_list::FILE), self.text().as_bytes())
     }
 
+    /// Whether the list says the same.
+    pub(crate) fn are_written(&self, storage: &dyn Storage, dir: &Path) -> Result<bool> {
+        let bytes = files::read(storage, &dir.join(topic_list::FILE))?;
+        Ok(bytes.is_some_and(|bytes| bytes == self.text().as_bytes()))
+    }
+
     fn text(&self) -> String {
         let there = self.by_name.values().map(|topic| (&**topic, false));
         topic_list::encode(there.chain(self.deleted.iter().map(|topic| (&**topic, true))))

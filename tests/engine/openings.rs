@@ -49,8 +49,25 @@ fn a_log_that_was_closed_in_good_order_costs_no_sync_and_one_look_at_its_folder(
     {
         assert_eq!(calls_to_find_the_end(disk.process(), kind), often, "{kind:?}");
     }
-    // Memory lists a folder to tell whether it is there.
-    assert_eq!(calls_to_find_the_end(disk.process(), Call::List), 2);
+    for (kind, often) in [(Call::List, 1), (Call::Status, 5), (Call::Read, 4)] {
+        assert_eq!(calls_to_find_the_end(disk.process(), kind), often, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_directory_that_was_closed_in_good_order_is_opened_with_one_sync() {
+    let disk = MemDisk::new();
+    append(&partition(&open(&disk)), &["a"]);
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&calls);
+
+    let engine =
+        open(&disk.process().with_hook(Arc::new(move |call| noted.lock().unwrap().push(call))));
+
+    // That it is no longer closed.
+    let is_sync = |call: &&Call| matches!(call, Call::SyncData | Call::SyncDir);
+    assert_eq!(calls.lock().unwrap().iter().filter(is_sync).count(), 1);
+    assert!(engine.topic("orders").unwrap().is_some());
 }
 
 #[test]
