@@ -392,7 +392,10 @@ impl Engine {
     /// used it since the directory was closed in good order.
     fn settle(&self, partition: &Partition) -> Result<Option<Ends>> {
         if self.shared.control.trust() == Trust::Clean && !partition.is_recovered() {
-            let known = |offsets: &Offsets| offsets.get(&partition.id).copied();
+            // What was noted of one that was deleted says nothing of one that was made since.
+            let was_found = partition.page.was_found();
+            let known =
+                |offsets: &Offsets| offsets.get(&partition.id).copied().filter(|_| was_found);
             let end = known(&self.shared.recovery_points);
             return Ok(end.map(|log_end_offset| Ends {
                 log_start_offset: known(&self.shared.log_starts).unwrap_or(0),

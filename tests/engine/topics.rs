@@ -499,3 +499,19 @@ fn folders_that_were_exchanged_are_not_taken_for_one_another() {
     let a = engine.partition(&TopicPartition::new("a", 0)).unwrap();
     assert_eq!(read(&a), [(0, "a".to_owned())]);
 }
+
+#[test]
+fn a_topic_that_was_made_again_and_not_used_is_not_taken_for_the_one_before() {
+    let disk = MemDisk::new();
+    append(&partition(&open_mem(&disk)), &["a", "b"]);
+    let engine = open_mem(&disk.process());
+    engine.delete_topic(ORDERS).unwrap();
+    engine.create_topic(ORDERS, None, &[]).unwrap();
+    drop(engine);
+
+    let engine = open_mem(&disk.process());
+    let again = partition(&engine);
+
+    assert_eq!(again.ends().unwrap().log_end_offset, 0);
+    assert_eq!(append(&again, &["c"]), 0);
+}
