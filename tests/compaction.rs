@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
-use brokerless::env::{Access, Entry, Env, File, Lock, Map, RecordLock, Storage};
+use brokerless::env::{Access, Entry, Env, File, Folder, Lock, Map, RecordLock, Storage};
 use brokerless::record::{Batch, BatchBuilder, BatchInfo};
 use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
 use rustix::process::{Signal, getpid, kill_process};
@@ -47,9 +47,9 @@ impl Storage for Doomed {
         self.disk.remove(path)
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn open_dir(&self, path: &Path) -> io::Result<Box<dyn Folder>> {
         self.step();
-        self.disk.sync_dir(path)
+        self.disk.open_dir(path)
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {

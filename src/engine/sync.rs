@@ -171,7 +171,8 @@ impl Partition {
             self.sync_beginnings().map_err(|error| self.judged(error))?;
         }
         if !planted("no-dir-sync") {
-            let synced = self.shared.env.storage.sync_dir(&self.dir).at(SYNC, &self.dir);
+            let folder = self.shared.env.storage.open_dir(&self.dir).at("open", &self.dir)?;
+            let synced = folder.sync().at(SYNC, &self.dir);
             synced.map_err(|error| self.judged(error))?;
         }
         point("sync.named");

@@ -18,7 +18,9 @@ use self::path::{open, regular, regular_with_one_name};
 
 use super::lock::{Flock, OfdLock};
 use super::syscall::Range;
-use super::{Access, Description, Entry, File, Kind, Lock, Map, RecordLock, Status, Storage, map};
+use super::{
+    Access, Description, Entry, File, Folder, Kind, Lock, Map, RecordLock, Status, Storage, map,
+};
 use crate::planted::planted;
 
 /// Where a map may begin: a multiple of every page size there is.
@@ -32,6 +34,15 @@ impl Disk {
     /// The only one.
     pub fn new() -> Self {
         Self
+    }
+}
+
+#[derive(Debug)]
+struct DiskFolder(fs::File);
+
+impl Folder for DiskFolder {
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
     }
 }
 
@@ -91,8 +102,8 @@ impl Storage for Disk {
         path::create_folder(path)
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        fs::File::from(path::open_folder(path)?).sync_all()
+    fn open_dir(&self, path: &Path) -> io::Result<Box<dyn Folder>> {
+        Ok(Box::new(DiskFolder(path::open_folder(path)?.into())))
     }
 
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {

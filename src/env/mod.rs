@@ -113,8 +113,13 @@ pub trait Storage: Debug + Send + Sync {
     /// Makes a folder and those above it; one that exists already is no error.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Opens a folder to sync it. After an error nothing was tried.
+    fn open_dir(&self, path: &Path) -> io::Result<Box<dyn Folder>>;
+
     /// Makes the folder's names survive a crash.
-    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.open_dir(path)?.sync()
+    }
 
     /// The same place by a path without symbolic links, as far as it exists. The other calls
     /// refuse a path with a link in it.
@@ -149,6 +154,13 @@ pub trait Storage: Debug + Send + Sync {
     /// Names this boot of the machine: what was not synced under another id may be lost. Empty
     /// when the system does not tell.
     fn boot_id(&self) -> String;
+}
+
+/// An open folder.
+pub trait Folder: Debug + Send + Sync {
+    /// Makes its names survive a crash. After an error nothing is known of those made since the last
+    /// time, and trying again proves nothing.
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// An open regular file.

@@ -389,6 +389,23 @@ fn whichever_sync_of_a_new_partition_fails_all_stop() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_opened_to_be_synced_stops_nobody() {
+    let disk = MemDisk::new();
+    let (one, two) = (open(&disk), open(&disk.process()));
+    let log = with(&one, &[]);
+    let appended = log.append(&mut batch_at(0, &["a"])).unwrap();
+    disk.fail_call(Call::OpenDir, 1, ErrorKind::OutOfMemory, Repeat::Once);
+
+    let failed = log.sync(appended.end_offset);
+
+    assert!(matches!(failed, Err(Error::Io { op: "open", .. })), "{failed:?}");
+    assert_eq!(append(&orders(&two), &["b"]), 1);
+    log.sync(2).unwrap();
+    drop((one, two, log));
+    assert_eq!(read(&orders(&open(&disk.after_crash(1)))).len(), 2);
+}
+
+#[test]
 fn whichever_sync_of_a_segment_that_is_sealed_fails_all_stop() {
     for n in 1..=3 {
         let disk = MemDisk::new();

@@ -13,7 +13,7 @@ use brokerless::env::map::heap;
 use brokerless::env::mem::MemDisk;
 use brokerless::env::wake::Woken;
 use brokerless::env::{
-    Access, Clock, Entry, Env, File, Lock, Map, Mode, RecordLock, Status, Storage, point,
+    Access, Clock, Entry, Env, File, Folder, Lock, Map, Mode, RecordLock, Status, Storage, point,
 };
 use brokerless::types::Timestamp;
 
@@ -192,9 +192,11 @@ impl Storage for SimStorage {
         self.disk().create_dir(path)
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.actor.step_at("sync_dir", path)?;
-        self.disk().sync_dir(path)
+    fn open_dir(&self, path: &Path) -> io::Result<Box<dyn Folder>> {
+        self.actor.step_at("open_dir", path)?;
+        let folder = self.disk().open_dir(path)?;
+        let path = path.to_string_lossy().into_owned();
+        Ok(Box::new(SimFolder { actor: self.actor.clone(), folder, path }))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
@@ -237,6 +239,20 @@ impl Storage for SimStorage {
 
     fn boot_id(&self) -> String {
         self.disk().boot_id()
+    }
+}
+
+#[derive(Debug)]
+struct SimFolder {
+    actor: Arc<Actor>,
+    folder: Box<dyn Folder>,
+    path: String,
+}
+
+impl Folder for SimFolder {
+    fn sync(&self) -> io::Result<()> {
+        self.actor.step("sync_dir", &self.path)?;
+        self.folder.sync()
     }
 }
 

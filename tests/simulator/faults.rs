@@ -17,13 +17,14 @@ pub(crate) enum Faults {
 }
 
 /// Kinds that fail; `None` for any.
-const CALLS: [Option<Call>; 12] = [
+const CALLS: [Option<Call>; 13] = [
     None,
     None,
     Some(Call::Open),
     Some(Call::Rename),
     Some(Call::Remove),
     Some(Call::List),
+    Some(Call::OpenDir),
     Some(Call::SyncDir),
     Some(Call::Acquire),
     Some(Call::Read),

@@ -12,6 +12,7 @@ pub enum Call {
     Remove,
     List,
     CreateDir,
+    OpenDir,
     SyncDir,
     /// The making of a lock of either kind.
     Lock,

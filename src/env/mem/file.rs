@@ -1,4 +1,4 @@
-//! An open file.
+//! An open file, or folder.
 
 use std::io;
 use std::sync::MutexGuard;
@@ -6,7 +6,7 @@ use std::sync::MutexGuard;
 use super::MemDisk;
 use super::faults::Call;
 use super::world::{NodeId, World};
-use crate::env::{Access, File, Status};
+use crate::env::{Access, File, Folder, Status};
 
 #[derive(Debug)]
 pub(super) struct MemFile {
@@ -24,11 +24,7 @@ impl MemFile {
     }
 
     fn check(&self, world: &World) -> io::Result<()> {
-        if world.boot == self.boot && world.lives(self.disk.process) {
-            Ok(())
-        } else {
-            Err(io::Error::other("this file was open when the machine lost power"))
-        }
+        check(&self.disk, self.boot, world)
     }
 
     fn check_writable(&self) -> io::Result<()> {
@@ -44,6 +40,30 @@ impl MemFile {
         let content = world.content(self.node)?;
         content.modified = time;
         content.write(position, buf, step)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct MemFolder {
+    pub(super) disk: MemDisk,
+    pub(super) node: NodeId,
+    pub(super) boot: u64,
+}
+
+impl Folder for MemFolder {
+    fn sync(&self) -> io::Result<()> {
+        let mut world = self.disk.begin(Call::SyncDir)?;
+        check(&self.disk, self.boot, &world)?;
+        world.sync_folder(self.node)
+    }
+}
+
+/// Whether a file that was open then is open still.
+fn check(disk: &MemDisk, boot: u64, world: &World) -> io::Result<()> {
+    if world.boot == boot && world.lives(disk.process) {
+        Ok(())
+    } else {
+        Err(io::Error::other("this file was open when the machine lost power"))
     }
 }
 

@@ -23,8 +23,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub use clock::ManualClock;
 pub use faults::{Call, Repeat};
 
-use super::{Access, Clock, Entry, Env, File, Lock, Map, RecordLock, Storage};
-use file::MemFile;
+use super::{Access, Clock, Entry, Env, File, Folder, Lock, Map, RecordLock, Storage};
+use file::{MemFile, MemFolder};
 use locks::{Kind, MemLock};
 use world::{Node, ProcessId, World};
 
@@ -239,8 +239,10 @@ impl Storage for MemDisk {
         self.begin(Call::CreateDir)?.create_dir(path)
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.begin(Call::SyncDir)?.sync_dir(path)
+    fn open_dir(&self, path: &Path) -> io::Result<Box<dyn Folder>> {
+        let mut world = self.begin(Call::OpenDir)?;
+        let node = world.find_folder(path)?;
+        Ok(Box::new(MemFolder { disk: self.clone(), node, boot: world.boot }))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

@@ -335,8 +335,12 @@ impl World {
         Ok(names.into_iter().map(|(name, node)| Entry { name, is_dir: is_dir(node) }).collect())
     }
 
-    pub(super) fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
+    pub(super) fn find_folder(&mut self, path: &Path) -> io::Result<NodeId> {
         let folder = self.find(path)?;
+        self.names(folder).map(|_| folder)
+    }
+
+    pub(super) fn sync_folder(&mut self, folder: NodeId) -> io::Result<()> {
         let steps = self.names(folder)?.sync();
         for node in self.nodes.values_mut() {
             if let Node::Folder(names) = node {
