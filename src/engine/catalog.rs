@@ -1,8 +1,8 @@
 //! How the set of topics changes: alone among all processes, and so that whoever comes after one
 //! that died in the middle finds the old set or the new one.
 //!
-//! The list of topics decides. A topic is there once it is listed; its folders are made after
-//! that. One that is deleted stays listed as such until its folders have other names and its
+//! The list of topics decides. A topic is there once it is listed; its folders are made before
+//! that, and empty ones that are not listed are passed over. One that is deleted stays listed as such until its folders have other names and its
 //! committed offsets are gone: who finds it so goes on with that.
 
 use std::io::ErrorKind;
@@ -67,8 +67,8 @@ impl Engine {
             }
             let control = &self.shared.control;
             let topic = change.topics.put(name, Id::random(), partitions, config, control);
+            self.make_folders(&topic, 0)?;
             change.write()?;
-            self.make_folders(&topic, 0).inspect_err(|_| change.take_back(name, None))?;
             Ok(topic)
         })
     }
@@ -123,8 +123,8 @@ impl Engine {
             let now = topic.partition_count();
             let (config, control) = (topic.config.clone(), &self.shared.control);
             let more = change.topics.put(name, topic.id, total, config, control);
+            self.make_folders(&more, now)?;
             change.write()?;
-            self.make_folders(&more, now).inspect_err(|_| change.take_back(name, Some(&topic)))?;
             Ok(more)
         })
     }
@@ -224,16 +224,37 @@ impl Engine {
         Ok(taken.then_some(lock))
     }
 
-    /// Makes the folders of a topic's partitions from number `from` on.
+    /// Makes the folders of a topic's partitions from number `from` on. The list that names them is
+    /// written next, and makes them survive a crash too.
     fn make_folders(&self, topic: &Topic, from: i32) -> Result<()> {
+        let numbers = from..topic.partition_count();
+        self.remove_unlisted(&topic.name, from)?;
+        let made = numbers.clone().try_for_each(|number| self.make_folder(topic, number));
+        made.inspect_err(|_| {
+            // Who looks for topics passes over what is left.
+            let _ = self.remove_unlisted(&topic.name, from);
+        })
+    }
+
+    fn make_folder(&self, topic: &Topic, number: i32) -> Result<()> {
+        let folder = topics::folder(self.dir(), &TopicPartition::new(topic.name.clone(), number));
+        self.env().storage.create_dir(&folder).at("create", &folder)?;
+        point("topics.folder");
+        Ok(())
+    }
+
+    /// Removes the empty folders from number `from` on, of somebody who died before he listed them.
+    fn remove_unlisted(&self, topic: &str, from: i32) -> Result<()> {
         let storage = &*self.env().storage;
-        for partition in from..topic.partition_count() {
-            let id = TopicPartition::new(topic.name.clone(), partition);
-            let folder = topics::folder(self.dir(), &id);
-            storage.create_dir(&folder).at("create", &folder)?;
-            point("topics.folder");
+        for entry in storage.list(self.dir()).at("list", self.dir())? {
+            let partition = topics::partition_of(&entry.name);
+            if entry.is_dir
+                && partition.is_some_and(|(name, number)| name == topic && number >= from)
+            {
+                remove_if_empty(storage, &self.dir().join(entry.name))?;
+            }
         }
-        storage.sync_dir(self.dir()).at("sync", self.dir())
+        Ok(())
     }
 }
 
@@ -246,15 +267,6 @@ impl Revision<'_> {
         self.topics.write(&*self.engine.env().storage, self.engine.dir())?;
         point("topics.written");
         Ok(())
-    }
-
-    /// Lists a topic as it was before, after its folders could not be made.
-    fn take_back(&mut self, name: &str, before: Option<&Arc<Topic>>) {
-        self.topics.restore(name, before);
-        if let Err(error) = self.write() {
-            // The folders are made when the partitions are first used.
-            log::warn!("topic {name} stays in the list: {error}");
-        }
     }
 
     /// Ends every deletion that others have begun. Who listed it may have died before the list was
@@ -319,8 +331,12 @@ fn remove_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
         files::remove(storage, &folder.join(entry.name))?;
         point("delete.removing");
     }
+    // If not, compaction made a file: the first process into the directory removes it.
+    remove_if_empty(storage, folder)
+}
+
+fn remove_if_empty(storage: &dyn Storage, folder: &Path) -> Result<()> {
     match storage.remove_dir(folder) {
-        // Compaction made a file: the first process into the directory removes it.
         Err(error)
             if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) =>
         {

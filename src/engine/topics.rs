@@ -123,14 +123,6 @@ impl Topics {
         self.deleted.clear();
     }
 
-    /// Has a topic as it was before; `None` if it was not there.
-    pub(crate) fn restore(&mut self, name: &str, before: Option<&Arc<Topic>>) {
-        match before {
-            Some(topic) => self.by_name.insert(topic.name.clone(), topic.clone()),
-            None => self.by_name.remove(name),
-        };
-    }
-
     /// Reads the list, which is there as soon as somebody has opened the directory.
     pub(crate) fn read(storage: &dyn Storage, dir: &Path, generation: u64) -> Result<Self> {
         let path = dir.join(topic_list::FILE);
@@ -190,10 +182,11 @@ impl Topics {
         for (name, numbers) in folders {
             let known = file.get(&name);
             let is_gone = topics.deleted.iter().any(|gone| *gone.name == *name);
-            if is_gone || known.is_none() && are_empty(storage, dir, &name, &numbers)? {
-                continue;
+            let listed = known.map_or(0, |topic| topic.partition_count());
+            let numbers = without_begun(storage, dir, &name, numbers, listed)?;
+            if !is_gone && !numbers.is_empty() {
+                topics.find(storage, dir, known, &name, &numbers, control)?;
             }
-            topics.find(storage, dir, known, &name, &numbers, control)?;
         }
         Ok(topics)
     }
@@ -243,8 +236,9 @@ pub(crate) fn list_of_folders(storage: &dyn Storage, dir: &Path) -> Result<Strin
     let mut pages = 0..;
     let mut topics = Vec::new();
     for (name, numbers) in folders(storage, dir)? {
+        let numbers = without_begun(storage, dir, &name, numbers, 0)?;
         let partitions = count(None, &numbers) as usize;
-        if partitions == 0 || are_empty(storage, dir, &name, &numbers)? {
+        if partitions == 0 {
             continue;
         }
         let id = folder_id(storage, dir, &name, numbers.iter().copied())?;
@@ -294,22 +288,24 @@ fn folders(storage: &dyn Storage, dir: &Path) -> Result<BTreeMap<String, BTreeSe
     Ok(topics)
 }
 
-/// Whether nothing is in these folders of a topic. One that is not listed is none then: somebody has
-/// made a folder that was missing, and died before he saw that the topic was deleted meanwhile. What
-/// a broker has made has files from the beginning.
-fn are_empty(
+/// Without the empty folders behind the `listed` ones: somebody has made them who died before they
+/// were listed, or before he saw that the topic was deleted. What a broker has made has files from the
+/// beginning.
+fn without_begun(
     storage: &dyn Storage,
     dir: &Path,
     name: &str,
-    numbers: &BTreeSet<i32>,
-) -> Result<bool> {
+    numbers: BTreeSet<i32>,
+    listed: i32,
+) -> Result<BTreeSet<i32>> {
+    let mut known = BTreeSet::new();
     for number in numbers {
-        let folder = folder(dir, &TopicPartition::new(name, *number));
-        if !storage.list(&folder).at("list", &folder)?.is_empty() {
-            return Ok(false);
+        let folder = folder(dir, &TopicPartition::new(name, number));
+        if number < listed || !storage.list(&folder).at("list", &folder)?.is_empty() {
+            known.insert(number);
         }
     }
-    Ok(true)
+    Ok(known)
 }
 
 /// A file in the place of a partition's folder is passed over, as a broker does. A link is not: what

@@ -213,6 +213,43 @@ fn who_goes_on_with_a_deletion_moves_no_folder_before_the_list_is_on_the_disk() 
     }
 }
 
+/// Found by the simulator: the folders were made after the list.
+#[test]
+fn a_topic_that_somebody_saw_stays_though_its_maker_dies_and_all_others() {
+    let disk = MemDisk::new();
+    let seeing = disk.process();
+    let engine = open(seeing.env());
+    die_in("replace.renamed", &disk, |engine| {
+        drop(engine.create_topic(ORDERS, Some(2), &[]));
+    });
+    assert!(engine.topic(ORDERS).unwrap().is_some());
+    seeing.kill();
+    drop(engine);
+
+    let topic = open(disk.process().env()).topic(ORDERS).unwrap();
+
+    assert_eq!(topic.map(|topic| topic.partition_count()), Some(2));
+}
+
+#[test]
+fn the_folders_of_who_died_in_making_a_topic_or_partitions_count_for_nothing() {
+    let disk = MemDisk::new();
+    die_in("replace.written", &disk, |engine| drop(engine.create_topic(ORDERS, Some(3), &[])));
+    let partitions = || {
+        let topic = open(disk.process().env()).topic(ORDERS).unwrap();
+        topic.map(|topic| topic.partition_count())
+    };
+    assert_eq!(partitions(), None);
+
+    open(disk.process().env()).create_topic(ORDERS, Some(1), &[]).unwrap();
+    assert_eq!(partitions(), Some(1));
+
+    die_in("replace.written", &disk, |engine| drop(engine.create_partitions(ORDERS, 3)));
+    assert_eq!(partitions(), Some(1));
+    open(disk.process().env()).create_partitions(ORDERS, 2).unwrap();
+    assert_eq!(partitions(), Some(2));
+}
+
 /// Lets a process die at that point of an append.
 fn die_appending(name: &'static str, disk: &MemDisk) {
     let dying = disk.process();
