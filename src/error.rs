@@ -1,81 +1,21 @@
 //! What can go wrong, as facts: [`Corruption`] in bytes, [`Error`] for everything above.
 
+mod corruption;
+mod place;
+
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::types::TopicPartition;
 
+pub use corruption::Corruption;
+pub(crate) use place::SYNC;
+pub use place::{At, AtPosition};
+
 /// What every fallible call of this crate gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// What is wrong with bytes that should be a batch, a record or an index entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Corruption {
-    /// Fewer bytes than the format needs.
-    #[error("truncated: {have} bytes where {need} are needed")]
-    Truncated {
-        /// Bytes at hand.
-        have: usize,
-        /// Bytes needed.
-        need: usize,
-    },
-    /// A length field that no valid data has.
-    #[error("length {0} is impossible")]
-    Length(i64),
-    /// A format version Kafka does not have.
-    #[error("magic {0} is not 0, 1 or 2")]
-    Magic(i8),
-    /// The checksum does not fit the bytes.
-    #[error("checksum is {computed:#010x}, the batch says {stored:#010x}")]
-    Checksum {
-        /// What the batch says.
-        stored: u32,
-        /// What its bytes give.
-        computed: u32,
-    },
-    /// A varint of more than 5 or 10 bytes.
-    #[error("a variable-length integer does not end")]
-    Varint,
-    /// The records do not add up to the number the header gives.
-    #[error("the header counts {header} records, the batch holds {found}")]
-    Count {
-        /// What the header says.
-        header: i64,
-        /// What was found.
-        found: i64,
-    },
-    /// An offset that does not continue the log.
-    #[error("offset {found} where {expected} is due")]
-    Offset {
-        /// The offset due.
-        expected: i64,
-        /// The offset found.
-        found: i64,
-    },
-    /// A codec Kafka does not have.
-    #[error("compression codec {0} is unknown")]
-    Codec(u8),
-    /// The codec refused the bytes.
-    #[error("{0} refuses the data")]
-    Compressed(&'static str),
-    /// Decompression would exceed the reader's limit.
-    #[error("decompresses to more than the limit of {limit} bytes")]
-    TooLarge {
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// There is not the memory to decompress it, although the limit allows that.
-    #[error("needs {need} bytes of memory, more than there are")]
-    Memory {
-        /// Bytes that were asked for.
-        need: usize,
-    },
-    /// A field with a value that the format does not allow.
-    #[error("{0} is invalid")]
-    Field(&'static str),
-}
 
 /// Any failure of the engine or a client, with the numbers that explain it.
 ///
@@ -188,8 +128,8 @@ pub enum Error {
     /// A write to a topic that only Kafka itself writes to.
     #[error("topic {0:?} is Kafka's own: it can be read, and only commits write to it")]
     InternalTopic(String),
-    /// No such topic, or no such partition of it.
-    #[error("{0} does not exist")]
+    /// No such partition, or no such topic: then the number is [`NO_PARTITION`].
+    #[error("{} does not exist", Unknown(.0))]
     UnknownTopicOrPartition(TopicPartition),
     /// A topic of that name is there already.
     #[error("topic {0:?} exists already")]
@@ -433,6 +373,20 @@ pub enum Error {
         /// The limit, in bytes (Kafka's `offset.metadata.max.bytes`).
         max: usize,
     },
+    /// A session timeout that the directory's settings do not allow.
+    #[error(
+        "session_timeout_ms={} is not between group.min.session.timeout.ms={} and \
+         group.max.session.timeout.ms={} of the directory",
+        given.as_millis(), min.as_millis(), max.as_millis()
+    )]
+    InvalidSessionTimeout {
+        /// What was given.
+        given: Duration,
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
     /// A handle used in a forked child.
     #[error("this {0} was made before fork; make a new one in the child process")]
     Forked(&'static str),
@@ -463,6 +417,28 @@ impl Error {
     }
 }
 
+/// In place of the number of a partition, where a whole topic is meant.
+pub const NO_PARTITION: i32 = i32::MIN;
+
+impl Error {
+    /// That there is no such topic.
+    pub fn unknown_topic(name: &str) -> Self {
+        Self::UnknownTopicOrPartition(TopicPartition::new(name, NO_PARTITION))
+    }
+}
+
+/// What does not exist.
+struct Unknown<'a>(&'a TopicPartition);
+
+impl fmt::Display for Unknown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            TopicPartition { topic, partition: NO_PARTITION } => write!(f, "topic {topic:?}"),
+            partition => partition.fmt(f),
+        }
+    }
+}
+
 /// The data directory that a file of a partition lies in.
 fn directory_of(file: &Path) -> &Path {
     above(above(file))
@@ -470,33 +446,6 @@ fn directory_of(file: &Path) -> &Path {
 
 fn above(path: &Path) -> &Path {
     path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Adds to an error what was tried, and where.
-pub trait At<T> {
-    /// Turns the error into [`Error::Io`] or [`Error::CorruptRecord`].
-    fn at(self, op: &'static str, path: &Path) -> Result<T>;
-}
-
-impl<T> At<T> for io::Result<T> {
-    fn at(self, op: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Io { op, path: path.to_owned(), source })
-    }
-}
-
-/// The operation of a failed [`Error::Io`] after which it is not known what the disk holds.
-pub(crate) const SYNC: &str = "sync";
-
-/// Adds to a fact about bytes where they lie.
-pub trait AtPosition<T> {
-    /// Turns the fact into [`Error::CorruptRecord`].
-    fn at_position(self, path: &Path, position: u64) -> Result<T>;
-}
-
-impl<T> AtPosition<T> for Result<T, Corruption> {
-    fn at_position(self, path: &Path, position: u64) -> Result<T> {
-        self.map_err(|what| Error::CorruptRecord { path: path.to_owned(), position, what })
-    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,13 @@ pub struct DirectoryConfig {
     /// 0 here, not 3 s: a rebalance costs no network, and a lone consumer has its partitions in its
     /// first poll, however short that is. For programs that start many at once.
     pub group_initial_rebalance_delay: Duration,
+    /// `group.min.session.timeout.ms`. 0 here, not 6 s: it keeps a broker from many heartbeats, and
+    /// there is none.
+    pub group_min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`.
+    pub group_max_session_timeout: Duration,
+    /// `offset.metadata.max.bytes`: how much text a committed offset may carry.
+    pub offset_metadata_max_bytes: usize,
     /// `offsets.topic.num.partitions`, when the topic is made.
     pub offsets_topic_num_partitions: i32,
     /// `offsets.topic.segment.bytes`, when the topic is made. 4 MiB here, not 100: only sealed
@@ -97,6 +104,9 @@ impl DirectoryConfig {
         offsets_retention: Duration::ZERO,
         offsets_retention_check_interval: Duration::ZERO,
         group_initial_rebalance_delay: Duration::ZERO,
+        group_min_session_timeout: Duration::ZERO,
+        group_max_session_timeout: Duration::ZERO,
+        offset_metadata_max_bytes: 0,
         offsets_topic_num_partitions: 0,
         offsets_topic_segment_bytes: 0,
         log_flush_offset_checkpoint_interval_ms: 0,
@@ -214,7 +224,9 @@ mod tests {
                     group.initial.rebalance.delay.ms:3\noffsets.topic.num.partitions 4\n\
                     offsets.topic.segment.bytes=5000\nlog.preallocate=TRUE\n\
                     log.flush.interval.messages=6\nlog.flush.interval.ms=7\n\
-                    log.flush.offset.checkpoint.interval.ms=8\nmax.decompressed.bytes=6\n";
+                    log.flush.offset.checkpoint.interval.ms=8\nmax.decompressed.bytes=6\n\
+                    group.min.session.timeout.ms=9\ngroup.max.session.timeout.ms=10\n\
+                    offset.metadata.max.bytes=11\n";
 
         let config = parse(text).unwrap();
 
@@ -226,11 +238,14 @@ mod tests {
             offsets_topic_segment_bytes: 5000,
             log_flush_offset_checkpoint_interval_ms: 8,
             max_decompressed_bytes: 6,
+            group_min_session_timeout: Duration::from_millis(9),
+            group_max_session_timeout: Duration::from_millis(10),
+            offset_metadata_max_bytes: 11,
             given: config.given.clone(),
             ..DirectoryConfig::default()
         };
         assert_eq!(config, expected);
-        assert_eq!(config.given.len(), 10);
+        assert_eq!(config.given.len(), 13);
         let topic = TopicConfig::default().within(&config);
         assert_eq!((topic.preallocate, topic.flush_messages, topic.flush_ms), (true, 6, 7));
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::topics::{self, Topics};
 use super::{Engine, Id, Root, Topic, offsets, patience};
-use crate::config::TopicConfig;
+use crate::config::{DirectoryConfig, TopicConfig};
 use crate::env::point::point;
 use crate::env::{Lock, Mode, Storage};
 use crate::error::{At, Error, Result};
@@ -29,6 +29,28 @@ const BRIEF: Duration = Duration::from_millis(100);
 pub(super) struct Revision<'a> {
     engine: &'a Engine,
     pub(super) topics: Topics,
+}
+
+/// What a topic would have that is made so in a directory with these settings: partitions and
+/// settings of its own.
+pub fn checked(
+    directory: &DirectoryConfig,
+    name: &str,
+    partitions: Option<i32>,
+    settings: &[(String, String)],
+) -> Result<(i32, Arc<TopicConfig>)> {
+    if !valid_topic_name(name) {
+        return Err(Error::InvalidTopic(name.to_owned()));
+    }
+    let partitions = partitions.unwrap_or(directory.num_partitions);
+    if partitions < 1 {
+        let text = format!("a topic has at least 1 partition, not {partitions}");
+        return Err(Error::InvalidPartitions(text));
+    }
+    let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let config = TopicConfig::parse(given)?;
+    config.within(directory).check()?;
+    Ok((partitions, Arc::new(config)))
 }
 
 impl Engine {
@@ -56,7 +78,7 @@ impl Engine {
         partitions: Option<i32>,
         settings: &[(String, String)],
     ) -> Result<Arc<Topic>> {
-        let (partitions, config) = self.checked(name, partitions, settings)?;
+        let (partitions, config) = checked(&self.config(), name, partitions, settings)?;
         self.change(|change| {
             if change.topics.get(name).is_some() {
                 return Err(Error::TopicAlreadyExists(name.to_owned()));
@@ -73,28 +95,6 @@ impl Engine {
         })
     }
 
-    /// What a topic would have that is made so.
-    fn checked(
-        &self,
-        name: &str,
-        partitions: Option<i32>,
-        settings: &[(String, String)],
-    ) -> Result<(i32, Arc<TopicConfig>)> {
-        if !valid_topic_name(name) {
-            return Err(Error::InvalidTopic(name.to_owned()));
-        }
-        let directory = self.config();
-        let partitions = partitions.unwrap_or(directory.num_partitions);
-        if partitions < 1 {
-            let text = format!("a topic has at least 1 partition, not {partitions}");
-            return Err(Error::InvalidPartitions(text));
-        }
-        let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let config = TopicConfig::parse(given)?;
-        config.within(&directory).check()?;
-        Ok((partitions, Arc::new(config)))
-    }
-
     /// What [`create_topic`](Self::create_topic) would say, without making it.
     pub fn check_topic(
         &self,
@@ -102,7 +102,7 @@ impl Engine {
         partitions: Option<i32>,
         settings: &[(String, String)],
     ) -> Result<()> {
-        self.checked(name, partitions, settings)?;
+        checked(&self.config(), name, partitions, settings)?;
         match self.topic(name)? {
             Some(_) => Err(Error::TopicAlreadyExists(name.to_owned())),
             None => Ok(()),
@@ -351,10 +351,11 @@ fn check_more(topic: &Topic, total: i32) -> Result<()> {
     if total > now {
         return Ok(());
     }
-    let text = format!("topic {:?} has {now} partitions; {total} is not more", topic.name);
+    let plural = if now == 1 { "" } else { "s" };
+    let text = format!("topic {:?} has {now} partition{plural}; {total} is not more", topic.name);
     Err(Error::InvalidPartitions(text))
 }
 
 pub(super) fn unknown(name: &str) -> Error {
-    Error::UnknownTopicOrPartition(TopicPartition::new(name, 0))
+    Error::unknown_topic(name)
 }

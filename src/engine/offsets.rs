@@ -18,9 +18,6 @@ use crate::planted::planted;
 use crate::record::{Batch, BatchBuilder, BatchInfo};
 use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
 
-/// Kafka's `offset.metadata.max.bytes`.
-const MAX_METADATA: usize = 4096;
-
 /// How long who appends to `__consumer_offsets` waits for its lock: he holds up a whole group, and
 /// who has the lock may have been stopped.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -153,11 +150,9 @@ impl Engine {
             let text = format!("offset {} of {id} is negative", commit.offset);
             return Err(Error::InvalidArgument(text));
         }
-        if commit.metadata.len() > MAX_METADATA {
-            return Err(Error::OffsetMetadataTooLarge {
-                size: commit.metadata.len(),
-                max: MAX_METADATA,
-            });
+        let (size, max) = (commit.metadata.len(), self.config().offset_metadata_max_bytes);
+        if size > max {
+            return Err(Error::OffsetMetadataTooLarge { size, max });
         }
         let partition = self.partition(id)?;
         let end = partition.ends()?.log_end_offset;

@@ -49,6 +49,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::Timeout { .. } | Error::Interrupted => "KafkaTimeoutError",
         Error::NewerFormat { .. } => "UnsupportedVersionError",
         Error::GroupMaxSizeReached(_) => "GroupMaxSizeReachedError",
+        Error::InvalidSessionTimeout { .. } => "InvalidSessionTimeoutError",
         Error::GroupNotEmpty(_) => "NonEmptyGroupError",
         Error::GroupIdNotFound(_) => "GroupIdNotFoundError",
         Error::GroupSubscribedToTopic { .. } => "GroupSubscribedToTopicError",

@@ -153,6 +153,25 @@ fn a_new_group_waits_for_more_members_before_it_shares_anything() {
 }
 
 #[test]
+fn a_directory_says_how_long_and_how_short_a_session_timeout_may_be() {
+    let world = World::with_properties(
+        "group.min.session.timeout.ms=20000\ngroup.max.session.timeout.ms=30000",
+    );
+    world.engine.create_topic("t", Some(1), &[]).unwrap();
+    let with = |seconds| {
+        let session_timeout = Duration::from_secs(seconds);
+        Member::new(&world, ConsumerConfig { session_timeout, ..in_group("g") }).step()
+    };
+
+    for refused in [19, 31] {
+        assert!(matches!(with(refused), Err(Error::InvalidSessionTimeout { .. })), "{refused}");
+    }
+    for taken in [20, 30] {
+        with(taken).unwrap();
+    }
+}
+
+#[test]
 fn a_cooperative_member_is_told_only_of_what_moves() {
     let world = filled(2, 1);
     let mut one = Member::new(&world, cooperative("g"));

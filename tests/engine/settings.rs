@@ -6,6 +6,7 @@ use brokerless::Error;
 use brokerless::config::DirectoryConfig;
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::Env;
+use brokerless::types::{OffsetAndMetadata, TopicPartition};
 
 use crate::support::{open, open_read_only};
 
@@ -31,6 +32,24 @@ fn the_settings_of_the_file_hold_from_the_next_open_on() {
     assert_eq!(engine.config().group_initial_rebalance_delay, Duration::from_millis(7));
     assert_eq!((topic.partition_count(), topic.config.segment_bytes), (3, 9000));
     assert_eq!(open_read_only(dir.path()).config(), engine.config());
+}
+
+#[test]
+fn a_directory_says_how_much_text_a_commit_may_carry() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("brokerless.properties"), "offset.metadata.max.bytes=3")
+        .unwrap();
+    let engine = open(dir.path());
+    engine.create_topic("t", Some(1), &[]).unwrap();
+    let group = engine.group("g").unwrap();
+    let commit = |metadata: &str| {
+        let metadata = metadata.to_owned();
+        let offset = OffsetAndMetadata { offset: 0, metadata, leader_epoch: -1 };
+        group.alter_offsets(&[(TopicPartition::new("t", 0), offset)]).unwrap().pop().unwrap()
+    };
+
+    assert!(matches!(commit("four"), Err(Error::OffsetMetadataTooLarge { size: 4, max: 3 })));
+    commit("two").unwrap();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::config::setting::{Kind, Setting, Valid, Value};
 
 /// Every setting of a directory, by name. What is said here is all that decides which there are,
 /// what they may be and what they are.
-pub const SETTINGS: [Setting<DirectoryConfig>; 47] = [
+pub const SETTINGS: [Setting<DirectoryConfig>; 50] = [
     Setting {
         name: "auto.create.topics.enable",
         kind: Kind::Boolean,
@@ -70,6 +70,24 @@ pub const SETTINGS: [Setting<DirectoryConfig>; 47] = [
         documentation: "How long the first member of a group waits for others before the partitions are shared out.",
         synonyms: &[],
         set: |config, value| config.group_initial_rebalance_delay = milliseconds(&value),
+    },
+    Setting {
+        name: "group.max.session.timeout.ms",
+        kind: Kind::Int,
+        default: Some("1800000"),
+        valid: Valid::From(1),
+        documentation: "The longest session timeout with which a member may join a group.",
+        synonyms: &[],
+        set: |config, value| config.group_max_session_timeout = milliseconds(&value),
+    },
+    Setting {
+        name: "group.min.session.timeout.ms",
+        kind: Kind::Int,
+        default: Some("0"),
+        valid: Valid::From(0),
+        documentation: "The shortest session timeout with which a member may join a group.",
+        synonyms: &[],
+        set: |config, value| config.group_min_session_timeout = milliseconds(&value),
     },
     Setting {
         name: "log.cleaner.backoff.ms",
@@ -385,6 +403,15 @@ pub const SETTINGS: [Setting<DirectoryConfig>; 47] = [
         documentation: "How many partitions a topic gets that is made without saying.",
         synonyms: &[],
         set: |config, value| config.num_partitions = value.int(),
+    },
+    Setting {
+        name: "offset.metadata.max.bytes",
+        kind: Kind::Int,
+        default: Some("4096"),
+        valid: Valid::From(0),
+        documentation: "How many bytes of text a committed offset may carry.",
+        synonyms: &[],
+        set: |config, value| config.offset_metadata_max_bytes = value.unsigned() as usize,
     },
     Setting {
         name: "offsets.retention.check.interval.ms",

@@ -51,8 +51,10 @@ pub struct Membership {
 
 impl Group {
     /// Becomes a member. [`Error::InconsistentGroupProtocol`] if it shares no strategy with the
-    /// members, [`Error::GroupMaxSizeReached`] if there are 960.
+    /// members, [`Error::GroupMaxSizeReached`] if there are 960, [`Error::InvalidSessionTimeout`]
+    /// if the directory's settings do not allow its own.
     pub fn join(self: &Arc<Self>, join: Join) -> Result<Membership> {
+        self.check_session(join.session_timeout)?;
         let instance_id = join.instance_id.clone();
         // Not made under the group's lock, which comes after that of the topics.
         self.engine.topic_or_create(OFFSETS_TOPIC)?;
@@ -70,6 +72,15 @@ impl Group {
         let left = AtomicBool::new(false);
         let group = self.clone();
         Ok(Membership { group, uid, member_id, instance_id, slot, first, left, _life: life })
+    }
+
+    fn check_session(&self, given: Duration) -> Result<()> {
+        let config = self.engine.config();
+        let (min, max) = (config.group_min_session_timeout, config.group_max_session_timeout);
+        if (min..=max).contains(&given) {
+            return Ok(());
+        }
+        Err(Error::InvalidSessionTimeout { given, min, max })
     }
 
     /// Takes out the dead, so that nobody waits for them.
