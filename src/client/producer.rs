@@ -322,6 +322,15 @@ impl Producer {
         Ok(())
     }
 
+    /// Closes it, and lets what is not in a log yet fail with [`Error::Timeout`], for which
+    /// [`close`](Self::close) had `after`. That takes no longer than the call of the system that is
+    /// under way, if one is.
+    pub fn abandon(&self, after: Duration) {
+        if !self.sender.is_forked() {
+            self.sender.abandon(after);
+        }
+    }
+
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.sender.topics().is_closed()
@@ -343,7 +352,7 @@ impl Drop for Producer {
 }
 
 fn no_topic(name: &str) -> Error {
-    Error::UnknownTopicOrPartition(TopicPartition::new(name, 0))
+    Error::unknown_topic(name)
 }
 
 fn no_partition(topic: &Topic, partition: i32) -> Error {

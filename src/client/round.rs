@@ -91,7 +91,7 @@ impl Sender {
         let Worker { slots, batches, written, settled } = worker;
         self.accumulator.take_queue(slots);
         for slot in slots.drain(..) {
-            let retry = slot.retry().filter(|at| *at > due.now);
+            let retry = slot.retry().filter(|at| *at > due.now && self.abandoned().is_none());
             if retry.is_some() || !(patient || slot.partition.is_recovered()) {
                 round.left = true;
                 round.look_again(retry.unwrap_or(due.now.saturating_add(RETRY)));
@@ -139,8 +139,9 @@ impl Sender {
         now: Duration,
         patience: Duration,
     ) -> std::result::Result<Written, Box<OpenBatch>> {
-        if self.is_overdue(batch.opened, now) {
-            return Ok(self.overdue(slot, batch));
+        if let Some(error) = self.too_late(batch.opened, now) {
+            let records = batch.records();
+            return Ok(Written::new(slot, batch, records, Err(error)));
         }
         let outcome = finished(&mut batch)
             .and_then(|()| with_patience(patience, || append(slot, &mut batch, self.config.acks)));
@@ -158,21 +159,25 @@ impl Sender {
         Ok(Written::new(slot, batch, records, outcome))
     }
 
-    fn is_overdue(&self, opened: Duration, now: Duration) -> bool {
-        now.saturating_sub(opened) > self.config.delivery_timeout
+    /// Why a batch is not to be sent any more, if so.
+    fn too_late(&self, opened: Duration, now: Duration) -> Option<Error> {
+        if let Some(after) = self.abandoned() {
+            return Some(Error::Timeout { what: "closing the producer", after });
+        }
+        (now.saturating_sub(opened) > self.config.delivery_timeout).then(|| self.overdue())
     }
 
-    fn overdue(&self, slot: &Arc<Slot>, batch: OpenBatch) -> Written {
-        let (after, records) = (self.config.delivery_timeout, batch.records());
-        let what = "the delivery of the record";
-        Written::new(slot, batch, records, Err(Error::Timeout { what, after }))
+    fn overdue(&self) -> Error {
+        let after = self.config.delivery_timeout;
+        Error::Timeout { what: "the delivery of the record", after }
     }
 
     /// Fails the batches of a partition that waited longer than they may.
     fn give_up_overdue(&self, slot: &Arc<Slot>, now: Duration, written: &mut Vec<Written>) {
         let since = now.saturating_sub(self.config.delivery_timeout);
         while let Some(batch) = slot.take_opened_before(since) {
-            written.push(self.overdue(slot, batch));
+            let records = batch.records();
+            written.push(Written::new(slot, batch, records, Err(self.overdue())));
         }
     }
 

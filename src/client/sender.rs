@@ -4,7 +4,7 @@
 //! waits for a delivery and finds nobody at work. So the batches of a partition go out in order.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::time::Duration;
 
 use crate::client::accumulator::{Accumulator, Slot};
@@ -47,6 +47,8 @@ pub(super) struct Sender {
     /// How many wait in `flush`.
     flushing: AtomicU32,
     closing: AtomicBool,
+    /// How long closing was to take, once what is left fails instead of being sent.
+    abandoned: OnceLock<Duration>,
     /// Rounds done by others than the thread since the thread last had work.
     helped: AtomicU32,
     /// 1 when the thread ended; a word to sleep on.
@@ -77,6 +79,7 @@ impl Sender {
             next_chore: AtomicI64::new(i64::MAX),
             flushing: AtomicU32::new(0),
             closing: AtomicBool::new(false),
+            abandoned: OnceLock::new(),
             helped: AtomicU32::new(0),
             ended: AtomicU32::new(0),
             fork_generation: lock::fork_generation(),
@@ -169,6 +172,19 @@ impl Sender {
         self.topics.write().unwrap_or_else(PoisonError::into_inner).close();
         self.closing.store(true, Ordering::SeqCst);
         self.wake();
+    }
+
+    /// Makes what is not in a log yet fail, as closing took longer than `after`.
+    pub(super) fn abandon(&self, after: Duration) {
+        self.close();
+        // Nobody sends any more: a second call has nothing else to say.
+        let _ = self.abandoned.set(after);
+        self.wake();
+    }
+
+    /// Whether, and after how long, the rest was abandoned.
+    pub(super) fn abandoned(&self) -> Option<Duration> {
+        self.abandoned.get().copied()
     }
 
     /// Waits for the thread's end.

@@ -1,11 +1,14 @@
 //! [`Producer`]: the base of `KafkaProducer`.
 
+mod many;
+
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyList, PySet, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple};
 
 use super::arguments::Timeout;
 use super::future::FutureRecordMetadata;
@@ -155,8 +158,11 @@ impl Producer {
 
     /// Send everything and let go of the directory, waiting for `timeout` seconds at most.
     ///
-    /// What is left then is sent in the background. A second call does nothing. `null_logger` is
-    /// accepted and not needed.
+    /// What is not stored then is not sent any more: its futures raise `KafkaTimeoutError`. A
+    /// second call does nothing. `null_logger` is accepted and not needed.
+    ///
+    /// A producer that is dropped without `close` sends what it has in the background, and has the
+    /// directory open until then: for `delivery_timeout_ms` at most, after which records fail.
     #[pyo3(signature = (timeout=None, null_logger=false))]
     fn close(&self, py: Python<'_>, timeout: Option<Timeout>, null_logger: bool) -> PyResult<()> {
         let _ = null_logger; // nothing is logged here
@@ -172,8 +178,8 @@ impl Producer {
             }
         }
         match closed {
-            // The rest is sent in the background, and the process waits for it at its end.
-            Ok(()) | Err(Error::Timeout { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(Error::Timeout { after, .. }) => open.abandon(py, after),
             Err(error) => Err(error.into()),
         }
     }
@@ -270,6 +276,15 @@ impl Open {
         Ok(Self { client, directory: path.to_owned(), key, value, partitioner })
     }
 
+    /// Lets fail what could not be sent in time, and waits a little until its futures know.
+    fn abandon(&self, py: Python<'_>, after: Duration) -> PyResult<()> {
+        self.client.abandon(after);
+        match wait::until(py, Some(ABANDONING), |left| self.client.close(Some(left)))? {
+            Ok(()) | Err(Error::Timeout { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// For the garbage collector.
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         for codec in [&self.key, &self.value].into_iter().flatten() {
@@ -358,107 +373,7 @@ impl Open {
         let limit = self.client.config().max_block;
         wait::until(py, Some(limit), |left| self.client.send_within(record, left))
     }
-
-    fn send_many<'py>(
-        &self,
-        common: &Common<'_, 'py>,
-        values: &Bound<'py, PyAny>,
-        keys: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<FutureRecordMetadata> {
-        let py = values.py();
-        let none = py.None().into_bound(py);
-        if keys.is_none()
-            && self.key.is_none()
-            && self.value.is_none()
-            && self.partitioner.is_none()
-            && let Ok(list) = values.cast_exact::<PyList>()
-        {
-            return self.send_list(common, list);
-        }
-        let mut keys = keys.map(PyAnyMethods::try_iter).transpose()?;
-        let mut batches = Batches::default();
-        let mut send = |value: &Bound<'py, PyAny>| -> PyResult<()> {
-            let (delivery, sizes) = match &mut keys {
-                None => self.send(common, value, &none)?,
-                Some(keys) => {
-                    let missing = || errors::argument_value(py, "there are fewer keys than values");
-                    let key = keys.next().ok_or_else(missing)??;
-                    self.send(common, value, &key)?
-                }
-            };
-            batches.add(delivery, sizes);
-            Ok(())
-        };
-        match values.cast_exact::<PyList>() {
-            Ok(list) => list.iter().try_for_each(|value| send(&value))?,
-            Err(_) => values.try_iter()?.try_for_each(|value| send(&value?))?,
-        }
-        batches
-            .into_future()
-            .ok_or_else(|| errors::argument_value(py, "there are no values to send"))
-    }
 }
-
-impl Open {
-    /// Sends values as they are, whole runs of them at once.
-    fn send_list(
-        &self,
-        common: &Common<'_, '_>,
-        values: &Bound<'_, PyList>,
-    ) -> PyResult<FutureRecordMetadata> {
-        let py = values.py();
-        let none = py.None().into_bound(py);
-        let values: Vec<_> = values.iter().collect();
-        let mut batches = Batches::default();
-        let mut rest = &values[..];
-        while !rest.is_empty() {
-            let run = leading_bytes(rest);
-            let mut sent = 0;
-            while sent < run.len().max(1) {
-                let more = self.send_run(common, run.get(sent..).unwrap_or_default(), &mut batches);
-                if more == 0 {
-                    let (delivery, sizes) = self.send(common, &rest[sent], &none)?;
-                    batches.add(delivery, sizes);
-                }
-                sent += more.max(1);
-            }
-            rest = &rest[sent..];
-        }
-        let empty = || errors::argument_value(py, "there are no values to send");
-        batches.into_future().ok_or_else(empty)
-    }
-
-    /// Sends the first of `values` without waiting, and gives how many.
-    fn send_run(&self, common: &Common<'_, '_>, values: &[&[u8]], batches: &mut Batches) -> usize {
-        let like = Outgoing {
-            topic: common.topic_name,
-            partition: common.partition,
-            timestamp: common.timestamp,
-            key: None,
-            value: None,
-            headers: common.encoded_headers,
-        };
-        let Some((count, delivery)) = self.client.try_send_run(&like, values) else {
-            return 0;
-        };
-        let value = values[count - 1].len() as i32;
-        let headers = headers_size(common.encoded_headers);
-        batches.add(delivery, Sizes { key: -1, value, headers });
-        count
-    }
-}
-
-/// The first values that are plain bytes, up to as many as one call is worth.
-fn leading_bytes<'a>(values: &'a [Bound<'_, PyAny>]) -> Vec<&'a [u8]> {
-    values
-        .iter()
-        .take(LONGEST_RUN)
-        .map_while(|value| value.cast_exact::<PyBytes>().ok())
-        .map(PyBytesMethods::as_bytes)
-        .collect()
-}
-
-const LONGEST_RUN: usize = 4096;
 
 impl<'py> Common<'_, 'py> {
     /// A key or value as its serializer makes it.
@@ -489,29 +404,6 @@ fn refused(py: Python<'_>, record: &Outgoing<'_>, error: &Error) -> PyErr {
     }
 }
 
-/// So many open batches are recognized; one of more is kept twice, which is no harm.
-const LOOK_BACK: usize = 64;
-
-/// One delivery of each batch that the records of one call went to.
-#[derive(Default)]
-struct Batches {
-    deliveries: Vec<Delivery>,
-    last: Option<(Delivery, Sizes)>,
-}
-
-impl Batches {
-    fn add(&mut self, delivery: Delivery, sizes: Sizes) {
-        if let Some((before, _)) = self.last.replace((delivery, sizes))
-            && !self.last.as_ref().is_some_and(|(last, _)| last.same_batch(&before))
-            && !self.deliveries.iter().rev().take(LOOK_BACK).any(|known| known.same_batch(&before))
-        {
-            self.deliveries.push(before);
-        }
-    }
-
-    fn into_future(mut self) -> Option<FutureRecordMetadata> {
-        let (last, sizes) = self.last?;
-        self.deliveries.push(last);
-        Some(FutureRecordMetadata::of_many(self.deliveries, sizes))
-    }
-}
+/// How long a close that ran out of time waits for the sender to let go: kafka-python's
+/// `retry_backoff_ms`.
+const ABANDONING: Duration = Duration::from_millis(100);

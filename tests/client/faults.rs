@@ -289,6 +289,27 @@ fn a_producer_whose_partition_is_stuck_closes_in_time() {
 }
 
 #[test]
+fn what_is_abandoned_fails_and_is_not_sent() {
+    let (disk, engine) = started();
+    let stuck = Stuck::new(&disk);
+    let linger = Duration::from_secs(60);
+    let config = ProducerConfig { linger, ..ProducerConfig::default() };
+    let producer = Producer::new(engine, config).unwrap();
+    let held_up = producer.send(&value("t", &1_u32.to_be_bytes())).unwrap();
+
+    producer.abandon(Duration::from_millis(7));
+    producer.close(LONG).unwrap();
+    stuck.end();
+
+    let failed = held_up.result().unwrap().unwrap_err();
+    assert!(
+        matches!(*failed, Error::Timeout { after, .. } if after.as_millis() == 7),
+        "{failed:?}"
+    );
+    assert_eq!(numbers(&disk), [0]);
+}
+
+#[test]
 fn a_producer_that_had_no_time_to_close_lets_go_of_the_directory_at_the_end() {
     let (disk, engine) = started();
     let producer = producer(&engine, Durability::Written);

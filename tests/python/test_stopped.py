@@ -65,16 +65,32 @@ def test_a_future_fails_after_the_delivery_timeout(topic: str, directory: Path, 
 
 def test_closing_does_not_wait_longer_than_it_may(topic: str, directory: Path, hold: Hold) -> None:
     producer = KafkaProducer(acks=1)
-    held = hold(directory / "t-0")
+    hold(directory / "t-0")
     stuck = producer.send(topic, b"stuck", partition=0)
 
     with pytest.raises(KafkaTimeoutError):
         producer.flush(timeout=0.1)
     producer.close(timeout=0.1)
 
-    assert not stuck.is_done
+    assert not stuck.is_done or stuck.failed()
+
+
+def test_what_closing_had_no_time_for_fails_and_is_not_sent(
+    topic: str, directory: Path, hold: Hold
+) -> None:
+    producer = KafkaProducer(acks=1, linger_ms=60_000)
+    held = hold(directory / "t-0")
+    one = producer.send(topic, b"one", partition=0)
+    several = producer.send_many(topic, [b"two", b"three"], partition=0)
+
+    producer.close(timeout=0.1)
+
+    for future in (one, several):
+        with pytest.raises(KafkaTimeoutError, match="closing the producer"):
+            future.get()
     held.end()
-    assert stuck.get(20).offset == 0
+    with KafkaProducer() as another:
+        assert another.send(topic, b"first", partition=0).get(20).offset == 0
 
 
 def test_sending_to_a_topic_that_cannot_be_made_ends_with_max_block_ms(
