@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from brokerless import _brokerless
 from brokerless.admin.acls import ACLAdmin
+from brokerless.admin.arguments import checked
 from brokerless.admin.cluster import ClusterAdmin
 from brokerless.admin.configs import ConfigAdmin
 from brokerless.admin.older import OlderNames
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["KafkaAdminClient"]
 
 
+@checked
 class KafkaAdminClient(
     TopicAdmin,
     ConfigAdmin,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from brokerless.admin.base import AdminBase, attempt
 from brokerless.admin.response import Response, reported
@@ -52,7 +52,7 @@ class PartitionAdmin(AdminBase):
         With `validate_only` it is only checked whether that can be done.
         """
         create = self._admin.check_partitions if validate_only else self._admin.create_partitions
-        wanted = {name: _total(count) for name, count in topic_partitions.items()}
+        wanted = cast("dict[str, int]", topic_partitions)  # as the client has read it
         errors = {name: attempt(create, name, total) for name, total in wanted.items()}
         for error in errors.values():
             if error is not None and raise_errors:
@@ -112,12 +112,6 @@ class PartitionAdmin(AdminBase):
     ) -> dict[TopicPartition, dict[str, list[int]]]:
         """List the partitions on the move: there are none."""
         return {}
-
-
-def _total(count: Any) -> int:
-    if isinstance(count, int):
-        return count
-    return int(count["count"] if hasattr(count, "keys") else count.total_count)
 
 
 def _election(number: int, count: int) -> Response:

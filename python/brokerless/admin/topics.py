@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from brokerless.admin.base import AdminBase, attempt
 from brokerless.admin.response import Answer, Response, reported
@@ -91,7 +91,7 @@ class TopicAdmin(AdminBase):
         """
         if validate_only and wait_for_metadata:
             raise ValueError("validate_only and wait_for_metadata are mutually exclusive")
-        wanted = [_Wanted.of(topic) for topic in _listed(new_topics)]
+        wanted = [_Wanted.of(topic) for topic in cast("list[NewTopic]", new_topics)]
         if not wanted:
             raise IllegalArgumentError(f"No valid topics found in new_topics: {new_topics!r}")
         create = self._admin.check_topic if validate_only else self._admin.create_topic
@@ -204,31 +204,12 @@ class _Wanted(NamedTuple):
     settings: dict[str, str] = {}  # noqa: RUF012  # never changed
 
     @classmethod
-    def of(cls, topic: NewTopic | str) -> _Wanted:
-        if isinstance(topic, str):
-            return cls(topic)
+    def of(cls, topic: NewTopic) -> _Wanted:
         partitions = len(topic.replica_assignments) or topic.num_partitions
         settings = {name: text(value) for name, value in topic.topic_configs.items()}
         return cls(
             topic.name, None if partitions == -1 else partitions, topic.replication_factor, settings
         )
-
-
-def _listed(topics: Any) -> Iterable[NewTopic | str]:
-    if isinstance(topics, (str, NewTopic)):
-        return [topics]
-    if not hasattr(topics, "items"):
-        return list(topics)
-    return [
-        NewTopic(
-            name,
-            options.get("num_partitions", -1),
-            options.get("replication_factor", -1),
-            options.get("assignments"),
-            options.get("configs"),
-        )
-        for name, options in topics.items()
-    ]
 
 
 def text(value: Any) -> str:
