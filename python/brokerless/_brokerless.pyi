@@ -46,6 +46,7 @@ __all__ = [
     "_after_fork_in_parent",
     "_before_fork",
     "assign_partitions",
+    "check_topic",
     "close_all",
     "compact",
     "dump_index",
@@ -93,6 +94,11 @@ def verify(
 # Compacts a partition, also what is in its active segment: bytes before and after, and whether
 # there was anything to do. False too while somebody else is at it.
 def compact(directory: str, topic: str, partition: int) -> tuple[int, int, bool]: ...
+
+# Checks a topic that is to be made in a directory that is to be made: its number of partitions.
+def check_topic(
+    name: str, partitions: int | None = None, settings: Mapping[str, str] | None = None
+) -> int: ...
 
 # A log file, batch by batch, for `brokerless dump`. A dict with "is_valid" is a batch, with
 # "records" (dicts) and "error" (why the rest of them cannot be read, or None) unless records are
@@ -166,12 +172,12 @@ class ConsumerRecord:
     def leader_epoch(self) -> int: ...
     @property
     def offset(self) -> int: ...
-    # Milliseconds since the epoch, or -1.
+    # Milliseconds since the epoch, or -1; None in message format 0, which has none.
     @property
-    def timestamp(self) -> int: ...
-    # 0 is CreateTime, 1 is LogAppendTime.
+    def timestamp(self) -> int | None: ...
+    # 0 is CreateTime, 1 is LogAppendTime; None as with the timestamp.
     @property
-    def timestamp_type(self) -> int: ...
+    def timestamp_type(self) -> int | None: ...
     @property
     def key(self) -> Any: ...
     @property

@@ -58,6 +58,7 @@ use crate::types::TopicPartition;
 pub use crate::log::aborted::AbortedTransaction;
 pub use crate::log::segment::TimedOffset;
 pub use append::Appended;
+pub use catalog::checked as checked_topic;
 pub use doorbell::Doorbell;
 pub use epochs::EpochEnd;
 pub use group::{

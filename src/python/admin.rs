@@ -9,8 +9,8 @@ use pyo3::types::PyDict;
 use super::configs::{self, Row, Wish};
 use super::groups::{self, Described, Failure, Named};
 use super::{arguments, structs, wait};
-use crate::client::{Engine, OpenOptions, Place, Topic, directory};
-use crate::config::group;
+use crate::client::{Engine, OpenOptions, Place, Topic, checked_topic, directory};
+use crate::config::{DirectoryConfig, group};
 use crate::error::{Error, Result};
 use crate::types::{IsolationLevel, TopicPartition};
 
@@ -19,6 +19,20 @@ type TopicRow = (String, String, bool, Vec<i32>);
 /// Offset, timestamp and leader epoch.
 type Found = (i64, i64, i32);
 const NOWHERE: Found = (-1, -1, -1);
+
+/// Checks a topic that is to be made in a directory that is to be made, and gives the number of
+/// its partitions.
+#[pyfunction]
+#[pyo3(signature = (name, partitions=None, settings=None))]
+pub(super) fn check_topic(
+    name: &str,
+    partitions: Option<i32>,
+    settings: Option<&Bound<'_, PyDict>>,
+) -> PyResult<i32> {
+    let (partitions, _) =
+        checked_topic(&DirectoryConfig::default(), name, partitions, &texts(settings)?)?;
+    Ok(partitions)
+}
 
 /// The administration of one directory.
 #[pyclass(frozen, module = "brokerless._brokerless")]
@@ -158,7 +172,7 @@ impl Admin {
 
     fn topic_configs(&self, py: Python<'_>, name: &str) -> PyResult<Vec<Row>> {
         let engine = self.engine()?;
-        let unknown = || Error::UnknownTopicOrPartition(TopicPartition::new(name, 0));
+        let unknown = || Error::unknown_topic(name);
         let settings = wait::call(py, || {
             let topic = engine.topic(name)?.ok_or_else(unknown)?;
             Ok(topic.config.describe(&engine.config()))

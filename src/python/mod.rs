@@ -44,7 +44,7 @@ mod _brokerless {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
-    use super::admin::Admin;
+    use super::admin::{Admin, check_topic};
     #[pymodule_export]
     use super::assign::assign_partitions;
     #[pymodule_export]

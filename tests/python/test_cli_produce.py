@@ -239,20 +239,27 @@ def test_on_a_terminal_it_says_how_many_were_sent(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
-    [(["nope/x"], b'topic name "nope/x" is invalid'), (["t", "-p", "9"], b"partition 9")],
-    ids=["name", "partition"],
+    ("args", "code", "said"),
+    [
+        (["nope/x"], 2, b'topic name "nope/x" is invalid'),
+        (["t", "-p", "9"], 1, b"partition 9"),
+        (["new", "-p", "9"], 1, b"partition 9"),
+    ],
+    ids=["name", "partition", "partition of a new topic"],
 )
+@pytest.mark.parametrize("there", [False, True], ids=["new", "old"])
 def test_what_nothing_can_be_sent_to_is_an_error_also_without_records(
-    command: Command, args: list[str], said: bytes
+    command: Command, directory: Path, there: bool, args: list[str], code: int, said: bytes
 ) -> None:
-    command("topics", "create", "t")
+    if there:
+        command("topics", "create", "t")
 
     done = command("produce", *args, input=b"")
 
-    assert done.returncode == 1
+    assert done.returncode == code
     assert said in done.stderr
-    assert command("topics", "list").stdout == b"t\n"
+    assert directory.exists() == there
+    assert command("topics", "list").stdout == (b"t\n" if there else b"")
 
 
 def test_without_records_no_topic_is_made(command: Command) -> None:

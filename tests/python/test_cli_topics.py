@@ -41,18 +41,39 @@ def test_a_topic_is_not_created_twice(command: Command) -> None:
         (["a", "-p", "0"], 2),
         (["a", "-c", "cleanup.policy"], 2),
         (["a", "-c", "=x"], 2),
-        (["a", "-c", "cleanup.policy=nonsense"], 1),
-        (["a", "-c", "nonsense=1"], 1),
-        (["a/b"], 1),
-        ([".."], 1),
+        (["a", "-c", "cleanup.policy=nonsense"], 2),
+        (["a", "-c", "nonsense=1"], 2),
+        (["a/b"], 2),
+        ([".."], 2),
+        (["a", "b/c"], 2),
+        (["__consumer_offsets"], 1),
     ],
 )
-def test_what_cannot_be_created_is_said(command: Command, args: list[str], code: int) -> None:
+@pytest.mark.parametrize("there", [False, True], ids=["new", "old"])
+def test_what_cannot_be_created_is_said_and_nothing_is_made(
+    command: Command, directory: Path, there: bool, args: list[str], code: int
+) -> None:
+    if there:
+        command("topics", "create", "old")
+
     done = command("topics", "create", *args)
 
     assert (done.returncode, done.stdout) == (code, b"")
     assert done.stderr.startswith(b"brokerless: ")
     assert len(done.stderr.splitlines()) == 1
+    assert directory.exists() == there
+    assert command("topics", "list").stdout == (b"old\n" if there else b"")
+
+
+def test_of_several_topics_all_are_created_or_none(command: Command) -> None:
+    command("topics", "create", "b")
+
+    refused = command("topics", "create", "a", "b", "c")
+    listed = command("topics", "list").stdout
+    done = command("topics", "create", "a", "b", "c", "--if-not-exists")
+
+    assert (refused.returncode, refused.stdout, listed) == (1, b"", b"b\n")
+    assert (done.returncode, done.stdout) == (0, b"Created topic a.\nCreated topic c.\n")
 
 
 def test_what_topics_hold_is_a_table_or_json(command: Command) -> None:
@@ -155,9 +176,9 @@ def test_a_topic_is_altered_beside_another_process(start: Start, command: Comman
         (["a", "-c", "retention.ms=1", "-d", "retention.ms"], 2),
         (["a", "-p", "0"], 2),
         (["a", "-p", "1"], 1),
-        (["a", "-c", "retention.ms=soon"], 1),
-        (["a", "-c", "retention.mx=1"], 1),
-        (["a", "-d", "nonsense"], 1),
+        (["a", "-c", "retention.ms=soon"], 2),
+        (["a", "-c", "retention.mx=1"], 2),
+        (["a", "-d", "nonsense"], 2),
         (["b", "-p", "2"], 1),
     ],
 )
@@ -192,6 +213,15 @@ def test_what_a_topic_forbids_is_said_once(command: Command) -> None:
 
     assert (done.returncode, done.stdout) == (1, b"")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_one_partition_is_not_one_partitions(command: Command) -> None:
+    command("topics", "create", "a")
+
+    done = command("topics", "alter", "a", "-p", "1")
+
+    said = b'brokerless: topic "a" has 1 partition; 1 is not more\n'
+    assert (done.returncode, done.stderr) == (1, said)
 
 
 @pytest.mark.parametrize(

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brokerless.cli.ending import FailedError
+import click
+
+from brokerless.cli.ending import FailedError, sentence
 from brokerless.location import default_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from brokerless import KafkaAdminClient, KafkaConsumer, KafkaProducer
+    from brokerless import KafkaAdminClient, KafkaConsumer, KafkaProducer, NewTopic
 
 __all__ = [
     "admin",
+    "check_new_topics",
     "check_not_internal",
     "check_partitions",
     "check_topic",
     "consumer",
     "existing_directory",
+    "is_data_directory",
     "known_groups",
     "known_topics",
     "producer",
+    "wrong_arguments",
 ]
 
 # Any of these is in every data directory, ours or a broker's.
@@ -37,9 +43,14 @@ def existing_directory() -> Path:
     directory = Path(default_directory())
     if not directory.is_dir():
         raise FailedError(f"there is no directory {directory}")
-    if not any((directory / mark).exists() for mark in _MARKS):
+    if not is_data_directory(directory):
         raise FailedError(f"{directory} is no data directory")
     return directory
+
+
+def is_data_directory(directory: Path) -> bool:
+    """Whether it is one, of a broker or ours."""
+    return any((directory / mark).exists() for mark in _MARKS)
 
 
 def producer(**settings: Any) -> KafkaProducer:
@@ -62,6 +73,50 @@ def admin(*, make: bool = False, **settings: Any) -> KafkaAdminClient:
 
     directory = Path(default_directory()) if make else existing_directory()
     return KafkaAdminClient(bootstrap_servers=directory, **settings)
+
+
+@contextmanager
+def wrong_arguments() -> Iterator[None]:
+    """Names and settings that cannot be were given as arguments."""
+    from brokerless.errors import (
+        InvalidConfigurationError,
+        InvalidTopicError,
+        KafkaConfigurationError,
+    )
+
+    try:
+        yield
+    except (InvalidConfigurationError, InvalidTopicError, KafkaConfigurationError) as error:
+        raise click.UsageError(sentence(error)) from None
+
+
+def check_new_topics(topics: Sequence[NewTopic], *, if_not_exists: bool) -> list[int]:
+    """Check topics before anything is made, and give how many partitions each has or will have."""
+    from brokerless._brokerless import check_topic
+
+    if not is_data_directory(Path(default_directory())):
+        with wrong_arguments():
+            return [check_topic(it.name, _count(it), it.topic_configs) for it in topics]
+    with admin() as client, wrong_arguments():
+        return [_checked(client, topic, if_not_exists) for topic in topics]
+
+
+def _count(topic: NewTopic) -> int | None:
+    return None if topic.num_partitions == -1 else topic.num_partitions
+
+
+def _checked(client: KafkaAdminClient, topic: NewTopic, if_not_exists: bool) -> int:
+    from brokerless.errors import TopicAlreadyExistsError
+
+    try:
+        checked = client.create_topics([topic], validate_only=True)
+    except TopicAlreadyExistsError:
+        if not if_not_exists:
+            raise
+        (found,) = client.describe_topics([topic.name])
+        return len(found["partitions"])
+    count: int = checked.topics[0]["num_partitions"]
+    return count
 
 
 def known_topics() -> list[str]:

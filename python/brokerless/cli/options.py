@@ -150,21 +150,27 @@ class _Bytes(Parameter):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> bytes:
-        return value if isinstance(value, bytes) else unescape(os.fsencode(value))
+        try:
+            return value if isinstance(value, bytes) else unescape(os.fsencode(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|.)", re.DOTALL)
-_ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0"}
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|.?)", re.DOTALL)
+_ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0", b"\\": b"\\"}
 
 
 def unescape(text: bytes) -> bytes:
-    """Replace the escapes."""
+    """Replace the escapes; `ValueError` names one that is unknown."""
 
     def one(match: re.Match[bytes]) -> bytes:
         what: bytes = match[1]
         if what[:1] == b"x" and len(what) > 1:
             return bytes([int(what[1:], 16)])
-        return _ESCAPED.get(what, what)
+        if what not in _ESCAPED:
+            shown = what.decode(errors="replace")
+            raise ValueError(f"\\{shown} is unknown: there are \\n, \\t, \\r, \\0, \\\\ and \\xHH")
+        return _ESCAPED[what]
 
     return _ESCAPE.sub(one, text)
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from brokerless.cli.clients import admin, check_partitions, producer
+from brokerless.cli.clients import (
+    check_new_topics,
+    check_partitions,
+    is_data_directory,
+    producer,
+)
 from brokerless.cli.ending import FailedError
 from brokerless.cli.options import BYTES, HEADER, TOPIC, directory_option
 from brokerless.cli.output import Progress, counted, total_size
 from brokerless.cli.reading import Source, each_line, lines_of
 from brokerless.cli.values import parse_line
+from brokerless.location import default_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,6 +134,8 @@ def produce(
     if as_json or lines.empty_is_null:
         settings["value_serializer"] = serialize
     paths = files or ("-",)
+    if not is_data_directory(Path(default_directory())):
+        _check_target(topic, lines.partition)  # before it is made
     with producer(**settings) as client, Progress(total_size(paths)) as progress:
         _check_target(topic, lines.partition)
         sending = Sending(client)
@@ -156,14 +165,9 @@ def _check(as_json: bool, whole: bool, lines: Lines, delimiter: bytes) -> None:
 def _check_target(topic: str, partition: int | None) -> None:
     """Refuse what no record could be sent to, also if there will be none; nothing is made."""
     from brokerless.admin import NewTopic
-    from brokerless.errors import TopicAlreadyExistsError
 
-    with admin(make=True) as client:
-        try:
-            client.create_topics([NewTopic(topic, -1, -1)], validate_only=True)
-        except TopicAlreadyExistsError:
-            (found,) = client.describe_topics([topic])
-            check_partitions(topic, [partition or 0], set(range(len(found["partitions"]))))
+    (count,) = check_new_topics([NewTopic(topic)], if_not_exists=True)
+    check_partitions(topic, [partition or 0], set(range(count)))
 
 
 class Sending:

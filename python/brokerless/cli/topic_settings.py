@@ -139,6 +139,7 @@ def _alter(
     validate_only: bool,
 ) -> None:
     from brokerless.admin import AlterConfigOp, ConfigResource
+    from brokerless.errors import InvalidConfigurationError
 
     wishes = {
         **{setting: (AlterConfigOp.SET, value) for setting, value in changes},
@@ -150,5 +151,7 @@ def _alter(
         raise_on_unknown=False,
     )
     code, message, *_ = answers.resources[0]
+    if code == InvalidConfigurationError.errno:
+        raise click.UsageError(message)
     if code:
         raise FailedError(message)

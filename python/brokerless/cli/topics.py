@@ -10,6 +10,7 @@ import click
 from brokerless.cli.app import Lazy
 from brokerless.cli.clients import (
     admin,
+    check_new_topics,
     check_not_internal,
     check_partitions,
     check_topic,
@@ -31,7 +32,7 @@ from brokerless.location import default_directory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from brokerless import KafkaAdminClient, KafkaConsumer, TopicPartition
+    from brokerless import KafkaAdminClient, KafkaConsumer, NewTopic, TopicPartition
     from brokerless.cli.options import Place
 
 __all__ = ["create", "delete", "list_topics", "partitions_of", "purge", "topics"]
@@ -147,21 +148,37 @@ def create(
     settings: Sequence[tuple[str, str]],
     if_not_exists: bool,
 ) -> None:
-    """Create topics; the directory too, if there is none."""
+    """Create topics; the directory too, if there is none.
+
+    If one of several cannot be created, none is.
+    """
     from brokerless.admin import NewTopic
-    from brokerless.errors import TopicAlreadyExistsError
 
     check_not_internal(names)
+    configs = dict(settings)
+    wanted = [NewTopic(it, partitions or -1, -1, topic_configs=configs) for it in _once(names)]
+    check_new_topics(wanted, if_not_exists=if_not_exists)
     with admin(make=True) as client:
-        for name in names:
-            topic = NewTopic(name, partitions or -1, -1, topic_configs=dict(settings))
-            try:
-                client.create_topics([topic])
-            except TopicAlreadyExistsError:
-                if not if_not_exists:
-                    raise
-            else:
-                click.echo(f"Created topic {name}.")
+        for topic in wanted:
+            if _create(client, topic, if_not_exists):
+                click.echo(f"Created topic {topic.name}.")
+
+
+def _create(client: KafkaAdminClient, topic: NewTopic, if_not_exists: bool) -> bool:
+    """Whether it was not there."""
+    from brokerless.errors import TopicAlreadyExistsError
+
+    try:
+        client.create_topics([topic])
+    except TopicAlreadyExistsError:
+        if not if_not_exists:
+            raise
+        return False
+    return True
+
+
+def _once(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 @click.command()
@@ -173,11 +190,11 @@ def delete(names: Sequence[str], if_exists: bool) -> None:
     check_not_internal(names)
     with admin() as client:
         known = client.list_topics()
-        for name in dict.fromkeys(names):
+        for name in _once(names):
             if name not in known and if_exists:
                 continue
             check_topic(name, known)
-        for name in dict.fromkeys(names):
+        for name in _once(names):
             if name in known:
                 client.delete_topics([name])
                 click.echo(f"Deleted topic {name}.")
