@@ -298,10 +298,10 @@ fn what_is_abandoned_fails_and_is_not_sent() {
     let held_up = producer.send(&value("t", &1_u32.to_be_bytes())).unwrap();
 
     producer.abandon(Duration::from_millis(7));
-    producer.close(LONG).unwrap();
+    let failed = held_up.wait(LONG).unwrap().unwrap_err();
     stuck.end();
+    producer.close(LONG).unwrap();
 
-    let failed = held_up.result().unwrap().unwrap_err();
     assert!(
         matches!(*failed, Error::Timeout { after, .. } if after.as_millis() == 7),
         "{failed:?}"
