@@ -108,7 +108,7 @@ FAULTS := no-data-sync:simulator no-roll-sync:simulator no-dir-sync:simulator \
     delete-before-start-is-durable:simulator no-sync-before-deletion:simulator \
     no-cut-sync:engine:losses no-rollback:engine:losses no-dir-sync:engine:losses \
     short-write:full_disk short-write:file_limits keep-torn:full_disk keep-torn:file_limits keep-torn:engine:calls \
-    keep-lock:engine:calls::an_append no-late-folder:engine:calls no-aborted-sync:engine:takeover \
+    keep-lock:engine:calls::an_append no-late-folder:engine:topics no-aborted-sync:engine:takeover \
     clean-at-any-rate:engine:faults no-settle:engine:compaction refuse-gaps:engine:recovery \
     delete-before-start-is-durable:engine:retention no-sync-before-deletion:engine:retention \
     no-jump-test:engine:tend no-jump-test:engine:retention no-jump-test:engine:compaction \
