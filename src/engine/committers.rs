@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::engine::page::Page;
+use crate::engine::sleepers::Sleepers;
 use crate::env::wake;
 
 /// The words that who waits for a sync sleeps on, counted in halves: for those of even and of odd
@@ -26,8 +27,10 @@ const ARRIVALS: usize = 2 * 31;
 const SYNCING: usize = 2 * 31 + 1;
 /// Bits that were given to processes.
 const BITS: usize = 50;
+/// How many sleep on each of the two words, counted in halves.
+const ASLEEP: usize = 2 * 56;
 /// How many syncs have begun, counted in halves.
-const BEGUN: usize = 2 * 52;
+const BEGUN: usize = 2 * 57;
 
 /// The committers of this process.
 #[derive(Debug, Default)]
@@ -131,30 +134,34 @@ impl Page {
         self.half(BEGUN).load(Ordering::SeqCst)
     }
 
+    /// Those who wait for the end of sync number `number`.
+    fn end_of_sync(&self, number: u32) -> Sleepers<'_> {
+        let at = (number % 2) as usize;
+        Sleepers { word: self.half(ENDS + at), count: self.half(ASLEEP + at) }
+    }
+
     /// The word that changes when a sync ends. Who looks at this now, its records published, sleeps
     /// on it until the end of the next sync to begin, or until it is up to him to do that.
-    pub(crate) fn end_of_next_sync(&self) -> &AtomicU32 {
-        let begun = self.syncs_begun();
-        self.half(ENDS + (begun.wrapping_add(1) % 2) as usize)
+    pub(crate) fn end_of_next_sync(&self) -> Sleepers<'_> {
+        self.end_of_sync(self.syncs_begun().wrapping_add(1))
     }
 
     /// Wakes those for whom the last sync was, and one of the others: to do the next.
     pub(crate) fn announce_sync(&self) {
         let begun = self.syncs_begun();
-        let [this, next] =
-            [begun, begun.wrapping_add(1)].map(|n| self.half(ENDS + (n % 2) as usize));
-        // Both: who is about to sleep must not.
-        this.fetch_add(1, Ordering::SeqCst);
-        next.fetch_add(1, Ordering::SeqCst);
-        wake::wake_all(this);
-        wake::wake_one(next);
+        let ends = [begun, begun.wrapping_add(1)].map(|number| self.end_of_sync(number));
+        // Both before anybody is woken: who is about to sleep must not.
+        let [this, next] = ends.map(|end| Some(end.word).filter(|_| end.change()));
+        this.map(wake::wake_all);
+        next.map(wake::wake_one);
     }
 
     /// Wakes all who wait for a sync.
     pub(crate) fn wake_committers(&self) {
-        for word in [self.half(ENDS), self.half(ENDS + 1)] {
-            word.fetch_add(1, Ordering::SeqCst);
-            wake::wake_all(word);
+        for end in [0, 1].map(|number| self.end_of_sync(number)) {
+            if end.change() {
+                wake::wake_all(end.word);
+            }
         }
     }
 
@@ -239,6 +246,27 @@ mod tests {
         assert_eq!(page.arrivals().load(Ordering::SeqCst), 1);
         assert!(page.are_all_here());
         assert_eq!(page.take_committers(), 0b111);
+    }
+
+    #[test]
+    fn nobody_is_woken_at_the_end_of_a_sync_where_nobody_sleeps() {
+        let page = page();
+        let end = page.end_of_next_sync();
+
+        assert!(!end.change());
+        assert!(end.sleep(|_| end.change()));
+        assert!(!end.change());
+    }
+
+    #[test]
+    fn what_a_page_tells_of_syncs_lies_in_words_of_its_own() {
+        let page = page();
+        page.set_synced_before(Some(7));
+
+        page.take_committers();
+        page.end_of_next_sync().change();
+
+        assert_eq!(page.synced_before(), Some(7));
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) mod root;
 mod rounds;
 mod seal;
 mod shared;
+mod sleepers;
 mod subscribers;
 mod sync;
 mod tend;

@@ -45,7 +45,7 @@ const SWAPS: usize = 40;
 /// lock.
 const ROOM_OF: usize = 48;
 const ROOM: usize = 49;
-/// Number 50 is in [`committers`](super::committers), as are those from 25 to 31.
+/// Number 50 is in [`committers`](super::committers), as are those from 25 to 31, 56 and 57.
 const LAST_SYNC: usize = 51;
 pub(crate) const SYNCED_BEFORE: usize = 52;
 

@@ -49,7 +49,7 @@ impl Partition {
         let mut place = None;
         loop {
             let end = self.page.end_of_next_sync();
-            let seen = end.load(Ordering::SeqCst);
+            let seen = end.seen();
             if self.page.is_poisoned() {
                 return Err(Error::Poisoned(self.id.clone()));
             }
@@ -69,7 +69,7 @@ impl Partition {
                 continue;
             }
             let clock = &self.shared.env.clock;
-            if clock.wait(end, seen, PATIENCE) == Woken::TimedOut {
+            if end.sleep(|word| clock.wait(word, seen, PATIENCE)) == Woken::TimedOut {
                 waits += 1;
             }
         }

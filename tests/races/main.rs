@@ -1,21 +1,26 @@
 //! What processes share without a lock, through every interleaving that the memory model allows
 //! (`loom`). The sources are those of the engine; only their atomics are the checker's.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use loom::model::Builder;
-use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
 #[path = "../../src/engine/published.rs"]
 mod published;
+#[path = "../../src/engine/sleepers.rs"]
+mod sleepers;
 #[path = "../../src/engine/subscribers.rs"]
 mod subscribers;
 
 /// What the sources take from their crate.
 mod env {
     pub(crate) mod atomic {
-        pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+        pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
     }
     pub(crate) mod point {
         pub(crate) const fn point(_name: &str) {}
@@ -23,6 +28,7 @@ mod env {
 }
 
 use published::Published;
+use sleepers::Sleepers;
 
 struct Page {
     sequence: AtomicU64,
@@ -88,5 +94,62 @@ fn a_reader_that_found_nothing_new_is_rung() {
         appends.join().unwrap();
         let is_rung = bell.load(Ordering::Acquire) != seen;
         assert!(found == 2 || is_rung, "it sleeps though the end has moved on from {found}");
+    });
+}
+
+/// What a committer and who syncs share, and the bed of the system: a look at the word and the
+/// falling asleep are one step there.
+struct Syncing {
+    synced: AtomicU64,
+    word: AtomicU32,
+    count: AtomicU32,
+    bed: Mutex<()>,
+    awake: Condvar,
+}
+
+impl Syncing {
+    fn end(&self) -> Sleepers<'_> {
+        Sleepers { word: &self.word, count: &self.count }
+    }
+
+    fn wait(&self, word: &AtomicU32, seen: u32) {
+        let bed = self.bed.lock().unwrap();
+        if word.load(Ordering::SeqCst) == seen {
+            drop(self.awake.wait(bed).unwrap());
+        }
+    }
+
+    fn wake(&self) {
+        let _bed = self.bed.lock().unwrap();
+        self.awake.notify_all();
+    }
+}
+
+#[test]
+fn nobody_sleeps_on_who_went_to_sleep_before_the_sync_had_ended() {
+    check(4, || {
+        let shared = Arc::new(Syncing {
+            synced: AtomicU64::new(0),
+            word: AtomicU32::new(0),
+            count: AtomicU32::new(0),
+            bed: Mutex::new(()),
+            awake: Condvar::new(),
+        });
+        let theirs = shared.clone();
+
+        let syncs = thread::spawn(move || {
+            theirs.synced.store(1, Ordering::Release);
+            if theirs.end().change() {
+                theirs.wake();
+            }
+        });
+
+        let seen = shared.end().seen();
+        if shared.synced.load(Ordering::Acquire) == 0 {
+            shared.end().sleep(|word| shared.wait(word, seen));
+            assert_ne!(shared.end().seen(), seen);
+        }
+        syncs.join().unwrap();
+        assert_eq!(shared.count.load(Ordering::Relaxed), 0);
     });
 }
