@@ -67,6 +67,7 @@ def test_a_topic_that_is_not_there_is_said_and_not_made(
         (["topics", "lst"], "No such command 'lst'. Did you mean 'list'?"),
         (["topics", "create"], "Missing argument"),
         (["where", "much"], "Got unexpected extra argument (much)"),
+        (["topics", "list", "--dir", ""], "--dir is empty"),
     ],
 )
 def test_wrong_arguments_exit_with_2_and_one_line(

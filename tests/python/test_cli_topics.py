@@ -39,6 +39,7 @@ def test_a_topic_is_not_created_twice(command: Command) -> None:
     ("args", "code"),
     [
         (["a", "-p", "0"], 2),
+        (["a", "-p", str(1 << 31)], 2),
         (["a", "-c", "cleanup.policy"], 2),
         (["a", "-c", "=x"], 2),
         (["a", "-c", "cleanup.policy=nonsense"], 2),
@@ -175,6 +176,7 @@ def test_a_topic_is_altered_beside_another_process(start: Start, command: Comman
         (["a", "-c", "retention.ms"], 2),
         (["a", "-c", "retention.ms=1", "-d", "retention.ms"], 2),
         (["a", "-p", "0"], 2),
+        (["a", "-p", str(1 << 31)], 2),
         (["a", "-p", "1"], 1),
         (["a", "-c", "retention.ms=soon"], 2),
         (["a", "-c", "retention.mx=1"], 2),

@@ -69,6 +69,14 @@ def whole(value: Any, name: str) -> int:
         raise no("an int", name, value) from None
 
 
+def _count(value: Any, name: str) -> int:
+    """Give a number of partitions, or one's number."""
+    number = whole(value, name)
+    if abs(number) >= 1 << 31:
+        raise IllegalArgumentError(f"{name} is too large: {number}")
+    return number
+
+
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise no("a str", name, value)
@@ -102,7 +110,7 @@ def _or_none(check: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
 
 def _partition(value: Any, name: str) -> TopicPartition:
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
-        return TopicPartition(value[0], whole(value[1], f"the number of a partition in {name}"))
+        return TopicPartition(value[0], _count(value[1], f"the number of a partition in {name}"))
     raise no("a TopicPartition", f"a partition in {name}", value)
 
 
@@ -156,7 +164,7 @@ def _total(value: Any, topic: str) -> int:
         value = value.total_count
     elif isinstance(value, Mapping):
         value = value.get("count")
-    return whole(value, f"the number of partitions of topic {topic!r}")
+    return _count(value, f"the number of partitions of topic {topic!r}")
 
 
 def _by_name(value: Any, name: str) -> dict[str, Any]:
@@ -185,7 +193,7 @@ def _numbers_by_topic(value: Any, name: str) -> Any:
 def _numbers(value: Any, name: str) -> list[int]:
     if isinstance(value, (bytes, str)) or not isinstance(value, Iterable):
         raise no("lists of numbers by topic", name, value)
-    return [whole(one, f"a number in {name}") for one in value]
+    return [_count(one, f"a number in {name}") for one in value]
 
 
 def _ids(value: Any, name: str) -> list[int]:
@@ -269,7 +277,7 @@ def _optioned(name: str, given: Any) -> NewTopic:
 
 def _new_topic(topic: NewTopic) -> NewTopic:
     name = _text(topic.name, "the name of a topic")
-    whole(topic.num_partitions, f"num_partitions of topic {name!r}")
+    _count(topic.num_partitions, f"num_partitions of topic {name!r}")
     whole(topic.replication_factor, f"replication_factor of topic {name!r}")
     _mapping(topic.replica_assignments, f"assignments of topic {name!r}")
     _mapping(topic.topic_configs, f"configs of topic {name!r}")

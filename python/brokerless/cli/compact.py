@@ -8,7 +8,12 @@ import click
 
 from brokerless.cli.clients import check_partitions, check_topic, consumer
 from brokerless.cli.failures import Failures
-from brokerless.cli.options import TOPIC, directory_option, json_option
+from brokerless.cli.options import (
+    NUMBER,
+    TOPIC,
+    directory_option,
+    json_option,
+)
 from brokerless.cli.output import print_json, print_table
 from brokerless.location import default_directory
 
@@ -26,7 +31,7 @@ __all__ = ["compact"]
     "-p",
     "--partition",
     "numbers",
-    type=click.IntRange(0),
+    type=NUMBER,
     multiple=True,
     help="Only this partition; may be repeated.",
 )

@@ -15,6 +15,7 @@ from brokerless.cli.jumps import Jumps
 from brokerless.cli.options import (
     BYTES,
     GROUP,
+    NUMBER,
     PLACE,
     TOPIC,
     Place,
@@ -61,7 +62,7 @@ PAUSE_MS = 500
     "-p",
     "--partition",
     "numbers",
-    type=click.IntRange(0),
+    type=NUMBER,
     multiple=True,
     help="Only this partition; may be repeated.",
 )
@@ -139,6 +140,8 @@ def _check(given: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "--group decides where to read: give no --offset, --partition or --read-only with it"
         )
+    if given["key_separator"] is not None and (given["as_json"] or given["text"] is not None):
+        raise click.UsageError("give --key-separator, --json or --format, not several")
     if given["from_beginning"] and given["place"]:
         raise click.UsageError("give --from-beginning or --offset, not both")
 

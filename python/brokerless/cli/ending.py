@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -96,8 +97,9 @@ def _message(error: Exception) -> str:
         # Of a file of ours it would be an error of the engine.
         deed = "cannot write: " if error.errno in _FULL else ""
         return f"{place}{deed}{error.strerror or error}"
-    # Of an error of the engine the sentence alone.
-    return str(error.args[0] if error.args else type(error).__name__)
+    # Of an error of the engine the sentence alone, without the system's number.
+    said = str(error.args[0] if error.args else type(error).__name__)
+    return re.sub(r" \(os error \d+\)", "", said)
 
 
 def _drop_output() -> None:

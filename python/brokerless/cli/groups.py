@@ -14,6 +14,8 @@ from brokerless.cli.options import (
     DURATION,
     GROUP,
     MOMENT,
+    OFFSET,
+    SHIFT,
     TOPIC_PARTITIONS,
     directory_option,
     json_option,
@@ -235,11 +237,11 @@ def _why(name: str, outcome: str) -> str:
 @click.option("--to-earliest", is_flag=True, help="To the oldest record there is.")
 @click.option("--to-latest", is_flag=True, help="To the end.")
 @click.option("--to-current", is_flag=True, help="To what is committed, or else to the end.")
-@click.option("--to-offset", type=click.IntRange(0), metavar="N", help="To this offset.")
+@click.option("--to-offset", type=OFFSET, metavar="N", help="To this offset.")
 @click.option(
     "--to-datetime", type=MOMENT, metavar="TIME", help="To the first record as late as that."
 )
-@click.option("--shift-by", type=int, metavar="N", help="So many records on, or back (-N).")
+@click.option("--shift-by", type=SHIFT, metavar="N", help="So many records on, or back (-N).")
 @click.option(
     "--by-duration",
     type=DURATION,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brokerless.cli.clients import admin, producer
+from brokerless.cli.ending import sentence
 from brokerless.cli.options import TOPIC, directory_option
 from brokerless.cli.output import Progress, counted, total_size
 from brokerless.cli.produce import PRODUCER, Sending, serialize
@@ -74,11 +75,15 @@ def _take(line: bytes, topic: str | None, maker: KafkaAdminClient, sending: Send
 def _make(maker: KafkaAdminClient, given: dict[str, Any]) -> None:
     """Make the topic, unless it is there."""
     from brokerless.admin import NewTopic
+    from brokerless.errors import BrokerResponseError
 
     name, partitions, configs = given.get("topic"), given.get("partitions"), given.get("configs")
-    if not isinstance(name, str) or not isinstance(partitions, int):
-        raise ValueError("a line of a topic has its name and its number of partitions")  # noqa: TRY004
+    if not isinstance(name, str) or type(partitions) is not int:
+        raise ValueError("a line of a topic has its name and its number of partitions")
     if not isinstance(configs or {}, dict):
         raise ValueError("the configs of a topic must be an object")  # noqa: TRY004
     if name not in maker.list_topics():
-        maker.create_topics([NewTopic(name, partitions, -1, topic_configs=configs)])
+        try:
+            maker.create_topics([NewTopic(name, partitions, -1, topic_configs=configs)])
+        except BrokerResponseError as error:
+            raise ValueError(sentence(error)) from None

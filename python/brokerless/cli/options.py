@@ -22,12 +22,16 @@ else:
 
 __all__ = [
     "BYTES",
+    "COUNT",
     "DURATION",
     "GROUP",
     "HEADER",
     "MOMENT",
+    "NUMBER",
+    "OFFSET",
     "PLACE",
     "SETTING",
+    "SHIFT",
     "TOPIC",
     "TOPIC_PARTITIONS",
     "Partitions",
@@ -37,11 +41,20 @@ __all__ = [
     "read_only_option",
 ]
 
+# What partitions are numbered and counted with, and offsets.
+NUMBER = click.IntRange(0, (1 << 31) - 1)
+COUNT = click.IntRange(1, (1 << 31) - 1)
+MOST = (1 << 63) - 1
+OFFSET = click.IntRange(0, MOST)
+SHIFT = click.IntRange(-MOST, MOST)
+
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
 def _choose_directory(_: click.Context, __: click.Parameter, value: str | None) -> None:
     """Make it the default one, for this process."""
+    if value == "":  # an unset variable would be this folder
+        raise click.UsageError("--dir is empty")
     if value is not None:
         from brokerless.location import directory_of
 
@@ -114,6 +127,11 @@ class _Group(Parameter):
         from brokerless.cli.clients import known_groups
 
         return [CompletionItem(name) for name in known_groups() if name.startswith(incomplete)]
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("a group has a name that is not empty", param, ctx)
+        return str(value)
 
 
 GROUP = _Group()
@@ -241,6 +259,8 @@ def moment(text: str) -> int:
     Without a zone it is UTC, as in Kafka's tools.
     """
     if text.isascii() and text.isdigit():
+        if int(text) > MOST:
+            raise ValueError(f"{text} is too late")
         return int(text)
     if ago := _AGO.fullmatch(text):
         return _before_now(int(ago[1]) * _UNITS[ago[2]])
@@ -285,7 +305,10 @@ class _Duration(Parameter):
         if found is None:
             self.fail(f"{value!r} is no duration: give PT10M, P1D, or 10m", param, ctx)
         days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-        length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        try:
+            length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        except OverflowError:
+            length = timedelta.max
         return _before_now(length // timedelta(milliseconds=1))
 
 
@@ -326,6 +349,8 @@ class _Place(Parameter):
                 param,
                 ctx,
             )
+        if abs(number) > MOST:
+            self.fail(f"there is no offset {number}", param, ctx)
         if value.startswith("-"):
             return Place("before-end", -number)
         return Place("offset", number)

@@ -16,7 +16,13 @@ from brokerless.cli.clients import (
     producer,
 )
 from brokerless.cli.ending import FailedError
-from brokerless.cli.options import BYTES, HEADER, TOPIC, directory_option
+from brokerless.cli.options import (
+    BYTES,
+    HEADER,
+    NUMBER,
+    TOPIC,
+    directory_option,
+)
 from brokerless.cli.output import Progress, counted, total_size
 from brokerless.cli.reading import Source, each_line, lines_of
 from brokerless.cli.values import parse_line
@@ -75,7 +81,7 @@ class Lines(NamedTuple):
     multiple=True,
     help="A header of every record; may be repeated.",
 )
-@click.option("-p", "--partition", type=click.IntRange(0), help="The partition.")
+@click.option("-p", "--partition", type=NUMBER, help="The partition.")
 @click.option("-z", "--compression", type=click.Choice(CODECS), default="none", show_default=True)
 @click.option(
     "--acks",

@@ -9,7 +9,14 @@ import click
 from brokerless.cli.clients import admin, check_topic, consumer
 from brokerless.cli.ending import FailedError
 from brokerless.cli.failures import Failures
-from brokerless.cli.options import SETTING, TOPIC, directory_option, json_option, read_only_option
+from brokerless.cli.options import (
+    COUNT,
+    SETTING,
+    TOPIC,
+    directory_option,
+    json_option,
+    read_only_option,
+)
 from brokerless.cli.output import print_json, print_table
 from brokerless.cli.topics import partitions_of
 
@@ -85,7 +92,7 @@ def _print(topic: dict[str, Any]) -> None:
 
 @click.command()
 @click.argument("name", type=TOPIC, metavar="TOPIC")
-@click.option("-p", "--partitions", type=click.IntRange(1), help="How many it shall have.")
+@click.option("-p", "--partitions", type=COUNT, help="How many it shall have.")
 @click.option(
     "-c",
     "--config",

@@ -19,6 +19,8 @@ from brokerless.cli.clients import (
 from brokerless.cli.consume import offset_of
 from brokerless.cli.failures import Failures
 from brokerless.cli.options import (
+    COUNT,
+    NUMBER,
     PLACE,
     SETTING,
     TOPIC,
@@ -130,7 +132,7 @@ def _size(folder: str) -> int:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="TOPIC...")
-@click.option("-p", "--partitions", type=click.IntRange(1), help="How many it has.")
+@click.option("-p", "--partitions", type=COUNT, help="How many it has.")
 @click.option(
     "-c",
     "--config",
@@ -206,7 +208,7 @@ def delete(names: Sequence[str], if_exists: bool) -> None:
     "-p",
     "--partition",
     "numbers",
-    type=click.IntRange(0),
+    type=NUMBER,
     multiple=True,
     help="Only this partition; may be repeated.",
 )
