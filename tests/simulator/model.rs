@@ -61,6 +61,8 @@ pub(crate) struct Attempt {
     pub(crate) timestamp: Timestamp,
     /// The append came back with an error: it is not in the log.
     pub(crate) failed: bool,
+    /// It was in no log when all had ended or died.
+    pub(crate) missing: bool,
 }
 
 /// What is known of one log.
@@ -214,6 +216,7 @@ impl Model {
                 size: 0,
                 timestamp,
                 failed: false,
+                missing: false,
             });
         }
         first

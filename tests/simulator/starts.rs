@@ -60,18 +60,19 @@ impl Model {
     fn unplaced(&self, place: &Place) -> u64 {
         let log = self.log(place);
         let all = self.attempts.iter().enumerate();
-        let of = all.filter(|(_, it)| it.partition == *place && !it.failed);
+        let of = all.filter(|(_, it)| it.partition == *place && !it.failed && !it.missing);
         of.filter(|(number, _)| !log.placed.contains_key(&(*number as u64)))
             .map(|(_, it)| it.size)
             .sum()
     }
 
-    /// Nobody is left who could append them: what is not there now never will be.
+    /// Nobody is left who could append them: what is not there now was in no log when somebody
+    /// judged its size. A power loss may bring it back, if nobody synced that it was cut off.
     pub(crate) fn forget_missing(&mut self, place: &Place) {
         let log = &self.logs[place];
         for (number, attempt) in self.attempts.iter_mut().enumerate() {
             let missing = !log.placed.contains_key(&(number as u64));
-            attempt.failed |= missing && attempt.partition == *place && !log.policy.compacts();
+            attempt.missing |= missing && attempt.partition == *place;
         }
     }
 }
