@@ -131,13 +131,15 @@ impl Partition {
         is_due: impl Fn(&Work) -> Result<bool>,
     ) -> Result<bool> {
         self.clear_leftovers()?;
+        let mut work = self.work(now)?;
+        if !is_due(&work)? {
+            return Ok(false);
+        }
+        // What is sealed meanwhile is for the next time: who writes fast enough would keep it from
+        // ever coming to an end.
+        let goal = work.end;
         let mut compacted = false;
         loop {
-            let work = self.work(now)?;
-            let goes_on = if compacted { work.dirty_bytes > 0 } else { is_due(&work)? };
-            if !goes_on {
-                return Ok(compacted);
-            }
             let clean_to = self.round(&work, now)?;
             point("compact.cleaned");
             self.note_clean(clean_to)?;
@@ -147,6 +149,10 @@ impl Partition {
                 return Ok(compacted);
             }
             compacted = true;
+            if clean_to >= goal || work.dirty_bytes == 0 {
+                return Ok(compacted);
+            }
+            work = self.work(now)?;
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
 use brokerless::env::mem::{MemDisk, Repeat};
-use brokerless::env::{Access, Clock, Env};
+use brokerless::env::{Access, Clock, Env, point};
 use brokerless::record::{Batch, BatchBuilder, BatchInfo};
 use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
 
@@ -155,6 +155,28 @@ fn compaction_is_due_when_more_than_the_ratio_is_dirty() {
     assert!((5..100).contains(&compactions.len()), "{compactions:?}");
     assert!(logs(&disk) <= 25, "{}", logs(&disk));
     assert_eq!(state(&read_from(&partition, 0)), model(200));
+}
+
+#[test]
+fn compaction_comes_to_an_end_beside_a_writer_that_is_faster() {
+    let disk = MemDisk::new();
+    let (engine, other) = (open(&disk).unwrap(), open(&disk.process()).unwrap());
+    let (here, there) = (partition(&engine).unwrap(), partition(&other).unwrap());
+    (0..40).for_each(|n| append(&here, n).unwrap());
+    let rounds = Arc::new(AtomicU64::new(0));
+    let hook = {
+        let rounds = rounds.clone();
+        move |name| {
+            // Enough for another segment, as long as one may hope.
+            if name == "compact.cleaned" && rounds.fetch_add(1, Ordering::Relaxed) < 5 {
+                (0..10).for_each(|n| append(&there, n).unwrap());
+            }
+        }
+    };
+
+    assert!(point::with_hook(hook, || here.compact(0)).unwrap());
+
+    assert_eq!(rounds.load(Ordering::Relaxed), 1);
 }
 
 #[test]
