@@ -109,7 +109,7 @@ FAULTS := no-data-sync:simulator no-roll-sync:simulator no-dir-sync:simulator \
     no-cut-sync:engine:losses no-rollback:engine:losses no-dir-sync:engine:losses \
     short-write:full_disk short-write:file_limits keep-torn:full_disk keep-torn:file_limits keep-torn:engine:calls \
     keep-lock:engine:calls::an_append no-late-folder:engine:topics no-aborted-sync:engine:takeover \
-    clean-at-any-rate:engine:faults no-settle:engine:compaction refuse-gaps:engine:recovery \
+    clean-at-any-rate:engine:faults no-settle:engine:compaction no-settle:cleaners refuse-gaps:engine:recovery \
     delete-before-start-is-durable:engine:retention no-sync-before-deletion:engine:retention \
     no-jump-test:engine:tend no-jump-test:engine:retention no-jump-test:engine:compaction \
     cut-known-records:engine:recovery cut-known-records:engine:room \
@@ -123,7 +123,7 @@ mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
 mutants: export STORM_SECONDS = 60
 mutants: ## faults, planted: the tests must notice each
 	cargo test --locked --target-dir target/mutants --lib --test storm --test simulator --test engine \
-	    --test client --test full_disk --test file_limits --test fuzz_short --test hostile --test decoder --no-run
+	    --test client --test cleaners --test full_disk --test file_limits --test fuzz_short --test hostile --test decoder --no-run
 	notices() { \
 	    local fault=$$1 status=0; shift; \
 	    echo "== $$fault: $$*"; \
