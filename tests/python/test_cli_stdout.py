@@ -5,6 +5,7 @@ import resource
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,3 +126,32 @@ def test_a_closed_output_is_said_in_one_line(command: Command, args: list[str], 
     assert done.returncode == code
     assert done.stderr.decode().endswith("the standard output is closed\n")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_where_errors_have_no_place_they_are_not_printed_among_records(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "brokerless", "consume", "t"],
+        stdout=subprocess.PIPE,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no such folder on this system")
+@pytest.mark.parametrize("number", [0, 2])
+def test_no_file_of_the_directory_takes_the_place_of_a_closed_stream(number: int) -> None:
+    with KafkaProducer() as producer:
+        producer.send("t", b"x")
+    shell = f'exec "$@" {number}>&-'
+    line = [sys.executable, "-m", "brokerless", "consume", "t", "--from-beginning"]
+    with subprocess.Popen(["sh", "-c", shell, "sh", *line], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"x\n"
+
+        place = Path(f"/proc/{process.pid}/fd/{number}").readlink()
+        process.kill()
+
+    assert place == Path(os.devnull)

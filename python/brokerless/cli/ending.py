@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brokerless.cli.stream import mend_stdout
+from brokerless.cli.stream import hold_descriptors, mend_stdout
 from brokerless.errors.base import KafkaError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def call(command: click.Command, args: Sequence[str]) -> int:
     """Run the command and give the exit code."""
     if "_BROKERLESS_COMPLETE" in os.environ:
         command.main(list(args), prog_name="brokerless", complete_var="_BROKERLESS_COMPLETE")
+    hold_descriptors()
     mend_stdout()
     try:
         code = _invoke(command, list(args))
@@ -80,6 +81,8 @@ def _end(error: Exception) -> int:
 
 def say(message: str) -> None:
     """Print a line about what is wrong."""
+    if sys.stderr is None:  # print would take the standard output
+        return
     with contextlib.suppress(OSError):  # there may be nobody to tell
         print(f"brokerless: {message}", file=sys.stderr, flush=True)
 

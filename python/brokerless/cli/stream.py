@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import os
 import select
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -12,7 +13,16 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["ClosedStream", "check_open", "has_reader", "mend_stdout"]
+__all__ = ["ClosedStream", "check_open", "has_reader", "hold_descriptors", "mend_stdout"]
+
+
+def hold_descriptors() -> None:
+    """Let no file of the directory get the number of a standard stream that is closed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # noqa: PERF203 - three times
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def mend_stdout() -> None:
