@@ -226,6 +226,15 @@ def test_one_partition_is_not_one_partitions(command: Command) -> None:
     assert (done.returncode, done.stderr) == (1, said)
 
 
+def test_where_there_cannot_be_so_many_partitions_no_setting_is_altered(command: Command) -> None:
+    command("topics", "create", "a", "-p", "2")
+
+    done = command("topics", "alter", "a", "-p", "1", "-c", "retention.ms=7")
+
+    (facts,) = json.loads(command("topics", "describe", "a", "--json").stdout)
+    assert (done.returncode, facts["configs"]) == (1, {})
+
+
 @pytest.mark.parametrize(
     ("args", "left"),
     [

@@ -131,10 +131,12 @@ def alter(
         raise click.UsageError(f"{min(both)} cannot be set and deleted at once")
     with admin() as client:
         check_topic(name, client.list_topics())
+        if partitions:
+            client.create_partitions({name: partitions}, validate_only=True)
         if changes or deletions:
             _alter(client, name, changes, deletions, validate_only)
-        if partitions:
-            client.create_partitions({name: partitions}, validate_only=validate_only)
+        if partitions and not validate_only:
+            client.create_partitions({name: partitions})
     click.echo(f"Topic {name} can be altered." if validate_only else f"Altered topic {name}.")
 
 
