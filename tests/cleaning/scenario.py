@@ -24,8 +24,16 @@ TOPICS = {
     "aged": {"retention.ms": YEARS, **ANY_TIME},
     "outlived": {"retention.ms": YEARS, **ANY_TIME},
     "sized": {"retention.ms": "-1", "retention.bytes": "5000", **ANY_TIME},
+    "both": {"retention.ms": YEARS, "min.cleanable.dirty.ratio": "0.01", **ANY_TIME},
+    "purged": {"retention.ms": "-1"},
 }
 """One partition each."""
+
+COMPACTED_TOO = "both"
+"""Compacted too when what is old is gone: which of both comes first would matter."""
+
+PURGED = {"both": 200, "purged": 77}
+"""From these offsets on the user keeps records."""
 
 SMALL = {"segment.bytes": "1500", "index.interval.bytes": "200"}
 
@@ -46,12 +54,13 @@ def records() -> list[dict[str, Any]]:
         value = None if dead else b"value %d " % number + b"." * (number % 50)
         headers = [("number", b"%d" % number)] if number % 3 == 0 else []
         rows.append({"topic": "table", "key": key, "value": value, "headers": headers})
-    for topic in ("aged", "outlived", "sized"):
+    for topic in ("aged", "outlived", "sized", "both", "purged"):
         for number in range(COUNT):
-            old = topic == "outlived" or (topic == "aged" and number < COUNT / 2)
+            old = topic in ("outlived", "purged") or (topic != "sized" and number < COUNT / 2)
             when = LONG_AGO + number if old else LONG_FROM_NOW + number
             value = b"value %d " % number + b"." * 50
-            rows.append({"topic": topic, "value": value, "timestamp_ms": when})
+            key = b"key %d" % (number * number % 83) if topic == COMPACTED_TOO else None
+            rows.append({"topic": topic, "key": key, "value": value, "timestamp_ms": when})
     # Some would else have the time of the test.
     return [{"timestamp_ms": LONG_AGO, **row} for row in rows]
 
@@ -99,25 +108,53 @@ def left(kafka: Any, address: str) -> list[list[Any]]:
     return rows
 
 
-def wait(kafka: Any, address: str, directory: Path) -> None:
+def clean(kafka: Any, address: str, directory: Path) -> None:
     """Waits until every topic was cleaned: the segments are as few as there can be."""
-    done = {"aged": COUNT // 2, "outlived": COUNT, "sized": COUNT * 85 // 100}
+    await_starts(kafka, address)
+    admin = kafka.KafkaAdminClient(bootstrap_servers=address)
+    settings = {**TOPICS[COMPACTED_TOO], "cleanup.policy": "compact,delete"}
+    kind = kafka.admin.ConfigResourceType.TOPIC
+    admin.alter_configs([kafka.admin.ConfigResource(kind, COMPACTED_TOO, configs=settings)])
+    await_compaction(directory)
+    admin.delete_records(
+        {kafka.TopicPartition(topic, 0): offset for topic, offset in PURGED.items()}
+    )
+    admin.close()
+
+
+def await_starts(kafka: Any, address: str) -> None:
+    """Waits until segments that are due went."""
+    done = {
+        "aged": COUNT // 2,
+        "outlived": COUNT,
+        "sized": COUNT * 85 // 100,
+        "both": COUNT // 2,
+    }
     consumer = kafka.KafkaConsumer(bootstrap_servers=address, enable_auto_commit=False)
     partitions = {topic: kafka.TopicPartition(topic, 0) for topic in done}
     end = time.monotonic() + 120
     while time.monotonic() < end:
         starts = consumer.beginning_offsets(list(partitions.values()))
         near = all(starts[partitions[topic]] > least - 20 for topic, least in done.items())
-        if near and is_compacted(directory):
+        if near:
             consumer.close()
             return
         time.sleep(0.1)
     raise TimeoutError(f"not cleaned within 120 s: {starts}")
 
 
-def is_compacted(directory: Path) -> bool:
-    """Whether the cleaner's checkpoint is at the active segment of the table."""
-    active = max(int(path.stem) for path in (directory / "table-0").glob("*.log"))
+def await_compaction(directory: Path) -> None:
+    """Waits until the cleaner's checkpoint is at the active segments of what is compacted."""
+    end = time.monotonic() + 120
+    while not all(is_compacted(directory, topic) for topic in ("table", COMPACTED_TOO)):
+        if time.monotonic() > end:
+            raise TimeoutError("not compacted within 120 s")
+        time.sleep(0.1)
+
+
+def is_compacted(directory: Path, topic: str) -> bool:
+    """Whether the cleaner's checkpoint is at the active segment of a topic."""
+    active = max(int(path.stem) for path in (directory / f"{topic}-0").glob("*.log"))
     checkpoint = directory / "cleaner-offset-checkpoint"
     lines = checkpoint.read_text().splitlines() if checkpoint.exists() else []
-    return f"table 0 {active}" in lines
+    return f"{topic} 0 {active}" in lines

@@ -53,7 +53,7 @@ def left(work: Path) -> list[list[Any]]:
     for checkpoint in ours.glob("*-checkpoint"):
         shutil.copy(checkpoint, theirs)
     with broker:
-        scenario.wait(kafka, broker.address, theirs)
+        scenario.clean(kafka, broker.address, theirs)
         return scenario.left(kafka, broker.address)
 
 

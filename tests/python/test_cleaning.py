@@ -23,7 +23,7 @@ def test_the_same_records_are_left_as_by_a_broker(tmp_path: Path) -> None:
     (tmp_path / "brokerless.properties").write_text(settings)
     scenario.fill(brokerless, str(tmp_path))
 
-    scenario.wait(brokerless, str(tmp_path), tmp_path)
+    scenario.clean(brokerless, str(tmp_path), tmp_path)
 
     found = json.loads(json.dumps(scenario.left(brokerless, str(tmp_path))))
     expected = json.loads((TESTS / "data" / "cleaning" / "left.json").read_text())
