@@ -39,6 +39,7 @@ mod sync;
 mod tend;
 pub(crate) mod topic_list;
 pub(crate) mod topics;
+mod turn;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
