@@ -66,7 +66,8 @@ fn a_directory_that_was_closed_in_good_order_is_opened_with_one_sync() {
 
     // That it is no longer closed.
     let is_sync = |call: &&Call| matches!(call, Call::SyncData | Call::SyncDir);
-    assert_eq!(calls.lock().unwrap().iter().filter(is_sync).count(), 1);
+    let syncs = calls.lock().unwrap().iter().filter(is_sync).count();
+    assert_eq!(syncs, 1);
     assert!(engine.topic("orders").unwrap().is_some());
 }
 
