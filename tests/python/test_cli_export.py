@@ -193,6 +193,7 @@ def test_an_export_into_a_file(command: Command, odd: str, tmp_path: Path) -> No
         (b'{"type": "topic", "topic": "x/y", "partitions": 1}', 'topic name "x/y" is invalid'),
         (b'{"type": "topic", "topic": "x", "partitions": 1, "configs": {"a": 1}}', "a=1: "),
         (b'{"topic": 1}', "topic must be text"),
+        (b'{"topic": "x/y", "value": ""}', 'topic name "x/y" is invalid'),
         (b"half a li", "this is no JSON"),
     ],
 )

@@ -15,7 +15,7 @@ from brokerless.cli.clients import (
     is_data_directory,
     producer,
 )
-from brokerless.cli.ending import FailedError
+from brokerless.cli.ending import FailedError, sentence
 from brokerless.cli.options import (
     BYTES,
     HEADER,
@@ -193,8 +193,14 @@ class Sending:
         self.count += len(values)
 
     def one(self, topic: str, value: bytes | None, **record: Any) -> None:
-        """Send a record."""
-        self._await(self._client.send(topic, NULL if value is None else value, **record))
+        """Send a record; `ValueError` says why there can be no such record."""
+        from brokerless.errors import BrokerResponseError
+
+        try:
+            future = self._client.send(topic, NULL if value is None else value, **record)
+        except BrokerResponseError as error:
+            raise ValueError(sentence(error)) from None
+        self._await(future)
         self.count += 1
 
     def finish(self) -> None:
