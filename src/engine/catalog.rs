@@ -347,6 +347,11 @@ fn remove_if_empty(storage: &dyn Storage, folder: &Path) -> Result<()> {
 }
 
 fn check_more(topic: &Topic, total: i32) -> Result<()> {
+    if topic.internal {
+        // The partition of a group follows from its name and the number of partitions.
+        let text = format!("topic {:?} keeps its partitions: groups have theirs", topic.name);
+        return Err(Error::InvalidPartitions(text));
+    }
     let now = topic.partition_count();
     if total > now {
         return Ok(());

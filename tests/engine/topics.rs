@@ -162,6 +162,20 @@ fn who_appends_while_a_topic_is_deleted_leaves_nothing_in_its_place() {
 }
 
 #[test]
+fn the_topic_of_committed_offsets_gets_no_more_partitions() {
+    let engine = open_mem(&MemDisk::new());
+    let offsets = engine.topic_or_create("__consumer_offsets").unwrap();
+    let more = offsets.partition_count() + 1;
+
+    let checked = engine.check_partitions("__consumer_offsets", more);
+    let refused = engine.create_partitions("__consumer_offsets", more);
+
+    assert!(matches!(checked, Err(Error::InvalidPartitions(_))), "{checked:?}");
+    assert!(matches!(refused, Err(Error::InvalidPartitions(_))), "{refused:?}");
+    assert_eq!(engine.topic("__consumer_offsets").unwrap().unwrap().partition_count(), more - 1);
+}
+
+#[test]
 fn a_listed_partition_without_a_folder_does_not_keep_the_directory_from_closing() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).create_topic(ORDERS, Some(2), &[]).unwrap();
