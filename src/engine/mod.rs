@@ -20,6 +20,7 @@ mod id;
 mod identity;
 mod jumps;
 mod lookup;
+pub(crate) mod losses;
 pub(crate) mod observed;
 mod offsets;
 mod page;
@@ -139,8 +140,9 @@ impl Engine {
             // Only now: a directory of ours has a list.
             root.make_ours()?;
             point("open.written");
-            note_missing(&*env.storage, dir, &topics)?;
-            root.keep(|id| topics.get(&id.topic).is_some())?;
+            root.keep(|id| {
+                topics.get(&id.topic).is_some_and(|topic| topic.is_noted(id.partition, &control))
+            })?;
             point("open.kept");
             control.set_ready();
             root.share()?;
@@ -306,21 +308,6 @@ fn check_network(dir: &Path, options: OpenOptions, env: &Env) -> Result<()> {
         Some(kind) => Err(Error::NetworkFileSystem { path: dir.to_owned(), kind }),
         None => Ok(()),
     }
-}
-
-/// Warns of topics that had records when the directory was closed, and whose folders are gone.
-fn note_missing(storage: &dyn Storage, dir: &Path, topics: &Topics) -> Result<()> {
-    let is_deleted = |name: &str| topics.deleted().iter().any(|topic| *topic.name == *name);
-    for (id, end) in root::recovery_points(storage, dir)? {
-        if end > 0 && topics.get(&id.topic).is_none() && !is_deleted(&id.topic) {
-            log::warn!(
-                "{id} had records up to offset {end}, and its folder is gone from {}: the topic \
-                 begins anew, unless all close the directory and put the folder back",
-                dir.display()
-            );
-        }
-    }
-    Ok(())
 }
 
 /// What keeps a directory from being opened for writing, said of the directory.

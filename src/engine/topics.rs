@@ -12,10 +12,12 @@ use std::sync::Arc;
 use crate::config::TopicConfig;
 use crate::engine::control::Control;
 use crate::engine::id::Id;
+use crate::engine::losses::{self, Folders};
 use crate::engine::{root, topic_list};
-use crate::env::Storage;
+use crate::env::{Entry, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::files;
+use crate::log::recovery::Trust;
 use crate::planted::planted;
 use crate::types::{TopicPartition, valid_topic_name};
 
@@ -54,6 +56,12 @@ impl Topic {
     /// How many partitions it has.
     pub fn partition_count(&self) -> i32 {
         i32::try_from(self.slots.len()).unwrap_or(i32::MAX)
+    }
+
+    /// Whether what was noted of one of its partitions is to be kept: not where it begins anew.
+    pub(crate) fn is_noted(&self, partition: i32, control: &Control) -> bool {
+        let page = self.slot(partition).map(|slot| control.page(slot));
+        page.is_none_or(|page| page.is_ok_and(|page| page.was_found()))
     }
 
     pub(crate) fn slot(&self, partition: i32) -> Option<u32> {
@@ -157,20 +165,20 @@ impl Topics {
         topic_list::encode(there.chain(self.deleted.iter().map(|topic| (&**topic, true))))
     }
 
-    /// The topics of a directory that nobody has open: those of the file whose folders are still
-    /// there, and those a broker has made. Pages are numbered anew. A deletion that is not over
-    /// stays one. Who only looks may do so without the list.
+    /// The topics of a directory that nobody has open: those of the list, and those a broker has
+    /// made. Pages are numbered anew. A deletion that is not over stays one. Who only looks may do so
+    /// without the list, and sees the topics that have folders.
     pub(crate) fn survey(
         storage: &dyn Storage,
         dir: &Path,
         control: &Control,
         writable: bool,
     ) -> Result<Self> {
-        let folders = folders(storage, dir)?;
+        let entries = storage.list(dir).at("list", dir)?;
+        let folders = folders(storage, dir, &entries)?;
+        let is_ours = entries.iter().any(|entry| entry.name == root::FORMAT);
         let file = match Self::read(storage, dir, 0) {
-            Err(Error::Missing { .. }) if folders.is_empty() || !root::is_ours(storage, dir)? => {
-                Self::default()
-            }
+            Err(Error::Missing { .. }) if folders.is_empty() || !is_ours => Self::default(),
             Err(missing @ Error::Missing { .. }) if !writable => {
                 log::warn!("{missing}");
                 Self::default()
@@ -179,14 +187,24 @@ impl Topics {
         };
         let mut topics = Self { generation: control.topics_generation(), ..Self::default() };
         topics.deleted = still_deleted(storage, dir, &file, control)?;
-        for (name, numbers) in folders {
-            let known = file.get(&name);
-            let is_gone = topics.deleted.iter().any(|gone| *gone.name == *name);
+        for (name, numbers) in &folders {
+            let known = file.get(name);
+            let is_gone = topics.deleted.iter().any(|gone| *gone.name == **name);
             let listed = known.map_or(0, |topic| topic.partition_count());
-            let numbers = without_begun(storage, dir, &name, numbers, listed)?;
+            let numbers = without_begun(storage, dir, name, numbers, listed)?;
             if !is_gone && !numbers.is_empty() {
-                topics.find(storage, dir, known, &name, &numbers, control)?;
+                topics.find(storage, dir, known, name, &numbers, control)?;
             }
+        }
+        for topic in file.iter().filter(|topic| writable && !folders.contains_key(&*topic.name)) {
+            // As on a broker that finds nothing of a topic, it begins anew.
+            let partitions = topic.partition_count();
+            topics.put(&topic.name, topic.id, partitions, topic.config.clone(), control);
+        }
+        let points = root::recovery_points(storage, dir)?;
+        losses::tell_folders(dir, &file, &topics.deleted, &folders, &points);
+        if control.trust() == Trust::Clean && !folders.is_empty() {
+            losses::tell_lists(dir, &entries);
         }
         Ok(topics)
     }
@@ -235,8 +253,9 @@ impl Topics {
 pub(crate) fn list_of_folders(storage: &dyn Storage, dir: &Path) -> Result<String> {
     let mut pages = 0..;
     let mut topics = Vec::new();
-    for (name, numbers) in folders(storage, dir)? {
-        let numbers = without_begun(storage, dir, &name, numbers, 0)?;
+    let entries = storage.list(dir).at("list", dir)?;
+    for (name, numbers) in folders(storage, dir, &entries)? {
+        let numbers = without_begun(storage, dir, &name, &numbers, 0)?;
         let partitions = count(None, &numbers) as usize;
         if partitions == 0 {
             continue;
@@ -273,16 +292,15 @@ fn still_deleted(
 }
 
 /// The topics that have folders `name-0`, `name-1`, ..., and the numbers of these.
-fn folders(storage: &dyn Storage, dir: &Path) -> Result<BTreeMap<String, BTreeSet<i32>>> {
-    let mut topics = BTreeMap::new();
-    for entry in storage.list(dir).at("list", dir)? {
+fn folders(storage: &dyn Storage, dir: &Path, entries: &[Entry]) -> Result<Folders> {
+    let mut topics = Folders::new();
+    for entry in entries {
         if let Some((name, partition)) = partition_of(&entry.name) {
             if !entry.is_dir {
                 check_stray(storage, &dir.join(&entry.name))?;
                 continue;
             }
-            let numbers: &mut BTreeSet<i32> = topics.entry(name.to_owned()).or_default();
-            numbers.insert(partition);
+            topics.entry(name.to_owned()).or_default().insert(partition);
         }
     }
     Ok(topics)
@@ -295,11 +313,11 @@ fn without_begun(
     storage: &dyn Storage,
     dir: &Path,
     name: &str,
-    numbers: BTreeSet<i32>,
+    numbers: &BTreeSet<i32>,
     listed: i32,
 ) -> Result<BTreeSet<i32>> {
     let mut known = BTreeSet::new();
-    for number in numbers {
+    for &number in numbers {
         let folder = folder(dir, &TopicPartition::new(name, number));
         if number < listed || !storage.list(&folder).at("list", &folder)?.is_empty() {
             known.insert(number);

@@ -30,6 +30,9 @@ pub(crate) fn compare(
     ends: &BTreeMap<TopicPartition, i64>,
     findings: &mut Findings,
 ) {
+    for (name, outcome) in &survey.missing {
+        findings.add(missing(name, outcome, ends));
+    }
     let there: BTreeSet<_> = partitions.iter().collect();
     for (name, list) in [
         (RECOVERY_POINTS, &survey.recovery_points),
@@ -55,6 +58,19 @@ pub(crate) fn compare(
         }
         report(found, list, &right, findings);
     }
+}
+
+/// A list that is gone. What a repair writes in its place is where the logs end now.
+fn missing(name: &str, outcome: &str, ends: &BTreeMap<TopicPartition, i64>) -> Finding {
+    let is_of_ends = name == RECOVERY_POINTS;
+    let lines: Offsets =
+        ends.iter().filter(|_| is_of_ends).map(|(id, end)| (id.clone(), *end)).collect();
+    let what = format!("it is gone, though the directory was closed in good order: {outcome}");
+    Finding::warning("checkpoint-missing", Path::new(name), what)
+        .fix(Fix::Missing(checkpoint::encode_offsets(&lines)))
+        .remedy(
+            "put it back from a copy; or run verify with --repair: that takes the logs as they are",
+        )
 }
 
 fn report(found: Vec<Finding>, list: &Offsets, right: &Offsets, findings: &mut Findings) {
@@ -83,11 +99,13 @@ fn past_end(
         let what = format!("{id} is listed with offset {offset}, and ends at {end}");
         return Finding::warning("checkpoint-past-end", path, what).of(offset);
     }
-    let what = format!(
-        "{id} was on the disk up to offset {offset}, and ends at {end}: offsets {end} to {} are \
-         missing, and the partition cannot be opened",
-        offset - 1
-    );
+    let missing = format!("offsets {end} to {} are missing", offset - 1);
+    let outcome = if is_there {
+        format!("ends at {end}: {missing}, and the partition cannot be opened")
+    } else {
+        format!("its folder is gone: {missing}")
+    };
+    let what = format!("{id} was on the disk up to offset {offset}, and {outcome}");
     Finding::error("records-missing", path, what).of(end).remedy(
         "put its files back from a copy; or run verify with --repair to go on without the records",
     )

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{DirectoryConfig, TopicConfig, directory};
-use crate::engine::compact;
 use crate::engine::observed::Observed;
 use crate::engine::root::{self, CLEAN_SHUTDOWN, FORMAT, LOCK};
 use crate::engine::topics::{Topics, is_internal};
+use crate::engine::{compact, losses};
 use crate::env::{Access, Env, Storage};
 use crate::error::{At, Result};
 use crate::log::checkpoint::{self, Offsets};
@@ -36,6 +36,8 @@ pub(crate) struct Survey {
     pub(crate) recovery_points: Offsets,
     pub(crate) log_starts: Offsets,
     pub(crate) cleaned: Offsets,
+    /// Lists that a directory has that was closed in good order, and what comes of their absence.
+    pub(crate) missing: Vec<(&'static str, &'static str)>,
     /// What topics take from the directory.
     pub(crate) config: DirectoryConfig,
 }
@@ -95,6 +97,9 @@ impl Survey {
             _ => root::is_clean(storage, dir).unwrap_or(false),
         };
         let offsets = |name| checkpoint::read_offsets(storage, &dir.join(name)).unwrap_or_default();
+        let is_there = |name: &str| storage.open(&dir.join(name), Access::Read).is_ok();
+        let is_closed = matches!(holder, Holder::Nobody) && is_there(CLEAN_SHUTDOWN);
+        let missing = losses::lists(is_there).filter(|_| is_closed).collect();
         Ok(Self {
             holder,
             clean,
@@ -103,6 +108,7 @@ impl Survey {
             recovery_points: offsets(root::RECOVERY_POINTS),
             log_starts: offsets(root::LOG_STARTS),
             cleaned: offsets(compact::CHECKPOINT),
+            missing,
             config: config(dir, storage),
         })
     }

@@ -190,6 +190,63 @@ fn a_listed_partition_without_a_folder_does_not_keep_the_directory_from_closing(
 }
 
 #[test]
+fn a_topic_whose_folders_were_removed_keeps_its_settings_and_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [("retention.ms".to_owned(), "1234".to_owned())];
+    open(dir.path()).create_topic(ORDERS, Some(2), &settings).unwrap();
+    for folder in ["orders-0", "orders-1"] {
+        std::fs::remove_dir(dir.path().join(folder)).unwrap();
+    }
+
+    let (engine, warned) = warnings::of(|| open(dir.path()));
+
+    let topic = engine.topic(ORDERS).unwrap().expect("it is listed");
+    assert_eq!(topic.config.retention_ms, 1234);
+    let told = warned.iter().any(|it| it.contains("orders-0, orders-1 begin anew"));
+    assert!(told, "{warned:?}");
+    assert_eq!(append(&partition(&engine), &["a"]), 0);
+}
+
+#[test]
+fn a_partition_whose_folder_was_removed_with_its_records_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).create_topic(ORDERS, Some(2), &[]).unwrap();
+    append(&partition(&open(dir.path())), &["a", "b"]);
+    std::fs::rename(dir.path().join("orders-0"), dir.path().join("elsewhere")).unwrap();
+
+    let (engine, warned) = warnings::of(|| open(dir.path()));
+    let refused = partition(&engine).append(&mut batch_at(0, &["c"]));
+    drop(engine);
+
+    assert!(matches!(refused, Err(Error::RecordsMissing { .. })), "{refused:?}");
+    let told = warned.iter().any(|it| it.starts_with("orders-0 had records up to offset 2"));
+    assert!(told, "{warned:?}");
+    std::fs::remove_dir_all(dir.path().join("orders-0")).unwrap();
+    std::fs::rename(dir.path().join("elsewhere"), dir.path().join("orders-0")).unwrap();
+    assert_eq!(read(&partition(&open(dir.path()))), numbered(&["a", "b"]));
+}
+
+#[test]
+fn lists_of_offsets_that_were_removed_are_warned_of() {
+    for name in ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint"] {
+        for read_only in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            append(&partition(&open(dir.path())), &["a"]);
+            let options = OpenOptions { read_only, ..OpenOptions::default() };
+            let again = || Engine::open(dir.path(), options, Env::system()).unwrap();
+            let (_, before) = warnings::of(again);
+            std::fs::remove_file(dir.path().join(name)).unwrap();
+
+            let (engine, warned) = warnings::of(again);
+
+            assert_eq!(before, [""; 0]);
+            assert!(warned.len() == 1 && warned[0].contains(name), "{warned:?}");
+            assert_eq!(read(&partition(&engine)), numbered(&["a"]));
+        }
+    }
+}
+
+#[test]
 fn names_that_kafka_refuses_are_refused_and_nothing_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());

@@ -365,7 +365,7 @@ const BESIDE_LOGS: [Case; 16] = [
         ..CLEAN
     },
 ];
-const OF_THE_DIRECTORY: [Case; 23] = [
+const OF_THE_DIRECTORY: [Case; 25] = [
     Case {
         name: "a list of recovery points",
         damage: |dir| write(&dir.join("recovery-point-offset-checkpoint"), "0\n9\n"),
@@ -437,6 +437,18 @@ const OF_THE_DIRECTORY: [Case; 23] = [
         name: "a list of topics that was removed",
         damage: |dir| fs::remove_file(dir.join(".brokerless-topics")).unwrap(),
         found: (Error, "topics-missing", ".brokerless-topics"),
+        ..CLEAN
+    },
+    Case {
+        name: "a list of recovery points that was removed",
+        damage: |dir| fs::remove_file(dir.join("recovery-point-offset-checkpoint")).unwrap(),
+        found: (Warning, "checkpoint-missing", "recovery-point-offset-checkpoint"),
+        ..CLEAN
+    },
+    Case {
+        name: "a list of log starts that was removed",
+        damage: |dir| fs::remove_file(dir.join("log-start-offset-checkpoint")).unwrap(),
+        found: (Warning, "checkpoint-missing", "log-start-offset-checkpoint"),
         ..CLEAN
     },
     Case {
