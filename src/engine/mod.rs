@@ -45,7 +45,7 @@ mod turn;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use crate::config::DirectoryConfig;
@@ -180,6 +180,7 @@ impl Engine {
             config: RwLock::new(Settings::read(&*env.storage, dir, &control)?),
             topics_lock: Mutex::default(),
             topics: RwLock::new(Arc::new(topics)),
+            named: AtomicU64::new(u64::MAX),
             control: control.clone(),
             read_only: root.is_none(),
             root,

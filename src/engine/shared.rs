@@ -2,7 +2,7 @@
 //! settings for as long as nobody changes them.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::config::{DirectoryConfig, directory};
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     /// The lock of the directory itself, for changes of topics and settings.
     pub(crate) topics_lock: Mutex<Option<Box<dyn Lock>>>,
     pub(crate) topics: RwLock<Arc<Topics>>,
+    /// The generation of topics whose folders this process has seen to be on the disk; odd before.
+    pub(crate) named: AtomicU64,
     pub(crate) config: RwLock<Settings>,
 }
 

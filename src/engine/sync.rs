@@ -14,6 +14,7 @@
 //! and not at all when it was alone the last time.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -169,15 +170,31 @@ impl Partition {
     pub(crate) fn sync_names(&self) -> Result<()> {
         if self.page.is_unnamed() {
             self.sync_beginnings().map_err(|error| self.judged(error))?;
+            self.sync_topics()?;
         }
-        if !planted("no-dir-sync") {
-            let folder = self.shared.env.storage.open_dir(&self.dir).at("open", &self.dir)?;
-            let synced = folder.sync().at(SYNC, &self.dir);
-            synced.map_err(|error| self.judged(error))?;
-        }
+        self.sync_folder(&self.dir)?;
         point("sync.named");
         self.page.set_named();
         Ok(())
+    }
+
+    /// Makes the topics survive a crash: who made this one may have died before it was on the disk.
+    /// Once for each generation that is not in the making.
+    fn sync_topics(&self) -> Result<()> {
+        let generation = self.shared.control.topics_generation();
+        if generation % 2 == 1 || self.shared.named.load(Ordering::Relaxed) != generation {
+            self.sync_folder(&self.shared.dir)?;
+            self.shared.named.store(generation, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, path: &Path) -> Result<()> {
+        if planted("no-dir-sync") {
+            return Ok(());
+        }
+        let folder = self.shared.env.storage.open_dir(path).at("open", path)?;
+        folder.sync().at(SYNC, path).map_err(|error| self.judged(error))
     }
 
     fn sync_beginnings(&self) -> Result<()> {

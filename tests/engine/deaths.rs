@@ -231,6 +231,24 @@ fn a_topic_that_somebody_saw_stays_though_its_maker_dies_and_all_others() {
     assert_eq!(topic.map(|topic| topic.partition_count()), Some(2));
 }
 
+/// Found by the simulator: the one who made the folder died before its name was on the disk.
+#[test]
+fn what_is_synced_in_a_topic_whose_maker_died_survives_a_crash() {
+    for name in ["replace.renamed", "topics.written"] {
+        let disk = MemDisk::new();
+        let engine = open(disk.env());
+        die_in(name, &disk, |engine| drop(engine.create_topic(ORDERS, Some(2), &[])));
+        let orders = partition(&engine);
+        append(&orders, &["a"]);
+        orders.sync(1).unwrap();
+
+        for seed in 0..20 {
+            let after = open(disk.after_crash(seed).env());
+            assert_eq!(read(&partition(&after)), [(0, "a".to_owned())], "{name}, SEED={seed}");
+        }
+    }
+}
+
 #[test]
 fn the_folders_of_who_died_in_making_a_topic_or_partitions_count_for_nothing() {
     let disk = MemDisk::new();
