@@ -586,3 +586,24 @@ fn a_topic_that_was_made_again_and_not_used_is_not_taken_for_the_one_before() {
     assert_eq!(again.ends().unwrap().log_end_offset, 0);
     assert_eq!(append(&again, &["c"]), 0);
 }
+
+#[test]
+fn a_folder_that_was_moved_in_use_takes_no_new_segment_and_nobody_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, late) = (open(dir.path()), open(dir.path()));
+    let settings = [("segment.bytes".to_owned(), "100".to_owned())];
+    engine.create_topic(ORDERS, None, &settings).unwrap();
+    let log = partition(&engine);
+    append(&log, &["a"]);
+    std::fs::rename(dir.path().join("orders-0"), dir.path().join("moved")).unwrap();
+
+    let rolled = log.append(&mut batch_at(1, &[&"b".repeat(100)]));
+    let others = partition(&late).append(&mut batch_at(1, &["c"]));
+
+    assert!(rolled.is_err());
+    assert!(others.is_err());
+    assert!(!dir.path().join("orders-0").exists(), "nothing was put in its place");
+    std::fs::rename(dir.path().join("moved"), dir.path().join("orders-0")).unwrap();
+    drop((log, engine, late));
+    assert_eq!(read(&partition(&open(dir.path()))), numbered(&["a"]));
+}
