@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::Engine;
 use super::catalog::unknown;
 use crate::config::{Change, DirectoryConfig, TopicConfig, directory};
+use crate::engine::unheeded;
 use crate::env::point::point;
 use crate::error::Result;
 use crate::log::files;
@@ -33,6 +34,7 @@ impl Engine {
             if config == *topic.config {
                 return Ok(());
             }
+            unheeded::warn(&config.given);
             revision.topics.configure(&topic, Arc::new(config));
             revision.write()
         })

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::topics::{self, Topics};
 use super::{Engine, Id, Root, Topic, offsets, patience};
 use crate::config::{DirectoryConfig, TopicConfig};
+use crate::engine::unheeded;
 use crate::env::point::point;
 use crate::env::{Lock, Mode, Storage};
 use crate::error::{At, Error, Result};
@@ -79,6 +80,7 @@ impl Engine {
         settings: &[(String, String)],
     ) -> Result<Arc<Topic>> {
         let (partitions, config) = checked(&self.config(), name, partitions, settings)?;
+        unheeded::warn(&config.given);
         self.change(|change| {
             if change.topics.get(name).is_some() {
                 return Err(Error::TopicAlreadyExists(name.to_owned()));

@@ -41,6 +41,7 @@ mod tend;
 pub(crate) mod topic_list;
 pub(crate) mod topics;
 mod turn;
+mod unheeded;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;

@@ -12,6 +12,7 @@ use crate::engine::holders::Holders;
 use crate::engine::root::Root;
 use crate::engine::rounds::Tended;
 use crate::engine::topics::Topics;
+use crate::engine::unheeded;
 use crate::env::lock::fork_generation;
 use crate::env::{Env, Lock, Mode, Storage};
 use crate::error::{At, Error, Result};
@@ -63,6 +64,7 @@ impl Settings {
             log::warn!("{}, line {line}, is passed over: {what}", path.display());
         }
         let config = DirectoryConfig::parse(&bytes, &path)?;
+        unheeded::warn(&config.given);
         Ok(Self { generation, config: Arc::new(config) })
     }
 }

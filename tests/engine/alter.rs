@@ -10,6 +10,7 @@ use brokerless::record::BatchBuilder;
 use brokerless::types::{Durability, TimestampType};
 use brokerless::{Compression, Error, TopicPartition};
 
+use crate::damage::warnings;
 use crate::support::{ORDERS, append, batch_at, open, open_read_only, partition};
 use crate::topics::{afterwards, die_at, open_mem};
 
@@ -422,4 +423,20 @@ fn a_topics_codec_has_the_topics_level() {
 
 fn partition_size(dir: &std::path::Path) -> u64 {
     std::fs::metadata(dir.join("orders-0/00000000000000000000.log")).map_or(0, |it| it.len())
+}
+
+#[test]
+fn a_level_of_lz4_is_warned_of_once() {
+    let disk = MemDisk::new();
+    let engine = open_mem(&disk);
+    let create = |name, level: &str| {
+        let settings = [("compression.lz4.level".to_owned(), level.to_owned())];
+        warnings::of(|| engine.create_topic(name, Some(1), &settings).unwrap()).1
+    };
+
+    let told = [create("as-ever", "9"), create("other", "3"), create("another", "4")];
+
+    let counts = told.each_ref().map(Vec::len);
+    assert_eq!(counts, [0, 1, 0], "{told:?}");
+    assert!(told[1][0].contains("compression.lz4.level=3"), "{told:?}");
 }

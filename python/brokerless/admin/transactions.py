@@ -114,7 +114,10 @@ class TransactionAdmin(AdminBase):
     def describe_producers(
         self, partitions: Iterable[TopicPartition], broker_id: int | None = None
     ) -> dict[TopicPartition, PartitionProducerState]:
-        """Give the producers with an id of each partition: none, as producers here have none."""
+        """Give the producers with an id that are at work on each partition: there are none.
+
+        Producers here have no ids; those of a directory that brokers wrote are gone.
+        """
         self._check_brokers(() if broker_id is None else (broker_id,))
         return {one: PartitionProducerState([]) for one in self._check_partitions(partitions)}
 

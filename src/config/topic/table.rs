@@ -37,7 +37,7 @@ pub const SETTINGS: [Setting<TopicConfig>; 33] = [
         kind: Kind::Int,
         default: Some("9"),
         valid: Valid::Between(1, 17),
-        documentation: "The level of LZ4 where `compression.type` is `lz4`; kept, but LZ4 has one level here.",
+        documentation: "The level of LZ4 where `compression.type` is `lz4`; kept and not obeyed: LZ4 has one level here.",
         synonyms: &[("compression.lz4.level", 1)],
         set: nothing,
     },
