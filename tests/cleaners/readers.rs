@@ -139,7 +139,7 @@ fn read_all(
         }
         // Only now: what was passed over may have a successor that came meanwhile.
         if pass.next() >= log.ends().unwrap().log_end_offset {
-            return (jumps, pass.end());
+            return (jumps, pass.end(memory));
         }
     }
 }
