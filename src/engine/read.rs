@@ -75,10 +75,12 @@ impl Partition {
     ) -> Result<Chunk> {
         self.ready()?;
         let offset = cursor.offset;
-        self.steady(|swaps| {
+        let read = self.steady(|swaps| {
             cursor.begin(offset, swaps);
             self.read_in(cursor, max_bytes, isolation)
-        })
+        });
+        // It may have been moved by what counts for nothing.
+        read.inspect_err(|_| *cursor = Cursor::new(offset))
     }
 
     /// Does work that looks at the list of segments; does it again if segments were replaced

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
-use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
-use brokerless::env::mem::{MemDisk, Repeat};
+use brokerless::engine::{Cursor, Engine, OpenOptions, Partition, with_patience};
+use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::env::{Access, Clock, Env, point};
 use brokerless::record::{Batch, BatchBuilder, BatchInfo};
 use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
@@ -491,4 +494,55 @@ fn a_tombstone_does_not_go_by_a_jump_of_the_clock() {
     roll();
     assert!(compact());
     assert_eq!(of_a(), 0);
+}
+
+/// What was read meanwhile counts for nothing: the reader was moved behind it, and went on there.
+#[test]
+fn a_reader_that_cannot_wait_for_the_end_of_a_compaction_stays_where_it_is() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let orders = partition(&engine).unwrap();
+    (0..40).for_each(|n| append(&orders, n).unwrap());
+    let ((start, is_started), (begun, is_begun)) = (channel(), channel());
+    let (finish, is_finished) = channel::<()>();
+    let other = disk.process();
+    let compacting = thread::spawn(move || {
+        let engine = open(&other).unwrap();
+        let orders = partition(&engine).unwrap();
+        let (begun, is_finished) = (Mutex::new(Some(begun)), Mutex::new(is_finished));
+        let stop = move |name| {
+            let first = if name == "compact.begun" { begun.lock().unwrap().take() } else { None };
+            if let Some(begun) = first {
+                begun.send(()).unwrap();
+                is_finished.lock().unwrap().recv().unwrap();
+            }
+        };
+        is_started.recv().unwrap();
+        point::with_hook(stop, || orders.compact(DAY).unwrap());
+    });
+    let meanwhile: Arc<Mutex<Option<(Sender<()>, Receiver<()>)>>> = Arc::default();
+    let armed = meanwhile.clone();
+    let reading = disk.process().with_hook(Arc::new(move |call| {
+        let ends = if call == Call::Read { armed.lock().unwrap().take() } else { None };
+        if let Some((start, is_begun)) = ends {
+            start.send(()).unwrap();
+            is_begun.recv().unwrap();
+        }
+    }));
+    let engine = open(&reading).unwrap();
+    let reader = partition(&engine).unwrap();
+    let mut cursor = Cursor::new(0);
+    let before: Vec<_> = (0..2).flat_map(|_| read_on(&reader, &mut cursor, 200)).collect();
+    *meanwhile.lock().unwrap() = Some((start, is_begun));
+
+    let failed = with_patience(Duration::from_millis(10), || {
+        reader.read(&mut cursor, 200, IsolationLevel::ReadUncommitted)
+    });
+
+    assert!(matches!(failed, Err(Error::Timeout { .. })), "{failed:?}");
+    finish.send(()).unwrap();
+    compacting.join().unwrap();
+    let after = read_from(&reader, cursor.offset());
+    let all: Vec<_> = before.into_iter().chain(after).collect();
+    assert_eq!(state(&all), model(40));
 }
