@@ -496,6 +496,9 @@ fn a_tombstone_does_not_go_by_a_jump_of_the_clock() {
     assert_eq!(of_a(), 0);
 }
 
+/// Begins something, and hears that it has begun.
+type Meanwhile = (Sender<()>, Receiver<()>);
+
 /// What was read meanwhile counts for nothing: the reader was moved behind it, and went on there.
 #[test]
 fn a_reader_that_cannot_wait_for_the_end_of_a_compaction_stays_where_it_is() {
@@ -520,7 +523,7 @@ fn a_reader_that_cannot_wait_for_the_end_of_a_compaction_stays_where_it_is() {
         is_started.recv().unwrap();
         point::with_hook(stop, || orders.compact(DAY).unwrap());
     });
-    let meanwhile: Arc<Mutex<Option<(Sender<()>, Receiver<()>)>>> = Arc::default();
+    let meanwhile: Arc<Mutex<Option<Meanwhile>>> = Arc::default();
     let armed = meanwhile.clone();
     let reading = disk.process().with_hook(Arc::new(move |call| {
         let ends = if call == Call::Read { armed.lock().unwrap().take() } else { None };
