@@ -250,6 +250,8 @@ impl Partition {
 
     fn trust(&self) -> Trust {
         match self.shared.control.trust() {
+            // A sync of the log failed at a cut: memory may show what the disk has lost.
+            _ if self.page.is_poisoned() => Trust::Machine,
             Trust::Machine if self.page.was_recovered_before() => Trust::Process,
             trust => trust,
         }
@@ -280,7 +282,7 @@ impl Partition {
                 synced
             },
         };
-        recovery::recover(&site, trust)
+        recovery::recover(&site, trust).map_err(|error| self.judged_in_recovery(error, trust))
     }
 
     /// Takes a place among those that keep their files open between appends.

@@ -25,6 +25,7 @@ use crate::env::wake::Woken;
 use crate::env::{Access, Mode};
 use crate::error::{At, Error, Result, SYNC};
 use crate::log::files;
+use crate::log::recovery::Trust;
 use crate::log::segment::Segment;
 use crate::planted::planted;
 
@@ -231,6 +232,19 @@ impl Partition {
         match error {
             Error::Io { op: SYNC, ref source, .. } if source.kind() != ErrorKind::NotFound => {
                 self.poisoned(&error)
+            }
+            other => other,
+        }
+    }
+
+    /// The same of recovery. It is tried again, and writes all but the log anew; that it reads from
+    /// the disk again if it does not trust in writes, as nobody does from here on.
+    pub(crate) fn judged_in_recovery(&self, error: Error, trust: Trust) -> Error {
+        match error {
+            Error::Io { op: SYNC, ref path, .. }
+                if trust != Trust::Machine && path.extension() == Some(files::LOG.as_ref()) =>
+            {
+                self.judged(error)
             }
             other => other,
         }

@@ -345,6 +345,71 @@ fn a_failed_sync_stops_all_of_several_processes_and_none_comes_to_terms_with_it(
     assert_eq!(append(&orders(&engine), &["c"]), shown.len() as i64);
 }
 
+/// A log of which one record was synced, and `more` that were not; all who had it open have died.
+fn left_by_the_dead(more: usize) -> MemDisk {
+    let disk = MemDisk::new();
+    let engine = open(&disk);
+    let log = with(&engine, &[]);
+    append(&log, &["a"]);
+    log.sync(1).unwrap();
+    for _ in 0..more {
+        append(&log, &["b"]);
+    }
+    disk.copy()
+}
+
+/// Lets the last byte of the log be another.
+fn tear(disk: &MemDisk) {
+    let path = Path::new("/data/orders-0/00000000000000000000.log");
+    let file = disk.env().storage.open(path, Access::Update).unwrap();
+    file.write_at(file.len().unwrap() - 1, &[0xff]).unwrap();
+}
+
+#[test]
+fn after_a_sync_that_fails_in_recovery_the_next_attempt_shows_what_the_disk_has() {
+    let mut lost = 0;
+    for seed in 0..20 {
+        let disk = left_by_the_dead(seed + 1);
+        // So nobody knows whether the machine crashed, and all that is found is synced.
+        disk.env().storage.remove(Path::new("/data/.brokerless-control")).unwrap();
+        let engine = open(&disk);
+        let log = orders(&engine);
+        disk.fail_call(Call::SyncData, 1, ErrorKind::Other, Repeat::Once);
+        let failed = log.ends();
+        assert!(matches!(failed, Err(Error::Io { op: "sync", .. })), "seed {seed}: {failed:?}");
+
+        let shown = read(&log);
+
+        assert_eq!(kept(&disk), shown, "seed {seed}");
+        lost += usize::from(shown.len() < seed + 2);
+    }
+    assert!(lost > 0);
+}
+
+#[test]
+fn after_a_sync_that_fails_at_a_cut_nobody_is_told_of_what_the_disk_has_not() {
+    let mut lost = 0;
+    for seed in 0..20 {
+        let disk = left_by_the_dead(seed + 2);
+        tear(&disk);
+        let engine = open(&disk);
+        let log = orders(&engine);
+        disk.fail_call(Call::SyncData, 1, ErrorKind::Other, Repeat::Once);
+        let failed = log.ends();
+        assert!(matches!(failed, Err(Error::Poisoned(_))), "seed {seed}: {failed:?}");
+
+        let shown = read(&log);
+
+        assert_eq!(kept(&disk), shown, "seed {seed}");
+        let synced = log.sync(shown.len() as i64);
+        assert!(matches!(synced, Err(Error::Poisoned(_))), "seed {seed}: {synced:?}");
+        drop((engine, log));
+        assert_eq!(read(&orders(&open(&disk.process()))), shown, "seed {seed}");
+        lost += usize::from(shown.len() < seed + 2);
+    }
+    assert!(lost > 0);
+}
+
 #[test]
 fn opening_and_closing_a_clean_log_leaves_its_files_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
