@@ -254,6 +254,7 @@ impl Partition {
     fn poisoned(&self, why: &dyn std::fmt::Display) -> Error {
         self.page.poison();
         self.shared.control.poison();
+        point("sync.poisoned");
         self.page.wake_committers();
         log::error!("{why}; nothing more is written to it");
         Error::Poisoned(self.id.clone())

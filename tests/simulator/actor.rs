@@ -25,6 +25,9 @@ const START: Timestamp = 1_704_110_400_000;
 /// Bytes of a batch in front of those that its checksum covers, and itself.
 const HEADER: usize = 21;
 
+/// Where the engine has just told all processes of a failed sync.
+const POISONED: &str = "sync.poisoned";
+
 /// What a process that dies unwinds with.
 struct Killed;
 
@@ -68,7 +71,7 @@ impl Actor {
     pub(crate) fn run(self: &Arc<Self>, program: impl FnOnce(Env)) -> Ended {
         let hook = {
             let actor = self.clone();
-            move |name| drop(actor.step("point", name))
+            move |name| actor.come_to(name)
         };
         let env = self.env();
         let program = AssertUnwindSafe(|| point::with_hook(hook, || program(env)));
@@ -116,6 +119,14 @@ impl Actor {
         self.check()?;
         self.abide(self.scheduler.step(self.seat, what, path));
         Ok(())
+    }
+
+    /// A named place in the engine.
+    fn come_to(&self, name: &str) {
+        if name == POISONED && !self.is_dead() {
+            self.scheduler.poison();
+        }
+        drop(self.step("point", name));
     }
 
     fn step_at(&self, what: &str, path: &Path) -> io::Result<()> {
@@ -292,11 +303,7 @@ impl File for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.actor.step("sync_data", &self.path)?;
-        let synced = self.file.sync_data();
-        if synced.is_err() && !self.actor.is_dead() {
-            self.actor.scheduler.poison();
-        }
-        synced
+        self.file.sync_data()
     }
 
     fn forget_cached(&self) -> io::Result<()> {

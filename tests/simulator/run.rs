@@ -111,7 +111,8 @@ impl Simulation {
         let plan = self.plan();
         let poisoned = self.work(plan)?;
         let crashes = plan.dies && self.dice.below(3) > 0;
-        // After a failed sync only the disk counts.
+        // Then only the disk counts, and what is shown next is on it. Where a sync failed that
+        // says nothing of the records, all that was written is there, and nobody has synced it.
         let event = if crashes || poisoned { Event::Machine } else { Event::Processes };
         self.disk = if crashes {
             self.disk.after_crash(self.dice.below(64) as u64)
@@ -148,8 +149,7 @@ impl Simulation {
         }
     }
 
-    /// Lets the processes work.
-    /// Whether a sync has failed.
+    /// Lets the processes work; tells whether they have poisoned the directory.
     fn work(&mut self, plan: Plan) -> Result<bool, Wrong> {
         let processes = 1 + self.dice.below(4);
         let trace = std::mem::take(&mut self.trace);

@@ -84,7 +84,7 @@ struct State {
     now: Duration,
     /// The machine stopped.
     over: bool,
-    /// A sync has failed.
+    /// The engine has said of a failed sync that nobody knows what the disk has.
     poisoned: bool,
     failure: Option<String>,
     trace: Trace,
@@ -218,7 +218,7 @@ impl Scheduler {
         state.is_ending() || state.over
     }
 
-    /// A sync has failed.
+    /// The engine says of a failed sync that nobody knows what the disk has.
     pub(crate) fn poison(&self) {
         self.state().poisoned = true;
     }
