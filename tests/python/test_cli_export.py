@@ -207,3 +207,16 @@ def test_a_line_that_cannot_be_imported_is_named(
     assert done.returncode == 1
     assert done.stderr.decode().startswith(f"brokerless: file, line 2: {what}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_records_of_any_size_that_their_topic_takes_are_carried(command: Command) -> None:
+    command("topics", "create", "large", "-c", f"max.message.bytes={200 << 20}")
+    for size in (70 << 20, 3 << 20):
+        sent = command("produce", "large", "-D", "\\0", input=b"x" * size)
+        assert (sent.returncode, sent.stderr) == (0, b"")
+    exported = command("export").stdout
+
+    done = command("import", "--dir", "new", input=exported)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert command("export", "--dir", "new").stdout == exported

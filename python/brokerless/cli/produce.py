@@ -36,8 +36,13 @@ if TYPE_CHECKING:
 __all__ = ["PRODUCER", "Sending", "produce", "serialize"]
 
 # Larger batches than a program's: few, and well compressed. A line of a slow input still goes
-# at once.
-PRODUCER = {"linger_ms": 5, "batch_size": 512 * 1024, "buffer_memory": 64 * 1024 * 1024}
+# at once. How large a record may be, its topic says.
+PRODUCER = {
+    "linger_ms": 5,
+    "batch_size": 512 * 1024,
+    "buffer_memory": 1 << 33,
+    "max_request_size": (1 << 31) - 1,
+}
 
 # A value that is null also where there is no key, which the producer takes for a mistake.
 NULL = object()
@@ -179,17 +184,20 @@ def _check_target(topic: str, partition: int | None) -> None:
 class Sending:
     """Sends, notices the first failure early, and counts."""
 
-    # So many calls may be under way before one is waited for.
+    # So many calls may be under way, and so many bytes, before one is waited for.
     MOST = 1000
+    MOST_BYTES = 32 << 20
 
     def __init__(self, client: KafkaProducer) -> None:
         self._client = client
-        self._futures: deque[Any] = deque()
+        self._futures: deque[tuple[Any, int]] = deque()
+        self._bytes = 0
         self.count = 0
 
     def many(self, topic: str, values: Sequence[Any], **what: Any) -> None:
         """Send the values."""
-        self._await(self._client.send_many(topic, values, **what))
+        size = sum(len(value) for value in values if value is not NULL)
+        self._await(self._client.send_many(topic, values, **what), size)
         self.count += len(values)
 
     def one(self, topic: str, value: bytes | None, **record: Any) -> None:
@@ -200,19 +208,25 @@ class Sending:
             future = self._client.send(topic, NULL if value is None else value, **record)
         except BrokerResponseError as error:
             raise ValueError(sentence(error)) from None
-        self._await(future)
+        self._await(future, len(value or b""))
         self.count += 1
 
     def finish(self) -> None:
         """Wait for all."""
         self._client.flush()
-        for future in self._futures:
+        for future, _ in self._futures:
             future.get()
 
-    def _await(self, future: Any) -> None:
-        self._futures.append(future)
-        while self._futures and (self._futures[0].is_done or len(self._futures) > self.MOST):
-            self._futures.popleft().get()
+    def _await(self, future: Any, size: int) -> None:
+        self._futures.append((future, size))
+        self._bytes += size
+        while self._futures and (self._is_much() or self._futures[0][0].is_done):
+            first, size = self._futures.popleft()
+            first.get()
+            self._bytes -= size
+
+    def _is_much(self) -> bool:
+        return len(self._futures) > self.MOST or self._bytes > self.MOST_BYTES
 
 
 def _send_lines(
