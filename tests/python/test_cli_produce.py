@@ -273,3 +273,11 @@ def test_one_record_is_no_records() -> None:
         "1 record",
         "2,000 records",
     ]
+
+
+@pytest.mark.parametrize("args", [["produce", "t", "--json"], ["import", "--topic", "t"]])
+def test_a_line_that_is_nested_too_deeply_is_named(command: Command, args: list[str]) -> None:
+    done = command(*args, input=b'{"value": "x"}\n' + b'{"value": ' * 100_000 + b"\n")
+
+    said = b"brokerless: standard input, line 2: this is no record: it is nested too deeply\n"
+    assert (done.returncode, done.stderr) == (1, said)

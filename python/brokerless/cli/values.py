@@ -97,6 +97,8 @@ def load(line: bytes) -> dict[str, Any]:
     """The JSON object in a line."""
     try:
         given = _decode(line.decode())
+    except RecursionError:
+        raise ValueError("this is no record: it is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"this is no JSON: {error}") from None
     if not isinstance(given, dict):
