@@ -128,6 +128,12 @@ impl TopicConfig {
         Ok(config)
     }
 
+    /// The defaults, but nothing goes by age or size: for a topic whose settings are not known.
+    pub(crate) fn keeping_all() -> Self {
+        let given = ["retention.ms", "retention.bytes"].map(|name| (name, "-1"));
+        Self::parse(given).expect("-1 can be given")
+    }
+
     fn give(&mut self, name: &str, text: &str) -> Result<()> {
         let setting = find(&SETTINGS, name);
         let why = || setting::invalid(name, text, unknown(&SETTINGS, "topic", name));

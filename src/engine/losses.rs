@@ -70,3 +70,24 @@ pub(crate) fn tell_folders(
         );
     }
 }
+
+/// How many of the topics with unknown settings are named.
+const NAMED: usize = 5;
+
+/// Warns of topics that only their folders tell of, and that keep everything therefore.
+pub(crate) fn tell_unknown<'a>(dir: &Path, topics: impl Iterator<Item = &'a Arc<Topic>>) {
+    let names: Vec<&str> =
+        topics.filter(|topic| !topic.internal).map(|topic| &*topic.name).collect();
+    if names.is_empty() {
+        return;
+    }
+    let more = if names.len() > NAMED { ", ..." } else { "" };
+    log::warn!(
+        "{} does not tell what settings these topics had ({} in all): {}{more}; they keep all \
+         their records (retention.ms=-1, retention.bytes=-1) until `brokerless topics alter` sets \
+         their cleanup.policy and retention",
+        dir.display(),
+        names.len(),
+        names[..names.len().min(NAMED)].join(", ")
+    );
+}

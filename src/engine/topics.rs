@@ -203,6 +203,12 @@ impl Topics {
         }
         let points = root::recovery_points(storage, dir)?;
         losses::tell_folders(dir, &file, &topics.deleted, &folders, &points);
+        if writable {
+            losses::tell_unknown(
+                dir,
+                topics.iter().filter(|topic| file.get(&topic.name).is_none()),
+            );
+        }
         if control.trust() == Trust::Clean && !folders.is_empty() {
             losses::tell_lists(dir, &entries);
         }
@@ -222,10 +228,8 @@ impl Topics {
         let (id, config) = if let Some(topic) = known {
             (topic.id, topic.config.clone())
         } else {
-            (
-                folder_id(storage, dir, name, numbers.iter().copied())?.unwrap_or_else(Id::random),
-                Arc::default(),
-            )
+            let id = folder_id(storage, dir, name, numbers.iter().copied())?;
+            (id.unwrap_or_else(Id::random), unknown_config(name))
         };
         let partitions = count(known.map(|topic| topic.partition_count()), numbers);
         for number in numbers.iter().filter(|number| **number >= partitions) {
@@ -249,7 +253,13 @@ impl Topics {
     }
 }
 
-/// The list made anew from the folders, with default settings.
+/// The settings of a topic that only its folders tell of. A broker has them elsewhere: by the defaults
+/// a topic that is compacted, or kept for ever, would lose what is older than a week.
+fn unknown_config(name: &str) -> Arc<TopicConfig> {
+    if name == OFFSETS_TOPIC { Arc::default() } else { Arc::new(TopicConfig::keeping_all()) }
+}
+
+/// The list made anew from the folders, with settings by which nothing goes.
 pub(crate) fn list_of_folders(storage: &dyn Storage, dir: &Path) -> Result<String> {
     let mut pages = 0..;
     let mut topics = Vec::new();
@@ -263,9 +273,9 @@ pub(crate) fn list_of_folders(storage: &dyn Storage, dir: &Path) -> Result<Strin
         let id = folder_id(storage, dir, &name, numbers.iter().copied())?;
         topics.push(Topic {
             internal: is_internal(&name),
-            name: name.into(),
             id: id.unwrap_or_else(Id::random),
-            config: Arc::default(),
+            config: unknown_config(&name),
+            name: name.into(),
             slots: pages.by_ref().take(partitions).collect(),
         });
     }

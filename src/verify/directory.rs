@@ -389,7 +389,7 @@ fn no_topics(survey: &Survey) -> Finding {
                 opened for writing";
     let mut found = Finding::error("topics-missing", Path::new(topic_list::FILE), what).remedy(
         "put it back from a copy; or run verify with --repair: that makes it anew from the \
-         folders, with default settings for every topic",
+         folders, with settings by which every topic keeps all its records",
     );
     found.fix = Some(Fix::Topics).filter(|_| !survey.in_use());
     found

@@ -6,6 +6,7 @@ use brokerless::TopicPartition;
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::Env;
 
+use crate::damage::warnings;
 use crate::support::copy_folder;
 
 const DIRECTORIES: [&str; 3] = ["clean", "killed", "old"];
@@ -149,4 +150,52 @@ fn an_index_of_aborted_transactions_that_cannot_be_right_is_made_anew() {
             assert_eq!(std::fs::read(&index).unwrap(), good, "{log}, {number}");
         }
     }
+}
+
+#[test]
+fn retention_deletes_nothing_of_a_brokers_topics_whose_settings_it_does_not_know() {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&data().join("clean"), copy.path());
+    let engine = open(copy.path(), false);
+    let far = Env::system().clock.now() + 365 * 24 * 3_600_000;
+
+    for topic in engine.topics().unwrap().iter() {
+        for number in 0..topic.partition_count() {
+            let id = TopicPartition::new(topic.name.clone(), number);
+            engine.partition(&id).unwrap().retain_if_due(far).unwrap();
+        }
+    }
+
+    check_ends(&engine, "clean");
+}
+
+#[test]
+fn taking_over_a_brokers_directory_warns_once_of_the_topics_that_keep_everything() {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&data().join("clean"), copy.path());
+    let told = |read_only| {
+        let (_, warnings) = warnings::of(|| open(copy.path(), read_only));
+        let of_settings = |text: &&String| text.contains("what settings");
+        warnings.iter().filter(of_settings).cloned().collect::<Vec<_>>()
+    };
+
+    assert_eq!(told(true), [""; 0], "who only reads deletes nothing");
+    let first = told(false);
+
+    let names = "(20 in all): append-time, codec-gzip, codec-lz4, codec-none, codec-snappy, ...;";
+    assert!(first.len() == 1 && first[0].contains(names), "{first:?}");
+    assert!(first[0].contains("`brokerless topics alter`"), "{first:?}");
+    assert_eq!(told(false), [""; 0], "they are listed now");
+}
+
+#[test]
+fn a_topic_found_by_its_folders_shows_that_it_keeps_everything_but_for_committed_offsets() {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&data().join("clean"), copy.path());
+    let engine = open(copy.path(), false);
+    let given = |name| engine.topic(name).unwrap().unwrap().config.given.clone();
+
+    let kept = ["retention.bytes", "retention.ms"].map(|name| (name.to_owned(), "-1".to_owned()));
+    assert_eq!(given("compacted"), kept.into());
+    assert!(given("__consumer_offsets").is_empty());
 }

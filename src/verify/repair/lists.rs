@@ -56,8 +56,9 @@ impl Repair<'_> {
         files::replace(storage, path, text.as_bytes())?;
         self.done(
             shown,
-            "made anew from the folders, with default settings for every topic: set those that \
-             are to be others before records expire by them",
+            "made anew from the folders, with default settings, but retention.ms=-1 and \
+             retention.bytes=-1: every topic keeps all its records until `brokerless topics alter` \
+             sets its cleanup.policy and retention",
         );
         Ok(())
     }
