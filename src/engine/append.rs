@@ -223,6 +223,7 @@ impl Partition {
 
     /// Seals the active segment and begins the next at the end of the log.
     pub(crate) fn roll(&self, active: &Segment, mut tail: Tail) -> Result<(Arc<Segment>, Tail)> {
+        self.check_place()?;
         self.page.set_intent(true);
         point("roll.intent");
         active.note_time(&mut tail)?;

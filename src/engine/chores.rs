@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use crate::config::TopicConfig;
 use crate::engine::Engine;
 use crate::engine::partition::Partition;
-use crate::engine::root;
+use crate::engine::root::{self, Root};
 use crate::engine::topics::Topics;
 use crate::env::point::point;
 use crate::error::{At, Error, Result};
@@ -189,6 +189,7 @@ impl Engine {
     fn note(&self, now: Timestamp) -> Result<()> {
         let shared = &self.shared;
         shared.check_open()?;
+        shared.root.as_ref().map_or(Ok(()), Root::check_place)?;
         let storage = &*self.env().storage;
         shared.chores.unnoted.store(false, Ordering::Release);
         let topics = Topics::read(storage, self.dir(), shared.control.topics_generation())?;

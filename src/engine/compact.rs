@@ -288,6 +288,7 @@ impl Partition {
     fn swap_in(&self, cleaned: Cleaned) -> Result<()> {
         let _turn = self.turn()?;
         self.may_go_on()?;
+        self.check_place()?;
         // After an error it is the next turn that ends this.
         self.page.begin_swap();
         point("compact.begun");

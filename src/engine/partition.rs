@@ -13,6 +13,7 @@ use crate::engine::committers::Committers;
 use crate::engine::id::Id;
 use crate::engine::page::Page;
 use crate::engine::retention::Keeping;
+use crate::engine::root::Root;
 use crate::engine::shared::Shared;
 use crate::engine::topics;
 use crate::env::Lock;
@@ -194,8 +195,9 @@ impl Partition {
     }
 
     fn recover(&self) -> Result<()> {
-        let Some(root) = &self.shared.root else { return self.recover_alone() };
-        root.check_place()?;
+        if self.shared.root.is_none() {
+            return self.recover_alone();
+        }
         match self.pass() {
             Err(error) if self.is_for_want_of_folder(&error) && !planted("no-late-folder") => {
                 self.make_folder()?;
@@ -203,6 +205,12 @@ impl Partition {
             }
             passed => passed,
         }
+    }
+
+    /// Whether the directory is still where it was opened: files are opened by their paths, and
+    /// there may be another directory now.
+    pub(crate) fn check_place(&self) -> Result<()> {
+        self.shared.root.as_ref().map_or(Ok(()), Root::check_place)
     }
 
     fn is_for_want_of_folder(&self, error: &Error) -> bool {

@@ -235,6 +235,7 @@ impl Partition {
     fn drop_segments(&self, start: i64) -> Result<()> {
         let _turn = self.turn()?;
         self.may_go_on()?;
+        self.check_place()?;
         self.bury(start)
     }
 
@@ -248,6 +249,7 @@ impl Partition {
         if self.page.is_deleted() {
             return Err(Error::UnknownTopicOrPartition(self.id.clone()));
         }
+        self.check_place()?;
         let mut starts = checkpoint::read_offsets(storage, &path)?;
         let known = starts.get(&self.id).copied().unwrap_or(0);
         if known < start {

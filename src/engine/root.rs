@@ -207,6 +207,7 @@ impl Root {
     /// Marks the directory as closed in good order. Only for the last one out, with everything
     /// synced up to `ends`.
     pub(crate) fn mark(&self, ends: &Offsets, starts: &Offsets) -> Result<()> {
+        self.check_place()?;
         let storage = &*self.env.storage;
         checkpoint::write_offsets(storage, &self.dir.join(RECOVERY_POINTS), ends)?;
         point("mark.ends");

@@ -118,14 +118,19 @@ impl Partition {
     fn made<'a>(&self, lock: &'a mut Option<Box<dyn Lock>>) -> Result<&'a dyn Lock> {
         let made = match lock.take() {
             Some(made) => made,
-            None => match self.shared.env.storage.lock_dir(&self.dir) {
-                Err(error) if error.kind() == ErrorKind::NotFound && self.page.is_deleted() => {
-                    return Err(Error::UnknownTopicOrPartition(self.id.clone()));
-                }
-                made => made.at("open", &self.dir)?,
-            },
+            None => self.make_lock()?,
         };
         Ok(&**lock.insert(made))
+    }
+
+    fn make_lock(&self) -> Result<Box<dyn Lock>> {
+        self.check_place()?;
+        match self.shared.env.storage.lock_dir(&self.dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.page.is_deleted() => {
+                Err(Error::UnknownTopicOrPartition(self.id.clone()))
+            }
+            made => made.at("open", &self.dir),
+        }
     }
 
     /// Cuts what the last holder of the lock wrote and did not live to publish. Nobody saw it and

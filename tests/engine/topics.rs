@@ -395,6 +395,39 @@ fn a_directory_that_was_moved_takes_no_new_topics() {
     assert!(!dir.exists());
 }
 
+/// Files are opened by their paths: what an old process notes must not get into a new directory.
+#[test]
+fn who_has_a_moved_directory_open_writes_nothing_to_the_one_in_its_place() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    let old = open(&dir);
+    for _ in 0..50 {
+        append(&partition(&old), &["old"]);
+    }
+    partition(&old).sync(50).unwrap();
+    std::fs::rename(&dir, parent.path().join("moved")).unwrap();
+    let new = open(&dir);
+    for _ in 0..3 {
+        append(&partition(&new), &["new"]);
+    }
+    let list = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort_unstable();
+        names
+    };
+    let before = list();
+
+    let chores = old.do_chores(i64::MAX);
+    drop(old);
+
+    assert!(matches!(chores, Err(Error::Replaced { .. })), "{chores:?}");
+    assert_eq!(list(), before);
+    drop(new);
+    let again = open(&dir);
+    assert_eq!(read(&partition(&again)), numbered(&["new", "new", "new"]));
+}
+
 #[test]
 fn a_file_in_place_of_the_directory_is_named() {
     let dir = tempfile::tempdir().unwrap();
