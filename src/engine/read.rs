@@ -121,8 +121,11 @@ impl Partition {
             let (segment, position) = self.place(cursor, &tail, edition)?;
             let end = Self::end_of(&segment, &tail)?;
             if position >= end {
-                let next = self.segments.after(segment.base_offset, edition)?;
-                let Some(next) = next else { break };
+                let Some(next) = self.segments.after(segment.base_offset, edition)? else {
+                    // The log ends with offsets that nobody has any more.
+                    cursor.offset = upper;
+                    break;
+                };
                 cursor.place = Some((next, 0));
                 continue;
             }

@@ -42,6 +42,26 @@ fn what_is_appended_is_read_in_order() {
     assert_eq!(read_from(&orders, 3), []);
 }
 
+/// Whoever reads up to the end would do so for ever.
+#[test]
+fn a_reader_passes_offsets_at_the_end_that_nobody_has_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a", "b"]);
+    drop(engine);
+    std::fs::write(dir.path().join(format!("orders-0/{:020}.log", 5)), "").unwrap();
+    let engine = open(dir.path());
+    let orders = partition(&engine);
+    assert_eq!(orders.ends().unwrap().log_end_offset, 5);
+    let mut cursor = Cursor::new(0);
+
+    while !orders.read(&mut cursor, 1000, IsolationLevel::ReadUncommitted).unwrap().bytes.is_empty()
+    {
+    }
+
+    assert_eq!(cursor.offset(), 5);
+}
+
 #[test]
 fn two_handles_append_to_one_log() {
     let dir = tempfile::tempdir().unwrap();
