@@ -142,6 +142,8 @@ impl Budget {
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     pub(super) polled: Vec<Polled>,
+    /// A position went on, with or without records.
+    pub(super) moved: bool,
     /// A position turned out to be outside its log and is to be found anew.
     pub(super) reset: bool,
     /// Another process keeps a partition's lock, so it could not be read.
@@ -243,14 +245,13 @@ impl Assignment {
         let mut idle = 0;
         while budget.records > 0 && idle < self.turns.len() {
             let Some(&index) = self.turns.front() else { break };
-            let before = taken.polled.len();
-            if let Err(error) = self.take_turn(index, budget, config, &mut taken) {
-                if taken.polled.is_empty() {
-                    return Err(error);
-                }
-                return Ok(taken);
-            }
-            idle = if taken.polled.len() > before { 0 } else { idle + 1 };
+            let moved = match self.take_turn(index, budget, config, &mut taken) {
+                Err(error) if taken.polled.is_empty() => return Err(error),
+                Err(_) => return Ok(taken),
+                Ok(moved) => moved,
+            };
+            taken.moved |= moved;
+            idle = if moved { 0 } else { idle + 1 };
             // It keeps its turn while records that were read already are left.
             if self.all[index].paused
                 || self.all[index].fetch.as_ref().is_none_or(Fetch::is_drained)
@@ -261,20 +262,22 @@ impl Assignment {
         Ok(taken)
     }
 
-    /// One partition's turn: what was read of it, or else one stretch more.
+    /// One partition's turn: what was read of it, or else one stretch more. Tells whether it went
+    /// on; what compaction leaves may be without records.
     fn take_turn(
         &mut self,
         index: usize,
         budget: &mut Budget,
         config: &ConsumerConfig,
         taken: &mut Taken,
-    ) -> Result<()> {
-        let Some((partition, offset)) = self.all[index].readable() else { return Ok(()) };
+    ) -> Result<bool> {
+        let Some((partition, offset)) = self.all[index].readable() else { return Ok(false) };
         let fetch = self.fetch(index, offset);
+        let before = fetch.next_offset();
         if fetch.is_drained() {
             let most = config.max_partition_fetch_bytes.min(budget.bytes);
             if most == 0 {
-                return Ok(());
+                return Ok(false);
             }
             let read = fetch.read(&partition, most, config.isolation_level);
             let read = read.and_then(|size| Ok((size, partition.ends()?.log_end_offset)));
@@ -283,14 +286,16 @@ impl Assignment {
                     budget.bytes = budget.bytes.saturating_sub(size);
                     self.all[index].highwater = Some(end);
                 }
-                Err(error) => return self.all[index].lost(error, config, taken),
+                Err(error) => {
+                    return self.all[index].lost(error, config, taken).map(|()| false);
+                }
             }
         }
         let fetch = self.fetch(index, offset);
         let result = fetch.take_all(&partition, budget, config, &mut taken.polled);
         let offset = fetch.next_offset();
         self.all[index].handed_out(offset, budget.ahead, taken);
-        result
+        result.map(|()| offset > before)
     }
 }
 

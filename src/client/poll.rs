@@ -29,6 +29,8 @@ enum Looked {
     Found(Vec<Polled>),
     /// A position was lost; look again when it was found anew.
     Again,
+    /// There were only batches without records; look again at once.
+    Passed,
     /// Nothing yet; look again at that time at the latest.
     Nothing(Option<Duration>),
 }
@@ -84,6 +86,8 @@ impl Consumer {
                     lost += 1;
                     continue;
                 }
+                Looked::Passed if self.now() < deadline => continue,
+                Looked::Passed => return Ok(Step::Records(Vec::new())),
                 Looked::Nothing(until) => until.map_or(deadline, |until| until.min(deadline)),
             };
             let until = if held_up { until.min(self.now().saturating_add(BRIEF)) } else { until };
@@ -128,6 +132,9 @@ impl Consumer {
         }
         if taken.reset {
             return Ok(Looked::Again);
+        }
+        if taken.moved {
+            return Ok(Looked::Passed);
         }
         let held_up = taken.held_up.then(|| self.now().saturating_add(BRIEF));
         Ok(Looked::Nothing(held_up))

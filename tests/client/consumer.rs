@@ -42,6 +42,33 @@ fn a_subscription_announces_its_partitions_before_their_records() {
 }
 
 #[test]
+fn what_compaction_emptied_holds_up_no_poll() {
+    let settings = [
+        ("cleanup.policy", "compact"),
+        ("segment.bytes", "200"),
+        ("min.cleanable.dirty.ratio", "0"),
+    ];
+    let world = World::with_topic("t", 1, &settings);
+    let producer = world.producer(ProducerConfig::default());
+    for number in 0..20_u32 {
+        let bytes = number.to_be_bytes();
+        let record = Outgoing { key: Some(b"k"), partition: Some(0), ..value("t", &bytes) };
+        producer.send(&record).unwrap().wait(LONG).unwrap().unwrap();
+    }
+    producer.close(LONG).unwrap();
+    let log = world.engine.partition(&tp(0)).unwrap();
+
+    // Somebody else may be at it just now.
+    let found = (0..1_000).map(|_| {
+        log.compact(i64::MAX).unwrap();
+        assigned(&world, earliest(), &[0]).poll_now()
+    });
+    let last = found.inspect(|all| assert_eq!(all.last(), Some(&(0, 19, 19))));
+
+    assert!(last.map(|all| all.len()).any(|len| len < 5));
+}
+
+#[test]
 fn polls_go_through_batches_in_pieces() {
     let world = filled(1, 1_000);
     let reader = assigned(&world, earliest(), &[0]);
