@@ -209,8 +209,9 @@ impl Control {
     /// recovered in this boot, so that every write since then is there, and how far it was synced.
     pub(crate) fn take_over(&self, old: u32, new: u32) -> Result<()> {
         let Some(left_behind) = &self.left_behind else { return Ok(()) };
-        let (is_recovered, synced) = left_behind.standing(old);
+        let Standing { is_recovered, was_cut, synced } = left_behind.standing(old);
         let page = self.page(new)?;
+        page.set_intent(was_cut);
         page.set_synced_before(synced);
         if is_recovered && self.trust() == Trust::Machine {
             page.set_recovered_before();
@@ -315,6 +316,17 @@ impl Control {
     }
 }
 
+/// What the processes before us tell of a log.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    is_recovered: bool,
+    /// Who had the right to change it died in the middle of a change, or of recovery: he may have
+    /// cut it.
+    was_cut: bool,
+    /// Up to where it was synced, if that is known.
+    synced: Option<i64>,
+}
+
 /// The words of a control file that nobody maps any more. They are read one by one: the file may
 /// have any size.
 #[derive(Debug, Default)]
@@ -352,21 +364,21 @@ impl LeftBehind {
         if whole { Trust::Process } else { Trust::Machine }
     }
 
-    /// Whether a log was recovered, and up to where it was synced; nobody has written to one that
-    /// was not recovered. Pages that the list of topics does not name tell nothing: who numbered
+    /// What is known of a log; nobody has written to one that was not recovered. Pages that the list of topics does not name tell nothing: who numbered
     /// them died before he wrote it.
-    fn standing(&self, slot: u32) -> (bool, Option<i64>) {
+    fn standing(&self, slot: u32) -> Standing {
         if self.word(AT_READY) != 1 {
-            return (false, None);
+            return Standing::default();
         }
         let word = |index| self.word(CHUNK_WORDS + slot as usize * page::WORDS + index);
         let is_recovered = word(page::VALID) == 1;
         // What was being cut may come back in a crash, though all that is left was synced.
         if word(page::INTENT) != 0 {
-            return (is_recovered, None);
+            return Standing { is_recovered, was_cut: true, synced: None };
         }
         let before = page::known_offset(word(page::SYNCED_BEFORE));
-        (is_recovered, if is_recovered { Some(word(page::SYNCED) as i64) } else { before })
+        let synced = if is_recovered { Some(word(page::SYNCED) as i64) } else { before };
+        Standing { is_recovered, was_cut: false, synced }
     }
 }
 

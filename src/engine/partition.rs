@@ -22,7 +22,7 @@ use crate::error::{At, AtPosition, Corruption, Error, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::checkpoint::Offsets;
 use crate::log::files;
-use crate::log::recovery::{self, Recovered, Site, Trust};
+use crate::log::recovery::{self, Past, Recovered, Site, Trust};
 use crate::log::segments::{Edition, Segments};
 use crate::planted::planted;
 use crate::types::TopicPartition;
@@ -239,13 +239,14 @@ impl Partition {
     fn recover_alone(&self) -> Result<()> {
         let _alone = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.page.is_valid() {
-            self.fill()?;
+            self.fill(false)?;
         }
         Ok(())
     }
 
-    pub(super) fn fill(&self) -> Result<()> {
-        let found = self.recover_log()?;
+    /// Recovers the log, and tells all what was found; `was_cut` as in [`Past`].
+    pub(super) fn fill(&self, was_cut: bool) -> Result<()> {
+        let found = self.recover_log(was_cut)?;
         point("recovery.done");
         self.tell_gaps(&found.gaps)?;
         self.segments.clear();
@@ -265,7 +266,7 @@ impl Partition {
         }
     }
 
-    fn recover_log(&self) -> Result<Recovered> {
+    fn recover_log(&self, was_cut: bool) -> Result<Recovered> {
         let shared = &self.shared;
         let config = &*self.config();
         let trust = self.trust();
@@ -283,7 +284,7 @@ impl Partition {
             log_start_offset: known(&shared.log_starts),
             noted_start: shared.log_starts.get(&self.id).copied().filter(|_| self.page.was_found()),
             synced,
-            synced_before: self.page.synced_before(),
+            past: Past { synced: self.page.synced_before(), was_cut },
             recovery_point: if trust == Trust::Clean && !shared.read_only {
                 i64::MAX
             } else {

@@ -54,10 +54,11 @@ impl Partition {
         }
         if !self.page.is_valid() {
             // Until it is over it is not known what will come back of what it cuts.
+            let was_cut = self.page.intent();
             self.page.set_intent(true);
             topics::write_metadata(&*self.shared.env.storage, &self.dir, self.topic_id)?;
             point("recovery.metadata");
-            self.fill()?;
+            self.fill(was_cut)?;
             self.page.set_intent(false);
         } else if self.page.intent() && !planted("no-rollback") {
             self.roll_back()?;

@@ -88,6 +88,32 @@ fn what_recovery_cuts_does_not_come_back() {
     }
 }
 
+/// All have died by then: nobody knows any more what was cut, only that it was not yet over.
+#[test]
+fn what_somebody_cut_who_died_before_it_was_synced_does_not_come_back() {
+    let values = ["first", "seen", "later"];
+    let disk = MemDisk::new();
+    let engine = open(&disk);
+    append(&partition(&engine), &values[..1]);
+    partition(&engine).sync(1).unwrap();
+    dies_at("append.written", &disk, "dead");
+    dies_at("rollback.indexed", &disk, "late");
+    let disk = disk.copy();
+    // One more who comes and dies, and has not even looked at the log.
+    let engine = open(&disk);
+    let disk = disk.copy();
+    drop(engine);
+    let engine = open(&disk);
+
+    append_each(&partition(&engine), &values[1..]);
+
+    for seed in 0..200 {
+        let after = open(&disk.after_crash(seed));
+        let left = partition(&after);
+        assert!(is_beginning(&left, &values), "seed {seed}: {:?}", read(&left));
+    }
+}
+
 /// A segment that a dead process has begun is removed by the next one, which goes on in the one
 /// before. Were its name there again, what was appended then would lie in front of it.
 #[test]

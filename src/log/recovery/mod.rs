@@ -37,6 +37,15 @@ pub(crate) enum Trust {
     Machine = 2,
 }
 
+/// What those say of the log who died in this boot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Past {
+    /// Everything below it was synced; `None` if they do not say so, or were cutting the log.
+    pub(crate) synced: Option<i64>,
+    /// Whether one may have cut the log who died before that was synced.
+    pub(crate) was_cut: bool,
+}
+
 /// The log to recover.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Site<'a> {
@@ -55,8 +64,7 @@ pub(crate) struct Site<'a> {
     pub(crate) noted_start: Option<i64>,
     /// Everything below it was synced once.
     pub(crate) synced: i64,
-    /// The same as those say who died in this boot; `None` if they do not, or were cutting the log.
-    pub(crate) synced_before: Option<i64>,
+    pub(crate) past: Past,
     /// What is bad below it is an error, and never cut.
     pub(crate) recovery_point: i64,
 }
@@ -282,7 +290,7 @@ fn finish(
             epochs.begin(leader_epoch, tail.end_offset);
             is_new = true;
         }
-        if trust == Trust::Machine {
+        if trust == Trust::Machine || site.past.was_cut {
             segments_survive(site, &bases[suspect..])?;
         }
         point("recovery.synced");
@@ -290,7 +298,7 @@ fn finish(
             // This makes the names of all files in the folder survive.
             epochs.write(&**site.storage, site.dir)?;
             point("recovery.epochs");
-        } else if trust == Trust::Machine {
+        } else if trust == Trust::Machine || site.past.was_cut {
             site.storage.sync_dir(site.dir).at("sync", site.dir)?;
         }
         synced_offset = match trust {
@@ -316,10 +324,11 @@ fn finish(
 /// The names were synced before it was noted. But what was behind it, and was cut by somebody who
 /// died at it, may come back: then nothing is believed.
 fn synced_once(site: &Site<'_>) -> i64 {
-    site.synced_before.map_or(0, |before| before.max(site.synced))
+    site.past.synced.map_or(0, |before| before.max(site.synced))
 }
 
-/// After a crash of the machine what was found must be on the disk before it is shown.
+/// After a crash of the machine what was found must be on the disk before it is shown. And what was
+/// cut must have gone from it before anything is written in its place.
 fn segments_survive(site: &Site<'_>, bases: &[i64]) -> Result<()> {
     for base in bases {
         let segment = Segment::open(site.storage, site.dir, *base, true)?;
