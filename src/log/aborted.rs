@@ -71,9 +71,10 @@ pub(crate) fn parse_all(bytes: &[u8]) -> Vec<AbortedTransaction> {
     bytes.as_chunks::<ENTRY>().0.iter().map_while(parse).collect()
 }
 
-/// Writes a segment's index anew, unless it is as it should be; without entries there is no file.
-/// After `Ok` it survives a crash: nobody would look at the segment again, and readers would be
-/// given what was aborted.
+/// Writes a segment's index anew; without entries there is no file. After `Ok` it survives a crash:
+/// nobody would look at the segment again, and readers would be given what was aborted. So what
+/// reads as it should is written too: who wrote it may have died before it was synced, or that
+/// has failed.
 pub(crate) fn write(
     storage: &dyn Storage,
     dir: &Path,
@@ -85,14 +86,10 @@ pub(crate) fn write(
         return files::remove(storage, &path);
     }
     let bytes: Vec<u8> = entries.iter().flat_map(encode).collect();
-    if files::read(storage, &path)?.is_none_or(|found| found != bytes) {
-        let file = write_to(storage, &path, entries)?;
-        if !planted("no-aborted-sync") {
-            file.sync_data().at("sync", &path)?;
-            storage.sync_dir(dir).at("sync", dir)?;
-        }
+    if planted("no-aborted-sync") {
+        return files::put(storage, &path, &bytes);
     }
-    Ok(())
+    files::replace(storage, &path, &bytes)
 }
 
 /// Writes an index to a path of its own, also one without entries.

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use brokerless::engine::{Engine, OpenOptions};
-use brokerless::env::mem::{MemDisk, Repeat};
+use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::env::{Access, Storage};
 use brokerless::{Error, TopicPartition};
 
@@ -16,11 +16,19 @@ use crate::support::batch_at;
 const TOPIC: &str = "transactions";
 const NEW: &str = "new";
 
+/// The index of the active segment: as a crash of the broker's machine may leave it, it is made anew.
+const INDEX: &str = "transactions-1/00000000000000000044.txnindex";
+
 /// A broker's directory, all of which is on the disk.
 fn prepare(directory: &str) -> MemDisk {
+    prepare_but(directory, "")
+}
+
+/// The same, but for the bytes of one file.
+fn prepare_but(directory: &str, missing: &str) -> MemDisk {
     let disk = brokers(directory, "transactions-0");
-    for file in files(&disk) {
-        disk.open(&file, Access::Read).unwrap().sync_data().unwrap();
+    for file in files(&disk).iter().filter(|file| !file.ends_with(missing) || missing.is_empty()) {
+        disk.open(file, Access::Read).unwrap().sync_data().unwrap();
         disk.sync_dir(file.parent().unwrap()).unwrap();
     }
     for folder in ["/", DIR] {
@@ -30,9 +38,9 @@ fn prepare(directory: &str) -> MemDisk {
 }
 
 fn lose_an_index(disk: &MemDisk) {
-    let folder = Path::new(DIR).join("transactions-1");
-    disk.remove(&folder.join("00000000000000000044.txnindex")).unwrap();
-    disk.sync_dir(&folder).unwrap();
+    let index = Path::new(DIR).join(INDEX);
+    disk.remove(&index).unwrap();
+    disk.sync_dir(index.parent().unwrap()).unwrap();
 }
 
 /// Opens the directory, looks for what was aborted, goes on writing, and closes.
@@ -64,7 +72,6 @@ fn every_call_fails(directory: &str) {
     let prepared = prepare(directory);
     let due = Answers::of(&prepared.copy(), true);
     if directory == "killed" {
-        // As a crash of the broker's machine may leave it: it is made anew.
         lose_an_index(&prepared);
     }
     assert_eq!(due.errors, Vec::<String>::new());
@@ -82,6 +89,34 @@ fn every_call_fails(directory: &str) {
             let left = if repeat == Repeat::Once { disk.after_crash(n) } else { disk };
             check(&left, &due, &format!("{directory}, call {n}, {repeat:?}"));
         }
+    }
+}
+
+#[test]
+fn an_index_that_a_killed_broker_has_not_synced_outlives_a_crash_after_it_was_taken_over() {
+    let disk = prepare_but("killed", INDEX);
+    let due = Answers::of(&disk.copy(), true);
+    take_over(&disk.process()).unwrap();
+
+    check(&disk.after_crash(0), &due, "nothing arrived that was not synced");
+}
+
+#[test]
+fn an_index_whose_sync_failed_when_it_was_made_anew_outlives_a_crash_after_the_next_attempt() {
+    let prepared = prepare("killed");
+    let due = Answers::of(&prepared.copy(), true);
+    lose_an_index(&prepared);
+    for (n, steps) in (1..=12).flat_map(|n| (0..4).map(move |steps| (n, steps))) {
+        let disk = prepared.copy();
+        // What a failed sync leaves is another matter of chance each time.
+        let file = disk.open(Path::new("/steps"), Access::Write).unwrap();
+        (0..steps).for_each(|_| file.write_at(0, &[0]).unwrap());
+        let process = disk.process();
+        process.fail_call(Call::SyncData, n, ErrorKind::Other, Repeat::Once);
+        let _ = take_over(&process);
+        take_over(&process).unwrap();
+
+        check(&disk.after_crash(0), &due, &format!("sync {n}, {steps} steps"));
     }
 }
 
