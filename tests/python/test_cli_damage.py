@@ -98,6 +98,67 @@ def test_what_lies_ahead_of_a_bad_batch_and_the_other_partitions_are_exported(
     ]
 
 
+READS = [
+    ["--from-beginning", "-e"],
+    ["--from-beginning", "-e", "-g", "g"],
+    ["--from-beginning", "-e", "--read-only"],
+    ["--from-beginning", "-e", "-p", "0", "-p", "1", "-p", "2"],
+    ["-o", "0", "-e"],
+    ["--from-beginning", "-n", "4"],
+]
+
+
+@pytest.mark.parametrize("how", READS, ids=" ".join)
+def test_the_other_partitions_are_printed(command: Command, bad: Path, how: list[str]) -> None:
+    done = command("consume", "t", *how, "-f", "%p:%o\\n")
+
+    assert (done.returncode, told(done)) == (1, said(bad))
+    assert sorted(done.stdout.split()) == [b"0:0", b"2:0", b"2:1", b"2:2"]
+
+
+def test_a_group_goes_on_in_the_other_partitions_where_it_was(command: Command, bad: Path) -> None:
+    command("consume", "t", "--from-beginning", "-e", "-g", "g")
+    command("produce", "t", "-p", "2", "-K", ":", input=b"k:new\n")
+
+    done = command("consume", "t", "--from-beginning", "-e", "-g", "g")
+
+    assert (done.returncode, done.stdout) == (1, b"new\n")
+
+
+@pytest.mark.parametrize("how", READS[:-1], ids=" ".join)
+def test_what_lies_ahead_of_a_bad_batch_and_the_other_partitions_are_printed(
+    command: Command, directory: Path, how: list[str]
+) -> None:
+    command("topics", "create", "t", "-p", "3", "-c", f"segment.bytes={1 << 20}")
+    half = b"x" * (1 << 19)
+    for line in (b"one\n", b"two\n", half, half):
+        command("produce", "t", "-p", "0", input=line)
+    for number in (1, 2):
+        command("produce", "t", "-p", number, input=b"other\n")
+    log = directory / "t-0" / LOG
+    data = bytearray(log.read_bytes())
+    data[data.index(b"two")] ^= 1
+    log.write_bytes(data)
+
+    done = command("consume", "t", *how, "-f", "%p:%s\\n")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"brokerless: t-0: {log} is corrupt".encode())
+    assert sorted(done.stdout.split()) == [b"0:one", b"1:other", b"2:other"]
+
+
+def test_a_consumer_ends_when_every_partition_has_failed(command: Command, directory: Path) -> None:
+    command("produce", "u", input=b"x\n")
+    log = directory / "u-0" / LOG
+    log.unlink()
+    log.mkdir()
+
+    done = command("consume", "u")
+
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"brokerless: u-0: ")
+
+
 def test_the_other_partitions_are_purged(command: Command, bad: Path) -> None:
     done = command("topics", "purge", "t", "--json")
 

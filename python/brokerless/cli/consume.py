@@ -24,6 +24,7 @@ from brokerless.cli.options import (
     read_only_option,
 )
 from brokerless.cli.output import Output
+from brokerless.cli.polling import Polling
 from brokerless.cli.values import line_of
 
 if TYPE_CHECKING:
@@ -131,7 +132,17 @@ def consume(topic: str, **given: Any) -> int:
         check_topic(topic, client.topics())
         _begin(client, topic, given["place"], given["numbers"], given["group"], failures)
         if client.subscription() or client.assignment():
-            _print(client, topic, given["most"], given["exit_at_end"], given["group"], emit, output)
+            polling = Polling(client, failures)
+            _print(
+                client,
+                polling,
+                topic,
+                given["most"],
+                given["exit_at_end"],
+                given["group"],
+                emit,
+                output,
+            )
     return failures.code
 
 
@@ -218,20 +229,19 @@ def offset_of(client: KafkaConsumer, partition: TopicPartition, place: Place) ->
 class Ends:
     """Where each partition ended when it was first seen."""
 
-    def __init__(self, client: KafkaConsumer) -> None:
+    def __init__(self, client: KafkaConsumer, polling: Polling) -> None:
         self._client = client
+        self._polling = polling
         self._ends: dict[TopicPartition, int] = {}
 
     def are_reached(self) -> bool:
         """Whether all that is assigned is read."""
         client = self._client
-        assigned = client.assignment()
-        if not assigned:
+        if not client.assignment():
             return self._has_nothing()
-        new = [partition for partition in assigned if partition not in self._ends]
-        if new:
-            self._ends |= client.end_offsets(new)
-        return all((client.position(it) or 0) >= self._ends[it] for it in assigned)
+        self._ends |= self._polling.ends(self._polling.working() - self._ends.keys())
+        working = self._polling.working()
+        return all((client.position(it) or 0) >= self._ends[it] for it in working)
 
     def _has_nothing(self) -> bool:
         """Whether it is a member that others left nothing for."""
@@ -241,6 +251,7 @@ class Ends:
 
 def _print(
     client: KafkaConsumer,
+    polling: Polling,
     topic: str,
     most: int | None,
     exit_at_end: bool,
@@ -249,28 +260,33 @@ def _print(
     output: Output,
 ) -> None:
     left = most
-    ends, jumps = Ends(client), Jumps(client)
+    ends, jumps = Ends(client, polling), Jumps(client)
     while left is None or left > 0:
-        wanted = min(left, CONSUMER["max_poll_records"]) if left is not None else None
-        polled = client.poll(timeout_ms=PAUSE_MS, max_records=wanted)
+        wanted = CONSUMER["max_poll_records"]
+        polled = polling.poll(PAUSE_MS, wanted if left is None else min(left, wanted))
         jumps.look(polled)
         records = [record for found in polled.values() for record in found]
         if records:
             output.write(b"".join(map(emit, records)))
             if group is not None:
-                _commit(client)
+                _commit(client, polling)
             left = None if left is None else left - len(records)
         else:
             output.check_reader()
             if topic not in client.topics():
                 raise FailedError(f"topic '{topic}' is gone: somebody deleted it")
-        if exit_at_end and ends.are_reached():
+        if polling.is_over() or (exit_at_end and ends.are_reached()):
             return
 
 
-def _commit(client: KafkaConsumer) -> None:
+def _commit(client: KafkaConsumer, polling: Polling) -> None:
+    from brokerless import OffsetAndMetadata
     from brokerless.errors import CommitFailedError
 
     # Another member has the partitions by now, and will print the records again.
     with contextlib.suppress(CommitFailedError):
-        client.commit()
+        if polling.has_failed():
+            places = {it: client.position(it) for it in polling.working()}
+            client.commit({it: OffsetAndMetadata(at, "", -1) for it, at in places.items() if at})
+        else:
+            client.commit()

@@ -24,13 +24,17 @@ class Failures:
         self.count = 0
 
     @contextmanager
-    def of(self, partition: TopicPartition) -> Iterator[None]:
+    def of(
+        self,
+        partition: TopicPartition,
+        kinds: tuple[type[Exception], ...] = (FailedError, KafkaError),
+    ) -> Iterator[None]:
         """Do something with one partition; what it fails with is said, and is the end of it."""
         try:
             yield
         except PolicyViolationError:  # what a topic forbids, no other partition of it allows
             raise
-        except (FailedError, KafkaError) as error:
+        except kinds as error:
             self.count += 1
             place = f"{partition.topic}-{partition.partition}: "
             say(place + sentence(error).removeprefix(place))
