@@ -7,15 +7,24 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from brokerless import KafkaAdminClient, KafkaConsumer, KafkaProducer, NewTopic, TopicPartition
+from brokerless import (
+    KafkaAdminClient,
+    KafkaConsumer,
+    KafkaProducer,
+    NewPartitions,
+    NewTopic,
+    TopicPartition,
+)
 from brokerless.errors import (
     ElectionNotNeededError,
     InvalidConfigurationError,
     InvalidPartitionsError,
     InvalidReplicationAssignmentError,
+    InvalidRequestError,
     KafkaTimeoutError,
     LogDirNotFoundError,
     NoError,
@@ -206,3 +215,39 @@ def test_nothing_moves_and_nobody_is_elected(admin: KafkaAdminClient, directory:
         admin.elect_leaders(0, {"none": [0]})
     with pytest.raises(ValueError, match="ElectionType"):
         admin.elect_leaders(3)
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
+def test_a_topic_that_is_named_twice_is_not_created(validate_only: bool) -> None:
+    with KafkaAdminClient() as admin:
+        with pytest.raises(InvalidRequestError):
+            admin.create_topics(["t", NewTopic("t", 2), "u"], validate_only=validate_only)
+
+        assert admin.list_topics() == ([] if validate_only else ["u"])
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
+def test_replicas_of_a_new_topic_are_assigned_without_a_hole(validate_only: bool) -> None:
+    topic = NewTopic("t", replica_assignments={0: [1], 2: [1]})
+    with KafkaAdminClient() as admin:
+        with pytest.raises(InvalidReplicationAssignmentError):
+            admin.create_topics([topic], validate_only=validate_only)
+
+        assert admin.list_topics() == []
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
+@pytest.mark.parametrize(
+    "wanted",
+    [NewPartitions(6, [[1], [1]]), {"count": 6, "assignments": [[1], [1]]}, NewPartitions(6, [])],
+)
+def test_each_new_partition_gets_one_assignment_or_none_does(
+    topic: str, wanted: Any, validate_only: bool
+) -> None:
+    with KafkaAdminClient() as admin:
+        with pytest.raises(InvalidReplicationAssignmentError):
+            admin.create_partitions({topic: wanted}, validate_only=validate_only)
+        assert len(admin.describe_topics([topic])[0]["partitions"]) == 3
+
+        admin.create_partitions({topic: NewPartitions(5, [[1], [1]])})
+        assert len(admin.describe_topics([topic])[0]["partitions"]) == 5

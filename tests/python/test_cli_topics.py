@@ -354,3 +354,13 @@ def test_commands_options_and_topics_complete(command: Command) -> None:
 def test_completion_makes_no_directory(command: Command, directory: Path) -> None:
     assert completed("consume x") == []
     assert not directory.exists()
+
+
+def test_topics_of_which_one_is_named_twice_are_not_created(
+    command: Command, directory: Path
+) -> None:
+    done = command("topics", "create", "a", "b", "a")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"brokerless: topic 'a' is named twice")
+    assert not directory.exists()

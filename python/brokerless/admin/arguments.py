@@ -154,17 +154,21 @@ def _folders(value: Any, name: str) -> dict[TopicPartitionReplica, str]:
     return found
 
 
-def _totals(value: Any, name: str) -> dict[str, int]:
+def _totals(value: Any, name: str) -> dict[str, NewPartitions]:
     """Numbers by topic, each as such, as `NewPartitions`, or as the `count` in a dict."""
     return {topic: _total(it, topic) for topic, it in _by_name(value, name).items()}
 
 
-def _total(value: Any, topic: str) -> int:
+def _total(value: Any, topic: str) -> NewPartitions:
+    assignments = None
     if isinstance(value, NewPartitions):
-        value = value.total_count
+        value, assignments = value.total_count, value.new_assignments
     elif isinstance(value, Mapping):
-        value = value.get("count")
-    return _count(value, f"the number of partitions of topic {topic!r}")
+        value, assignments = value.get("count"), value.get("assignments")
+    return NewPartitions(
+        _count(value, f"the number of partitions of topic {topic!r}"),
+        _or_none(_iterable)(assignments, f"the assignments of topic {topic!r}"),
+    )
 
 
 def _by_name(value: Any, name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from brokerless.errors.cluster import ElectionNotNeededError, NoReassignmentInPr
 from brokerless.structs import TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from brokerless.errors.base import BrokerResponseError
 
@@ -52,13 +52,24 @@ class PartitionAdmin(AdminBase):
         With `validate_only` it is only checked whether that can be done.
         """
         create = self._admin.check_partitions if validate_only else self._admin.create_partitions
-        wanted = cast("dict[str, int]", topic_partitions)  # as the client has read it
-        errors = {name: attempt(create, name, total) for name, total in wanted.items()}
+        # As the client has read it.
+        wanted = cast("dict[str, NewPartitions]", topic_partitions)
+        errors = {name: attempt(self._more, create, name, it) for name, it in wanted.items()}
         for error in errors.values():
             if error is not None and raise_errors:
                 raise error
         results = [Response(name=name, **reported(error)) for name, error in errors.items()]
         return Response(results=results)
+
+    def _more(self, create: Callable[..., None], name: str, wanted: NewPartitions) -> None:
+        assignments = wanted.new_assignments
+        new = wanted.total_count - self._counts().get(name, wanted.total_count)
+        if assignments is not None and new > 0 and len(assignments) != new:
+            raise InvalidReplicationAssignmentError(
+                f"Attempted to add {new} additional partition(s), but only {len(assignments)} "
+                "assignment(s) were specified."
+            )
+        create(name, wanted.total_count)
 
     def _named(self, topic_partitions: Any) -> dict[str, list[int]]:
         """The partitions that are meant: by number, all of some topics, or all."""

@@ -5,12 +5,18 @@ from __future__ import annotations
 import base64
 import time
 import uuid
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from brokerless.admin.base import AdminBase, attempt
 from brokerless.admin.response import Answer, Response, reported
 from brokerless.errors.base import IllegalArgumentError, KafkaTimeoutError
-from brokerless.errors.broker import InvalidReplicationFactorError, UnknownTopicOrPartitionError
+from brokerless.errors.broker import (
+    InvalidReplicationAssignmentError,
+    InvalidReplicationFactorError,
+    InvalidRequestError,
+    UnknownTopicOrPartitionError,
+)
 from brokerless.errors.cluster import UnknownTopicIdError
 
 if TYPE_CHECKING:
@@ -95,7 +101,13 @@ class TopicAdmin(AdminBase):
         if not wanted:
             raise IllegalArgumentError(f"No valid topics found in new_topics: {new_topics!r}")
         create = self._admin.check_topic if validate_only else self._admin.create_topic
-        errors = [attempt(self._create, create, topic) for topic in wanted]
+        counts = Counter(topic.name for topic in wanted)
+        errors = [
+            InvalidRequestError("Duplicate topic name.")
+            if counts[topic.name] > 1
+            else attempt(self._create, create, topic)
+            for topic in wanted
+        ]
         _raise_first(errors, raise_errors)
         found = {} if validate_only else {name: rest for name, *rest in self._admin.topics()}
         return Response(
@@ -115,6 +127,11 @@ class TopicAdmin(AdminBase):
     def _create(self, create: Callable[..., None], topic: _Wanted) -> None:
         if topic.replication_factor == 0 or topic.replication_factor < -1:
             raise InvalidReplicationFactorError("Replication factor must be larger than 0.")
+        # As many as there are numbers: no number is left out.
+        if topic.numbers and topic.numbers != set(range(len(topic.numbers))):
+            raise InvalidReplicationAssignmentError(
+                "partitions should be a consecutive 0-based integer sequence"
+            )
         create(topic.name, topic.partitions, topic.settings)
 
     def wait_for_topics(self, topic_names: Iterable[str], timeout_ms: float = 10000) -> None:
@@ -202,13 +219,19 @@ class _Wanted(NamedTuple):
     partitions: int | None = None
     replication_factor: int = -1
     settings: dict[str, str] = {}  # noqa: RUF012  # never changed
+    numbers: frozenset[int] = frozenset()
+    """Of the partitions that replicas were assigned to."""
 
     @classmethod
     def of(cls, topic: NewTopic) -> _Wanted:
         partitions = len(topic.replica_assignments) or topic.num_partitions
         settings = {name: text(value) for name, value in topic.topic_configs.items()}
         return cls(
-            topic.name, None if partitions == -1 else partitions, topic.replication_factor, settings
+            topic.name,
+            None if partitions == -1 else partitions,
+            topic.replication_factor,
+            settings,
+            frozenset(topic.replica_assignments),
         )
 
 

@@ -157,8 +157,11 @@ def create(
     from brokerless.admin import NewTopic
 
     check_not_internal(names)
+    twice = sorted({it for it in names if names.count(it) > 1})
+    if twice:
+        raise click.UsageError(f"topic '{twice[0]}' is named twice")
     configs = dict(settings)
-    wanted = [NewTopic(it, partitions or -1, -1, topic_configs=configs) for it in _once(names)]
+    wanted = [NewTopic(it, partitions or -1, -1, topic_configs=configs) for it in names]
     check_new_topics(wanted, if_not_exists=if_not_exists)
     with admin(make=True) as client:
         for topic in wanted:
