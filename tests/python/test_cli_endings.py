@@ -68,6 +68,7 @@ def test_a_topic_that_is_not_there_is_said_and_not_made(
         (["topics", "create"], "Missing argument"),
         (["where", "much"], "Got unexpected extra argument (much)"),
         (["topics", "list", "--dir", ""], "--dir is empty"),
+        (["produce", "t", "--whole"], "--whole needs FILES"),
     ],
 )
 def test_wrong_arguments_exit_with_2_and_one_line(
@@ -332,3 +333,29 @@ def test_records_that_are_deleted_before_they_are_read_are_said(
     assert process.returncode == code
     assert said.startswith(b"brokerless: many-0: offsets ")
     assert said.endswith(b" to 99999 were deleted before they were read\n")
+
+
+@pytest.mark.parametrize("args", [["where"], ["dump"]], ids=" ".join)
+def test_a_folder_of_something_else_is_said(
+    command: Command, tmp_path: Path, args: list[str]
+) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "letter.txt").write_text("Dear Sir")
+    folder = ["--dir", "letters"] if args == ["where"] else ["letters"]
+
+    done = command(*args, *folder)
+
+    said = {
+        "where": f"brokerless: {tmp_path / 'letters'} is no data directory\n",
+        "dump": "brokerless: letters holds no file of a log\n",
+    }
+    assert (done.returncode, done.stderr.decode()) == (1, said[args[0]])
+
+
+def test_a_topic_that_may_be_missing_may_miss_its_directory_too(
+    command: Command, directory: Path
+) -> None:
+    done = command("topics", "delete", "--if-exists", "t")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert not directory.exists()

@@ -126,6 +126,7 @@ def test_json_says_all_about_a_record(command: Command, topic: str, read: Read) 
         (b'{"value": {"base64": "?"}}', "value is no base64"),
         (b'{"value": "\\ud800"}', "value has half a character"),
         (b'{"timestamp": "now"}', "timestamp must be a whole number"),
+        (b'{"timestamp": -1}', "timestamp must not be negative"),
         (b'{"headers": ["x"]}', "headers must be a list of [name, value]"),
         (b"\xff", "this is no JSON"),
     ],

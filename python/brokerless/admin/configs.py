@@ -268,7 +268,9 @@ class ConfigAdmin(AdminBase):
 
     def _check_names(self, resources: list[ConfigResource]) -> None:
         for resource in resources:
-            settings, _ = self._settings(resource)
+            settings, error = self._settings(resource)
+            if error is not None:
+                continue  # what is wrong is in its answer
             known = {one[0] for one in settings if _is(ConfigFilterType.DYNAMIC, one)}
             unknown = set(resource.configs or ()) - known
             if unknown:

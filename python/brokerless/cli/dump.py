@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brokerless.cli.dumping import How, facts_of, kind_of, text_of_fact
-from brokerless.cli.ending import FAILED
+from brokerless.cli.ending import FAILED, FailedError
 from brokerless.cli.options import directory_option, json_option
 from brokerless.cli.output import Output
 from brokerless.cli.values import text_of
@@ -77,7 +77,10 @@ def _files(given: Sequence[str]) -> Iterator[str]:
     for path in given:
         if Path(path).is_dir():
             found = sorted(Path(path).iterdir())
-            yield from (str(file) for file in found if file.is_file() and kind_of(file.name))
+            files = [str(file) for file in found if file.is_file() and kind_of(file.name)]
+            if not files:
+                raise FailedError(f"{path} holds no file of a log")
+            yield from files
         else:
             yield path
 

@@ -68,7 +68,10 @@ def _take(line: bytes, topic: str | None, maker: KafkaAdminClient, sending: Send
         key=record.key,
         headers=record.headers,
         partition=record.partition,
-        timestamp_ms=record.timestamp,
+        # -1: the record of an old broker, which had none.
+        timestamp_ms=None
+        if record.timestamp is not None and record.timestamp < 0
+        else record.timestamp,
     )
 
 

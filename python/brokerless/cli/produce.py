@@ -136,6 +136,8 @@ def produce(
         list(given["headers"]),
         given["partition"],
     )
+    if whole and not files:
+        raise click.UsageError("--whole needs FILES; - is the standard input")
     _check(as_json, whole, lines, delimiter)
     settings: dict[str, Any] = {
         **PRODUCER,
@@ -265,6 +267,8 @@ def _keyed(
 def _send_json(sending: Sending, topic: str, source: Source, lines: Lines) -> None:
     def send(line: bytes) -> None:
         record = parse_line(line)
+        if record.timestamp is not None and record.timestamp < 0:
+            raise ValueError("timestamp must not be negative")
         sending.one(
             topic,
             value=record.value or None if lines.empty_is_null else record.value,

@@ -193,6 +193,8 @@ def _once(names: Sequence[str]) -> list[str]:
 def delete(names: Sequence[str], if_exists: bool) -> None:
     """Delete topics with all their records. Nothing is asked."""
     check_not_internal(names)
+    if if_exists and not Path(default_directory()).exists():
+        return
     with admin() as client:
         known = client.list_topics()
         for name in _once(names):

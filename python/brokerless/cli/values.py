@@ -114,12 +114,10 @@ def parse_object(given: dict[str, Any]) -> Given:
     topic = given.get("topic")
     if topic is not None and not isinstance(topic, str):
         raise ValueError("topic must be text")
-    timestamp = _number(given, "timestamp")
     return Given(
         topic,
         _number(given, "partition"),
-        # -1: the record of an old broker, which had none.
-        timestamp if timestamp is not None and timestamp >= 0 else None,
+        _number(given, "timestamp"),
         bytes_of(given.get("key"), "key"),
         bytes_of(given.get("value"), "value"),
         _headers(given.get("headers")),

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from brokerless.cli.clients import is_data_directory
+from brokerless.cli.ending import FailedError
 from brokerless.cli.options import directory_option, json_option
 from brokerless.cli.output import print_json, print_table, size_text
 
@@ -39,6 +41,8 @@ def where(only_path: bool, standin: bool, as_json: bool) -> None:
     else:
         click.echo(directory)
         if directory.is_dir() and not only_path:
+            if any(directory.iterdir()) and not is_data_directory(directory):
+                raise FailedError(f"{directory} is no data directory")
             _print(_facts(directory))
 
 
