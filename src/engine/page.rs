@@ -117,7 +117,16 @@ impl Page {
 
     /// Whether the partition was there before the first process came.
     pub(crate) fn was_found(&self) -> bool {
+        self.word(FOUND).load(Ordering::Acquire) == 1
+    }
+
+    /// Whether it was, or only its name was: its folder is lost.
+    pub(crate) fn was_listed(&self) -> bool {
         self.word(FOUND).load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn set_listed(&self) {
+        self.word(FOUND).store(2, Ordering::Release);
     }
 
     pub(crate) fn set_found(&self) {

@@ -280,7 +280,7 @@ impl Partition {
             config,
             writable: !shared.read_only,
             compacted: self.is_compacted() || topics::is_internal(&self.id.topic),
-            found: self.page.was_found(),
+            found: self.page.was_listed(),
             log_start_offset: known(&shared.log_starts),
             noted_start: shared.log_starts.get(&self.id).copied().filter(|_| self.page.was_found()),
             synced,

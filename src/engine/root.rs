@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::control::{self, Control};
 use crate::engine::id::Id;
+use crate::engine::topic_list;
 use crate::engine::{compact, patience};
 use crate::env::point::point;
 use crate::env::{Env, Mode, RecordLock, Storage};
@@ -226,12 +227,14 @@ pub(crate) fn inspect(dir: &Path, env: &Env) -> Result<Control> {
     Ok(Control::private(if clean { Trust::Clean } else { Trust::Machine }))
 }
 
-/// Whether the last to have the directory closed it in good order. A new one has no folders yet.
+/// Whether the last to have the directory closed it in good order. A new one has no folders yet, and
+/// no list that may name one that is lost.
 pub(crate) fn is_clean(storage: &dyn Storage, dir: &Path) -> Result<bool> {
     if files::read(storage, &dir.join(CLEAN_SHUTDOWN))?.is_some() {
         return Ok(true);
     }
-    Ok(!storage.list(dir).at("list", dir)?.iter().any(|entry| entry.is_dir))
+    let entries = storage.list(dir).at("list", dir)?;
+    Ok(!entries.iter().any(|entry| entry.is_dir || entry.name == topic_list::FILE))
 }
 
 /// Whether somebody of ours has opened the directory for writing.

@@ -199,7 +199,11 @@ impl Topics {
         for topic in file.iter().filter(|topic| writable && !folders.contains_key(&*topic.name)) {
             // As on a broker that finds nothing of a topic, it begins anew.
             let partitions = topic.partition_count();
-            topics.put(&topic.name, topic.id, partitions, topic.config.clone(), control);
+            let topic =
+                topics.put(&topic.name, topic.id, partitions, topic.config.clone(), control);
+            for page in &topic.slots {
+                control.page(*page)?.set_listed();
+            }
         }
         let points = root::recovery_points(storage, dir)?;
         losses::tell_folders(dir, &file, &topics.deleted, &folders, &points);

@@ -88,6 +88,30 @@ fn what_recovery_cuts_does_not_come_back() {
     }
 }
 
+/// The list of topics may be on the disk, and no folder, where the sync of both has failed.
+#[test]
+fn what_is_written_to_a_topic_that_lost_its_folder_has_another_epoch() {
+    let mut lost = 0;
+    for n in 1..=3 {
+        let disk = MemDisk::new();
+        let engine = open(&disk);
+        disk.fail_call(Call::OpenDir, n, std::io::ErrorKind::Other, Repeat::Once);
+        let _ = engine.create_topic(ORDERS, None, &[]);
+        append(&partition(&engine), &["seen"]);
+
+        for seed in 0..200 {
+            let after = open(&disk.after_crash(seed));
+            // If the list is not there either, it is another topic.
+            let Some(_) = after.topic(ORDERS).unwrap() else { continue };
+            let left = partition(&after);
+            let is_empty = read(&left).is_empty();
+            assert!(!is_empty || left.leader_epoch().unwrap() > 0, "sync {n}, seed {seed}");
+            lost += u32::from(is_empty);
+        }
+    }
+    assert!(lost > 0);
+}
+
 /// All have died by then: nobody knows any more what was cut, only that it was not yet over.
 #[test]
 fn what_somebody_cut_who_died_before_it_was_synced_does_not_come_back() {

@@ -56,7 +56,7 @@ pub(crate) struct Site<'a> {
     pub(crate) writable: bool,
     /// Whether the topic's policy is to compact.
     pub(crate) compacted: bool,
-    /// Whether the log was there before the directory was opened.
+    /// Whether the log was there before the directory was opened, or at least listed.
     pub(crate) found: bool,
     /// From `log-start-offset-checkpoint`.
     pub(crate) log_start_offset: i64,
