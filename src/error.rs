@@ -137,6 +137,14 @@ pub enum Error {
     /// A number of partitions that cannot be.
     #[error("{0}")]
     InvalidPartitions(String),
+    /// More partitions than one request may make, as with Kafka.
+    #[error("excessively large number of partitions per request: {wanted} are more than {max}")]
+    TooManyPartitions {
+        /// How many were to be made.
+        wanted: i32,
+        /// How many may.
+        max: i32,
+    },
     /// An offset outside the log.
     #[error("offset {offset} of {partition} is out of range: the log holds {start} to {end}")]
     OffsetOutOfRange {

@@ -26,6 +26,9 @@ pub(super) type Held<'a> = MutexGuard<'a, Option<Box<dyn Lock>>>;
 /// How long who changes the topics, and so holds up others, waits for the lock of a partition.
 const BRIEF: Duration = Duration::from_millis(100);
 
+/// How many partitions one request may make (Kafka's `MAX_PARTITIONS_PER_BATCH`).
+const MAX_MADE: i32 = 10_000;
+
 /// The right to change the set of topics, and the set as it is.
 pub(super) struct Revision<'a> {
     engine: &'a Engine,
@@ -48,6 +51,7 @@ pub fn checked(
         let text = format!("a topic has at least 1 partition, not {partitions}");
         return Err(Error::InvalidPartitions(text));
     }
+    check_count(partitions)?;
     let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let config = TopicConfig::parse(given)?;
     config.within(directory).check()?;
@@ -348,6 +352,14 @@ fn remove_if_empty(storage: &dyn Storage, folder: &Path) -> Result<()> {
     }
 }
 
+/// Each takes a page and a folder, before anything is there for anybody.
+fn check_count(wanted: i32) -> Result<()> {
+    if wanted > MAX_MADE {
+        return Err(Error::TooManyPartitions { wanted, max: MAX_MADE });
+    }
+    Ok(())
+}
+
 fn check_more(topic: &Topic, total: i32) -> Result<()> {
     if topic.internal {
         // The partition of a group follows from its name and the number of partitions.
@@ -356,7 +368,7 @@ fn check_more(topic: &Topic, total: i32) -> Result<()> {
     }
     let now = topic.partition_count();
     if total > now {
-        return Ok(());
+        return check_count(total - now);
     }
     let plural = if now == 1 { "" } else { "s" };
     let text = format!("topic {:?} has {now} partition{plural}; {total} is not more", topic.name);

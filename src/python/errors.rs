@@ -30,7 +30,7 @@ fn class_name(error: &Error) -> &'static str {
             "MessageSizeTooLargeError"
         }
         Error::InvalidTopic(_) | Error::InternalTopic(_) => "InvalidTopicError",
-        Error::PolicyViolation { .. } => "PolicyViolationError",
+        Error::PolicyViolation { .. } | Error::TooManyPartitions { .. } => "PolicyViolationError",
         Error::UnknownTopicOrPartition(_) => "UnknownTopicOrPartitionError",
         Error::TopicAlreadyExists(_) => "TopicAlreadyExistsError",
         Error::InvalidPartitions(_) => "InvalidPartitionsError",

@@ -640,3 +640,23 @@ fn a_folder_that_was_moved_in_use_takes_no_new_segment_and_nobody_new() {
     drop((log, engine, late));
     assert_eq!(read(&partition(&open(dir.path()))), numbered(&["a"]));
 }
+
+#[test]
+fn more_partitions_than_one_request_may_make_are_refused_before_any_is_made() {
+    let disk = MemDisk::new();
+    let engine = open_mem(&disk);
+    engine.create_topic("few", Some(1), &[]).unwrap();
+
+    let refused = [
+        engine.create_topic(ORDERS, Some(i32::MAX), &[]).map(drop),
+        engine.check_topic(ORDERS, Some(10_001), &[]),
+        engine.create_partitions("few", 10_002).map(drop),
+        engine.check_partitions("few", i32::MAX),
+    ];
+
+    for (number, refused) in refused.iter().enumerate() {
+        assert!(matches!(refused, Err(Error::TooManyPartitions { .. })), "{number}: {refused:?}");
+    }
+    engine.check_topic(ORDERS, Some(10_000), &[]).unwrap();
+    engine.check_partitions("few", 10_001).unwrap();
+}
