@@ -10,12 +10,7 @@ import pytest
 
 from brokerless import KafkaAdminClient, KafkaProducer
 from brokerless.admin import AlterConfigOp, ConfigResource, ConfigResourceType, ConfigSourceType
-from brokerless.errors import (
-    InvalidRequestError,
-    MessageSizeTooLargeError,
-    UnknownBrokerIdError,
-    UnknownTopicOrPartitionError,
-)
+from brokerless.errors import InvalidRequestError, MessageSizeTooLargeError, UnknownBrokerIdError
 
 
 @pytest.fixture
@@ -214,12 +209,3 @@ def test_several_resources_of_several_kinds_are_described_at_once(admin: KafkaAd
         "topic": ["t", "none"],
         "broker": ["1"],
     }
-
-
-def test_settings_of_a_topic_that_is_not_there_are_not_called_unknown(
-    admin: KafkaAdminClient,
-) -> None:
-    nowhere = [ConfigResource("topic", "nowhere", {"retention.ms": "1"})]
-
-    for told in (admin.alter_configs(nowhere), admin.reset_configs(nowhere)):
-        assert told.resources[0][0] == UnknownTopicOrPartitionError.errno

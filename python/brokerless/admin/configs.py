@@ -268,9 +268,7 @@ class ConfigAdmin(AdminBase):
 
     def _check_names(self, resources: list[ConfigResource]) -> None:
         for resource in resources:
-            settings, error = self._settings(resource)
-            if error is not None:
-                continue  # what is wrong is in its answer
+            settings, _ = self._settings(resource)
             known = {one[0] for one in settings if _is(ConfigFilterType.DYNAMIC, one)}
             unknown = set(resource.configs or ()) - known
             if unknown:
