@@ -136,8 +136,8 @@ pub(crate) fn missing(path: &Path) -> Error {
     let dir = path.parent().unwrap_or(path).display();
     let remedy = format!(
         "put it back from a copy; or close every process that uses the directory and run \
-         `brokerless verify --repair {dir}`, which makes it anew from the folders, with the default \
-         settings for every topic"
+         `brokerless verify --repair {dir}`, which makes it anew from the folders, with settings \
+         by which every topic keeps all its records"
     );
     Error::Missing { path: path.to_owned(), remedy }
 }
