@@ -133,7 +133,7 @@ const LOSSES: Settings =
 
 /// `CRASHES=1000000` for as many power losses; with `SEED` from that seed on.
 #[test]
-#[ignore = "long"]
+#[ignore = "takes minutes: `make torture`"]
 fn torture_power_losses_lose_nothing_that_was_synced() {
     // The lowest bit of a seed says how a group does it.
     let mixture = |seed| [Mixture::All, Mixture::Logs, Mixture::Group][(seed / 2 % 3) as usize];
@@ -142,7 +142,7 @@ fn torture_power_losses_lose_nothing_that_was_synced() {
 
 /// The same, where records are deleted all the time.
 #[test]
-#[ignore = "long"]
+#[ignore = "takes minutes: `make torture`"]
 fn torture_power_losses_lose_and_bring_back_nothing_where_records_are_deleted() {
     // It takes a while until something may go.
     torture(|_| Settings { mixture: Mixture::Cleaning, steps: 4_000, looks: 30, ..LOSSES });
