@@ -91,7 +91,8 @@ use tend::Tending;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OpenOptions {
     /// Change nothing and lock nothing: for the directory of a stopped broker, a copy, or one
-    /// without the right to write. What other processes append meanwhile is not seen.
+    /// without the right to write. What other processes append meanwhile is not seen, unless a
+    /// log must be looked at again because they have replaced files of it.
     pub read_only: bool,
     /// Take a network file system, where nothing is promised if two machines use the directory.
     pub allow_network_fs: bool,

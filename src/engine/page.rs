@@ -231,6 +231,11 @@ impl Page {
         self.word(SWAPS).fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Says that all of it is another view. For a page that nobody shares.
+    pub(crate) fn skip_edition(&self) {
+        self.word(SWAPS).fetch_add(2, Ordering::SeqCst);
+    }
+
     /// The timestamp of the first batch of the segment at `base`, if it was noted.
     pub(crate) fn first_timestamp(&self, base: i64) -> Option<Timestamp> {
         (self.signed(FIRST_OF) == base.wrapping_add(1)).then(|| self.signed(FIRST_TIMESTAMP))

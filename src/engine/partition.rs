@@ -3,6 +3,7 @@
 //! Its page says where the log ends; its folder's lock decides who may change that, which is in
 //! `turn`. Appending is in `append`, reading in `read`, syncing in `sync`.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +16,7 @@ use crate::engine::page::Page;
 use crate::engine::retention::Keeping;
 use crate::engine::root::Root;
 use crate::engine::shared::Shared;
-use crate::engine::topics;
+use crate::engine::{root, topics};
 use crate::env::Lock;
 use crate::env::point::point;
 use crate::error::{At, AtPosition, Corruption, Error, Result};
@@ -244,6 +245,23 @@ impl Partition {
         Ok(())
     }
 
+    /// Takes a new view in place of the one with that edition, unless the folder is another topic's
+    /// now; gives whether there is one.
+    pub(crate) fn look_again(&self, swaps: u64) -> Result<bool> {
+        let _alone = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.page.swaps() != swaps {
+            return Ok(true);
+        }
+        let metadata = self.dir.join(files::PARTITION_METADATA);
+        let bytes = files::read(&*self.shared.env.storage, &metadata)?;
+        if bytes.and_then(|bytes| topics::named_id(&bytes)).is_some_and(|id| id != self.topic_id) {
+            return Ok(false);
+        }
+        self.fill(false)?;
+        self.page.skip_edition();
+        Ok(true)
+    }
+
     /// Recovers the log, and tells all what was found; `was_cut` as in [`Past`].
     pub(super) fn fill(&self, was_cut: bool) -> Result<()> {
         let found = self.recover_log(was_cut)?;
@@ -274,6 +292,7 @@ impl Partition {
         let noted = |offsets: &Offsets| offsets.get(&self.id).copied().unwrap_or(0);
         let known = |offsets| if self.page.was_found() { noted(offsets) } else { 0 };
         let synced = known(&shared.recovery_points);
+        let log_starts = self.log_starts()?;
         let site = Site {
             storage: &shared.env.storage,
             dir: &self.dir,
@@ -281,8 +300,8 @@ impl Partition {
             writable: !shared.read_only,
             compacted: self.is_compacted() || topics::is_internal(&self.id.topic),
             found: self.page.was_listed(),
-            log_start_offset: known(&shared.log_starts),
-            noted_start: shared.log_starts.get(&self.id).copied().filter(|_| self.page.was_found()),
+            log_start_offset: known(&log_starts),
+            noted_start: log_starts.get(&self.id).copied().filter(|_| self.page.was_found()),
             synced,
             past: Past { synced: self.page.synced_before(), was_cut },
             recovery_point: if trust == Trust::Clean && !shared.read_only {
@@ -292,6 +311,15 @@ impl Partition {
             },
         };
         recovery::recover(&site, trust).map_err(|error| self.judged_in_recovery(error, trust))
+    }
+
+    /// Where logs start. Others may have noted it since a reader opened the directory.
+    fn log_starts(&self) -> Result<Cow<'_, Offsets>> {
+        let shared = &self.shared;
+        if shared.root.is_some() {
+            return Ok(Cow::Borrowed(&shared.log_starts));
+        }
+        root::log_starts(&*shared.env.storage, &shared.dir).map(Cow::Owned)
     }
 
     /// Takes a place among those that keep their files open between appends.

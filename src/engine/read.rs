@@ -1,5 +1,6 @@
 //! Reading: no lock, and never behind the published end.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +18,9 @@ use crate::types::{IsolationLevel, Timestamp};
 /// The most bytes that one read takes, where the first batch is not larger: more would not be
 /// faster, and would not stay in the processor's cache.
 const STRETCH: usize = 256 * 1024;
+
+/// How often a reader without a lock looks again in one call, while others replace segments.
+const LOOKS_ALONE: u32 = 3;
 
 /// A reader's place in a log.
 #[derive(Debug)]
@@ -86,6 +90,7 @@ impl Partition {
     /// Does work that looks at the list of segments; does it again if segments were replaced
     /// meanwhile.
     pub(crate) fn steady<T>(&self, mut work: impl FnMut(u64) -> Result<T>) -> Result<T> {
+        let mut looks = 0..LOOKS_ALONE;
         loop {
             let swaps = self.page.swaps();
             if swaps % 2 == 1 {
@@ -94,10 +99,27 @@ impl Partition {
                 continue;
             }
             let done = work(swaps);
+            if self.looked_again(&done, swaps, &mut looks) {
+                continue;
+            }
             if self.page.swaps() == swaps {
                 return self.unless_deleted(done);
             }
         }
+    }
+
+    /// Whether a reader that has a view of its own, in which nobody tells what others replace, has
+    /// looked again for what is there, because it came upon that.
+    fn looked_again<T>(&self, done: &Result<T>, swaps: u64, looks: &mut Range<u32>) -> bool {
+        let is_old_view = matches!(
+            done,
+            Err(Error::Replaced { .. }
+                | Error::CorruptRecord { what: Corruption::Offset { .. }, .. })
+        );
+        self.shared.root.is_none()
+            && is_old_view
+            && looks.next().is_some()
+            && self.look_again(swaps).is_ok_and(|looked| looked)
     }
 
     fn read_in(

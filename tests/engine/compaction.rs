@@ -549,3 +549,34 @@ fn a_reader_that_cannot_wait_for_the_end_of_a_compaction_stays_where_it_is() {
     let all: Vec<_> = before.into_iter().chain(after).collect();
     assert_eq!(state(&all), model(40));
 }
+
+/// A view of the partition by somebody who changes nothing, and his place behind its first batches.
+fn looking(disk: &MemDisk) -> (Arc<Partition>, Cursor, Vec<Found>) {
+    let options = OpenOptions { read_only: true, ..OpenOptions::default() };
+    let engine = Engine::open(Path::new("/data"), options, disk.env()).unwrap();
+    let partition = engine.partition(&TopicPartition::new(ORDERS, 0)).unwrap();
+    let mut cursor = Cursor::new(0);
+    let found = read_on(&partition, &mut cursor, 200);
+    (partition, cursor, found)
+}
+
+#[test]
+fn who_only_reads_goes_on_or_begins_anew_behind_a_compaction_beside_him() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let orders = partition(&engine).unwrap();
+    (0..40).for_each(|n| append(&orders, n).unwrap());
+    let (one, mut cursor, mut found) = looking(&disk);
+    let (two, ..) = looking(&disk);
+
+    // The second one puts segments together.
+    assert!(orders.compact(0).unwrap());
+    (40..44).for_each(|n| append(&orders, n).unwrap());
+    assert!(orders.compact(0).unwrap());
+
+    while cursor.offset() < one.ends().unwrap().log_end_offset {
+        found.extend(read_on(&one, &mut cursor, 200));
+    }
+    assert_eq!(state(&found), model(44));
+    assert_eq!(read_from(&two, 0), read_from(&orders, 0));
+}

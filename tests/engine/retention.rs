@@ -577,3 +577,28 @@ fn open_doomed(victim: &MemDisk, calls: &Arc<AtomicU64>, n: u64) -> Arc<Engine> 
     let env: Env = victim.clone().with_hook(hook).env();
     Engine::open(Path::new("/data"), OpenOptions::default(), env).unwrap()
 }
+
+#[test]
+fn who_only_reads_is_out_of_range_where_retention_went_beside_him_and_then_reads_what_is_left() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let settings = [("retention.ms", KEPT), ("file.delete.delay.ms", "0")];
+    let written = partition_with(&engine, &settings).unwrap();
+    append_slowly(&disk, &written, 10);
+    let options = OpenOptions { read_only: true, ..OpenOptions::default() };
+    let looking = Engine::open(Path::new("/data"), options, disk.env()).unwrap();
+    let looked_at = looking.partition(&TopicPartition::new(ORDERS, 0)).unwrap();
+    let mut cursor = Cursor::new(0);
+    let mut read = || looked_at.read(&mut cursor, 1, IsolationLevel::ReadUncommitted);
+    read().unwrap();
+    disk.clock().advance(minutes(55));
+
+    assert!(written.retain_if_due(now(&disk)).unwrap());
+    assert_eq!(written.delete_records(5).unwrap(), 5);
+    append(&disk, &written).unwrap();
+
+    read().expect("the rest of a segment that is open");
+    let gone = read().unwrap_err();
+    assert!(matches!(gone, Error::OffsetOutOfRange { start: 5, offset: 2, .. }), "{gone:?}");
+    check_records(&looked_at, "after it has looked again");
+}
