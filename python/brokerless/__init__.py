@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import atexit
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from brokerless import _brokerless
 from brokerless._brokerless import ConsumerRecord, RecordMetadata, __version__
+from brokerless._later import names_of
 from brokerless.consumer import KafkaConsumer
 from brokerless.listener import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
 from brokerless.producer import KafkaProducer
@@ -56,20 +57,22 @@ __all__ = [
     "__version__",
 ]
 
-# Imported when first asked for: a name and its module.
-_LATER = {
-    "ConsumerGroupMetadata": "structs",
-    "DefaultSerializer": "serializer",
-    "Deserializer": "serializer",
-    "IsolationLevel": "isolation",
-    "JsonSerializer": "serializer",
-    "KafkaAdminClient": "admin",
-    "NewPartitions": "admin",
-    "NewTopic": "admin",
-    "OffsetSpec": "isolation",
-    "Serializer": "serializer",
-    "TopicPartitionReplica": "structs",
-}
+__getattr__, __dir__ = names_of(
+    globals(),
+    {
+        "ConsumerGroupMetadata": "structs",
+        "DefaultSerializer": "serializer",
+        "Deserializer": "serializer",
+        "IsolationLevel": "isolation",
+        "JsonSerializer": "serializer",
+        "KafkaAdminClient": "admin",
+        "NewPartitions": "admin",
+        "NewTopic": "admin",
+        "OffsetSpec": "isolation",
+        "Serializer": "serializer",
+        "TopicPartitionReplica": "structs",
+    },
+)
 
 # Nothing that was sent is lost when a program just ends.
 atexit.register(_brokerless.flush_all)
@@ -80,17 +83,3 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=_brokerless._after_fork_in_parent,  # noqa: SLF001
         after_in_child=_brokerless._after_fork_in_child,  # noqa: SLF001
     )
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

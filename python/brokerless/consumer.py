@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from brokerless import _brokerless
 from brokerless._brokerless import ConsumerRecord
 from brokerless._children import ends_in_order
-from brokerless._strategies import Strategies
 from brokerless.errors.base import IllegalStateError, KafkaError
 from brokerless.listener import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
 from brokerless.location import directory_of
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from brokerless._strategies import Strategies
     from brokerless.future import Future
     from brokerless.structs import ConsumerGroupMetadata, TopicPartition
 
@@ -40,9 +40,7 @@ class KafkaConsumer(_brokerless.Consumer):
     def __init__(self, *topics: str, **configs: Any) -> None:
         self.config = merge(self.DEFAULT_CONFIG, configs)
         check_together(self.config)
-        strategies = None
-        if self.config["group_id"] is not None:
-            strategies = Strategies(self.config["partition_assignment_strategy"])
+        strategies = _strategies(self.config)
         self._open(directory_of(self.config["bootstrap_servers"]), self.config, strategies)
         ends_in_order()
         if topics:
@@ -129,6 +127,14 @@ class KafkaConsumer(_brokerless.Consumer):
     def __repr__(self) -> str:
         group = self.config.get("group_id")
         return f"<{type(self).__name__} group_id={group} directory={self._directory}>"
+
+
+def _strategies(config: Mapping[str, Any]) -> Strategies | None:
+    if config["group_id"] is None:
+        return None
+    from brokerless._strategies import Strategies
+
+    return Strategies(config["partition_assignment_strategy"])
 
 
 def _listener(given: Any) -> ConsumerRebalanceListener | None:

@@ -24,18 +24,23 @@ Classes written for kafka-python 2.x, where `members` is a dict, work as well.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from brokerless._later import names_of
 from brokerless.assignors.abstract import AbstractPartitionAssignor, RebalanceProtocol
 from brokerless.assignors.even import RangePartitionAssignor, RoundRobinPartitionAssignor
-from brokerless.assignors.protocol import (
-    ConsumerProtocolAssignment,
-    ConsumerProtocolSubscription,
-    StickyAssignorUserData,
-)
-from brokerless.assignors.sticky import (
-    CooperativeStickyAssignor,
-    StickyAssignorMemberMetadataV1,
-    StickyPartitionAssignor,
-)
+
+if TYPE_CHECKING:
+    from brokerless.assignors.protocol import (
+        ConsumerProtocolAssignment,
+        ConsumerProtocolSubscription,
+        StickyAssignorUserData,
+    )
+    from brokerless.assignors.sticky import (
+        CooperativeStickyAssignor,
+        StickyAssignorMemberMetadataV1,
+        StickyPartitionAssignor,
+    )
 
 __all__ = [
     "AbstractPartitionAssignor",
@@ -49,3 +54,15 @@ __all__ = [
     "StickyAssignorUserData",
     "StickyPartitionAssignor",
 ]
+
+__getattr__, __dir__ = names_of(
+    globals(),
+    {
+        "ConsumerProtocolAssignment": "protocol",
+        "ConsumerProtocolSubscription": "protocol",
+        "CooperativeStickyAssignor": "sticky",
+        "StickyAssignorMemberMetadataV1": "sticky",
+        "StickyAssignorUserData": "protocol",
+        "StickyPartitionAssignor": "sticky",
+    },
+)

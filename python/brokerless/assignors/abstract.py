@@ -5,12 +5,13 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from brokerless.assignors.protocol import ConsumerProtocolSubscription
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from brokerless.assignors.protocol import ConsumerProtocolAssignment
+    from brokerless.assignors.protocol import (
+        ConsumerProtocolAssignment,
+        ConsumerProtocolSubscription,
+    )
 
 __all__ = ["AbstractPartitionAssignor", "Cluster", "RebalanceProtocol"]
 
@@ -54,6 +55,8 @@ class AbstractPartitionAssignor:
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolSubscription:
         """What the member that leads learns of this one; `user_data` is for your own use."""
+        from brokerless.assignors.protocol import ConsumerProtocolSubscription
+
         return ConsumerProtocolSubscription(self.version, list(topics), b"")
 
     def on_assignment(self, assignment: ConsumerProtocolAssignment, generation: int) -> None:

@@ -6,13 +6,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from brokerless._brokerless import assign_partitions
-from brokerless.assignors.protocol import ConsumerProtocolAssignment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
     from brokerless.assignors.abstract import Cluster
+    from brokerless.assignors.protocol import ConsumerProtocolAssignment
 
     Owned: TypeAlias = tuple[list[tuple[str, int]], int]
     """Partitions, and in which generation they were got."""
@@ -48,6 +48,8 @@ def ask(
     hold_back: bool = False,
 ) -> dict[str, ConsumerProtocolAssignment]:
     """What the core answers, for the members as a program has them."""
+    from brokerless.assignors.protocol import ConsumerProtocolAssignment
+
     every = list(each(members))
     topics = {topic for _, _, metadata in every for topic in metadata.topics}
     numbers = {topic: sorted(cluster.partitions_for_topic(topic) or ()) for topic in topics}

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from brokerless.assignors.abstract import AbstractPartitionAssignor
 from brokerless.assignors.core import ask
-from brokerless.assignors.protocol import ConsumerProtocolSubscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from brokerless.assignors.abstract import Cluster
-    from brokerless.assignors.protocol import ConsumerProtocolAssignment
+    from brokerless.assignors.protocol import (
+        ConsumerProtocolAssignment,
+        ConsumerProtocolSubscription,
+    )
 
 __all__ = ["RangePartitionAssignor", "RoundRobinPartitionAssignor"]
 
@@ -30,6 +32,8 @@ class _EvenAssignor(AbstractPartitionAssignor):
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolSubscription:
         """What a member wants."""
+        from brokerless.assignors.protocol import ConsumerProtocolSubscription
+
         return ConsumerProtocolSubscription(cls.version, list(topics), b"")
 
     @classmethod

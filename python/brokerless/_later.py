@@ -1,0 +1,27 @@
+"""Names of a package that are imported when they are first asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["names_of"]
+
+
+def names_of(
+    package: dict[str, Any], modules: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package; `modules` has the module below it of each name."""
+    own = package["__name__"]
+
+    def find(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {own!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        package[name] = getattr(import_module(f"{own}.{modules[name]}"), name)
+        return package[name]
+
+    return find, lambda: sorted({*package, *modules})
