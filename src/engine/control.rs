@@ -191,11 +191,7 @@ impl Control {
 
     /// How far the logs can be trusted that nobody has recovered yet.
     pub(crate) fn trust(&self) -> Trust {
-        match self.header(AT_TRUST).load(Ordering::Acquire) {
-            0 => Trust::Clean,
-            1 => Trust::Process,
-            _ => Trust::Machine,
-        }
+        Trust::of(self.header(AT_TRUST).load(Ordering::Acquire))
     }
 
     /// Numbers for pages that nobody has had since the first process came.
@@ -330,10 +326,10 @@ struct Standing {
 /// The words of a control file that nobody maps any more. They are read one by one: the file may
 /// have any size.
 #[derive(Debug, Default)]
-struct LeftBehind(Option<Arc<dyn File>>);
+pub(crate) struct LeftBehind(Option<Arc<dyn File>>);
 
 impl LeftBehind {
-    fn read(storage: &dyn Storage, path: &Path) -> Result<Self> {
+    pub(crate) fn read(storage: &dyn Storage, path: &Path) -> Result<Self> {
         match storage.open(path, Access::Read) {
             Ok(file) => Ok(Self(Some(file))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self(None)),
@@ -364,6 +360,12 @@ impl LeftBehind {
         if whole { Trust::Process } else { Trust::Machine }
     }
 
+    /// The same of the log of a page.
+    pub(crate) fn trust_of(&self, boot: u64, slot: Option<u32>) -> Trust {
+        let is_recovered = || slot.is_some_and(|slot| self.standing(slot).is_recovered);
+        if self.same_boot(boot) && is_recovered() { Trust::Process } else { self.trust(boot) }
+    }
+
     /// What is known of a log; nobody has written to one that was not recovered. Pages that the list of topics does not name tell nothing: who numbered
     /// them died before he wrote it.
     fn standing(&self, slot: u32) -> Standing {
@@ -383,7 +385,7 @@ impl LeftBehind {
 }
 
 /// This boot of the machine as a word; 0 where the system does not tell.
-fn boot(storage: &dyn Storage) -> u64 {
+pub(crate) fn boot(storage: &dyn Storage) -> u64 {
     let id = storage.boot_id();
     if id.is_empty() {
         return 0;

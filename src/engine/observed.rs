@@ -31,9 +31,9 @@ impl Observed {
         Ok(ready.then_some(observed))
     }
 
-    /// Whether the directory was closed in good order before it was opened.
-    pub(crate) fn was_clean(&self) -> Result<bool> {
-        Ok(self.word(AT_TRUST)? == Trust::Clean as u64)
+    /// How far the logs can be trusted that nobody has recovered since it was opened.
+    pub(crate) fn trust(&self) -> Result<Trust> {
+        Ok(Trust::of(self.word(AT_TRUST)?))
     }
 
     fn word(&self, index: usize) -> Result<u64> {

@@ -5,6 +5,7 @@
 //! takes out of a log is kept beside it, in a file whose name ends with `.quarantined`.
 
 mod commits;
+mod damage;
 mod directory;
 pub mod dump;
 mod epochs;

@@ -17,16 +17,16 @@ use crate::verify::finding::{Finding, Severity};
 use crate::verify::fix::Fix;
 use crate::verify::index::Indexes;
 use crate::verify::partition::{Site, pass_over};
-use crate::verify::standing::{Gaps, Published, User};
+use crate::verify::standing::{Gaps, Published};
 use crate::verify::transactions::Transactions;
-use crate::verify::walk::{Damage, Seen, Step, Walk};
+use crate::verify::walk::{Seen, Step, Walk};
 
 /// The topic whose records are looked into.
 const OFFSETS_TOPIC: &str = crate::engine::topics::OFFSETS_TOPIC;
 
 /// The log of a partition, segment by segment.
 pub(crate) struct Log<'a> {
-    site: &'a Site<'a>,
+    pub(super) site: &'a Site<'a>,
     transactions: Transactions,
     /// The end of what was read so far; `None` before the first segment.
     end: Option<i64>,
@@ -34,7 +34,7 @@ pub(crate) struct Log<'a> {
     /// What the checkpoint says of them.
     known_epochs: LeaderEpochs,
     /// Whether part of it is damaged, so that what is said of transactions proves nothing.
-    damaged: bool,
+    pub(super) damaged: bool,
 }
 
 impl<'a> Log<'a> {
@@ -124,13 +124,15 @@ impl<'a> Log<'a> {
             counts.segments += 1;
             counts.bytes += seen.damage.iter().map(|it| it.to - it.position).sum::<u64>();
         })?;
-        self.report_damage(&seen, &name, end, bound, outcome);
+        self.report_damage(&seen, base, end, bound, outcome)?;
         self.report_skipped(&seen, base, outcome);
         if seen.damage.is_empty() {
             self.check_indexes(indexes, base, seen.end_offset, published, outcome)?;
         }
         self.transactions.end_segment();
-        self.end = Some(self.end.unwrap_or(base).max(seen.end_offset));
+        // What damage up to its end has taken is told of.
+        let to = bound.filter(|_| seen.damage.last().is_some_and(|it| it.to == end));
+        self.end = Some(self.end.unwrap_or(base).max(to.unwrap_or(seen.end_offset)));
         Ok(())
     }
 
@@ -218,72 +220,6 @@ impl<'a> Log<'a> {
         Ok(())
     }
 
-    fn report_damage(
-        &mut self,
-        seen: &Seen,
-        path: &Path,
-        end: u64,
-        bound: Option<i64>,
-        outcome: &mut Outcome,
-    ) {
-        let Some(first) = seen.damage.first() else { return };
-        let fix = Fix::Split { position: first.position, runs: seen.behind_damage() };
-        let mut fix = Some(fix).filter(|_| !self.site.standing.in_use());
-        for damage in &seen.damage {
-            let is_end = damage.to == end;
-            let is_tail = is_end && bound.is_none();
-            let is_room = is_end && damage.zeros && bound.is_none_or(|bound| bound == damage.due);
-            let is_room = is_room && damage.due >= self.site.standing.recovery_point;
-            let mut found = if is_room {
-                room(damage, path)
-            } else {
-                self.damage(damage, path, is_tail, bound)
-            };
-            found.fix = fix.take();
-            if is_room && found.fix.is_some() {
-                // The next to open the directory looks at the last segment, and no other.
-                found.fix = (!is_tail).then_some(Fix::Room(damage.position));
-            }
-            self.damaged |= found.is_damage();
-            outcome.findings.add(found);
-        }
-    }
-
-    fn damage(&self, damage: &Damage, path: &Path, is_tail: bool, bound: Option<i64>) -> Finding {
-        let standing = &self.site.standing;
-        let Damage { position, to, what, due, .. } = *damage;
-        let bytes = to - position;
-        let what = if damage.zeros { "zeros".to_owned() } else { what.to_string() };
-        let found = |severity, code, message: String| {
-            Finding::new(severity, code, path, message).at(position).of(due)
-        };
-        if is_tail && standing.user == User::Broker {
-            let what = format!("the last {bytes} bytes are no whole batch yet: a broker writes");
-            return found(Severity::Note, "being-written", what);
-        }
-        if is_tail && standing.tolerates(due) {
-            let what = format!(
-                "the last {bytes} bytes are no whole batch ({what}): they were being written when \
-                 the processes or the machine died, and are cut when the directory is next opened"
-            );
-            return found(Severity::Note, "torn-tail", what);
-        }
-        let lost = lost(damage, bound);
-        let message = format!("{bytes} bytes are no batch of this place ({what}): {lost}");
-        if standing.tolerates(due) {
-            let message = format!(
-                "{message}; it was not closed, and opening it cuts the log at offset {due}"
-            );
-            return found(Severity::Warning, "damaged-batch", message)
-                .remedy("run verify with --repair before it is opened: that keeps what is behind");
-        }
-        let code = if is_tail { "damaged-tail" } else { "damaged-batch" };
-        found(Severity::Error, code, message).remedy(
-            "put the file back from a copy, or run verify with --repair: that keeps all other \
-             batches, and these bytes in a file beside",
-        )
-    }
-
     /// Offsets that are left out between two batches, where no compaction explains it.
     fn report_skipped(&self, seen: &Seen, base: i64, outcome: &mut Outcome) {
         let standing = &self.site.standing;
@@ -347,16 +283,6 @@ fn located(
     Finding::warning(code, path, what).at(position).of(info.base_offset)
 }
 
-/// Zeros behind the log, as `preallocate` puts them there.
-fn room(damage: &Damage, path: &Path) -> Finding {
-    let what = format!(
-        "{} zeros behind the last batch: room for what would have come next, which the next to \
-         open the directory gives back",
-        damage.to - damage.position
-    );
-    Finding::note("room", path, what).at(damage.position).of(damage.due)
-}
-
 fn wrong_epoch(stretch: &Stretch, due: i32) -> Finding {
     let Stretch { epoch, first_offset, last_offset, batches, .. } = stretch;
     let count = if *batches == 1 { "1 batch".to_owned() } else { format!("{batches} batches") };
@@ -373,17 +299,6 @@ fn shortened(path: &Path, len: u64) -> Finding {
     Finding::error("shortened", path, what)
         .at(len)
         .remedy("close every process that uses the directory, and verify it again")
-}
-
-/// Which offsets are gone with it.
-fn lost(damage: &Damage, bound: Option<i64>) -> String {
-    match damage.next.or(bound) {
-        Some(next) if next > damage.due => {
-            format!("offsets {} to {} are lost", damage.due, next - 1)
-        }
-        Some(_) => "no offset is lost".to_owned(),
-        None => format!("what it held from offset {} on is lost", damage.due),
-    }
 }
 
 /// What is wrong with records of a batch whose checksum is right.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{DirectoryConfig, TopicConfig, directory};
+use crate::engine::control::{self, LeftBehind};
 use crate::engine::observed::Observed;
 use crate::engine::root::{self, CLEAN_SHUTDOWN, FORMAT, LOCK};
 use crate::engine::topics::{Topics, is_internal};
@@ -12,6 +13,7 @@ use crate::env::{Access, Env, Storage};
 use crate::error::{At, Result};
 use crate::log::checkpoint::{self, Offsets};
 use crate::log::files;
+use crate::log::recovery::Trust;
 use crate::types::TopicPartition;
 
 /// Who has the directory.
@@ -28,6 +30,10 @@ pub(crate) enum Holder {
 #[derive(Debug)]
 pub(crate) struct Survey {
     pub(crate) holder: Holder,
+    /// What those have left who had it before.
+    left_behind: LeftBehind,
+    /// This boot of the machine.
+    boot: u64,
     /// Whether it was closed in good order.
     pub(crate) clean: bool,
     /// Whether it was ever opened by us.
@@ -82,6 +88,8 @@ pub(crate) struct Standing {
     pub(crate) user: User,
     /// Whether nothing was being written when it was last used.
     pub(crate) clean: bool,
+    /// What the next to use the log believes of it.
+    pub(crate) trust: Trust,
     pub(crate) recovery_point: i64,
     pub(crate) log_start: Option<i64>,
     pub(crate) ours: bool,
@@ -93,7 +101,7 @@ impl Survey {
         let storage = &*env.storage;
         let holder = if alone { Holder::Nobody } else { holder(dir, storage)? };
         let clean = match &holder {
-            Holder::Processes(Some(observed)) => observed.was_clean()?,
+            Holder::Processes(Some(observed)) => observed.trust()? == Trust::Clean,
             _ => root::is_clean(storage, dir).unwrap_or(false),
         };
         let offsets = |name| checkpoint::read_offsets(storage, &dir.join(name)).unwrap_or_default();
@@ -102,6 +110,8 @@ impl Survey {
         let missing = losses::lists(is_there).filter(|_| is_closed).collect();
         Ok(Self {
             holder,
+            left_behind: LeftBehind::read(storage, &dir.join(control::FILE)).unwrap_or_default(),
+            boot: control::boot(storage),
             clean,
             ours: files::read(storage, &dir.join(FORMAT)).is_ok_and(|format| format.is_some()),
             topics: Topics::read(storage, dir, 0).unwrap_or_default(),
@@ -131,6 +141,7 @@ impl Survey {
                 Holder::Broker => User::Broker,
             },
             clean: self.clean,
+            trust: self.trust(topic.and_then(|topic| topic.slot(id.partition)))?,
             recovery_point: self.recovery_points.get(id).copied().unwrap_or(0),
             log_start: self.log_starts.get(id).copied(),
             ours: self.ours,
@@ -140,6 +151,9 @@ impl Survey {
             return Ok(standing);
         };
         let Some(page) = observed.page(slot)? else { return Ok(standing) };
+        if page.was_recovered_before() && standing.trust == Trust::Machine {
+            standing.trust = Trust::Process;
+        }
         if page.is_valid() {
             let tail = page.tail();
             standing.published = Some(Published {
@@ -154,6 +168,15 @@ impl Survey {
 }
 
 impl Survey {
+    fn trust(&self, slot: Option<u32>) -> Result<Trust> {
+        match &self.holder {
+            Holder::Processes(Some(observed)) => observed.trust(),
+            Holder::Nobody if !self.clean => Ok(self.left_behind.trust_of(self.boot, slot)),
+            _ if self.clean => Ok(Trust::Clean),
+            _ => Ok(Trust::Machine),
+        }
+    }
+
     fn config_of(&self, id: &TopicPartition) -> TopicConfig {
         let own = self.topics.get(&id.topic).map(|topic| topic.config.clone());
         own.unwrap_or_default().within(&self.config)

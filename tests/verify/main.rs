@@ -8,6 +8,7 @@ mod support;
 mod disk;
 mod dump;
 mod golden;
+mod killed;
 mod kinds;
 mod live;
 mod told;

@@ -37,6 +37,17 @@ pub(crate) enum Trust {
     Machine = 2,
 }
 
+impl Trust {
+    /// What a word of shared memory says.
+    pub(crate) fn of(word: u64) -> Self {
+        match word {
+            0 => Self::Clean,
+            1 => Self::Process,
+            _ => Self::Machine,
+        }
+    }
+}
+
 /// What those say of the log who died in this boot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Past {
@@ -154,6 +165,13 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
     let transactions = Transactions::replay(site, &entries, &bases, rebuilt, plain, &tail)?;
     point("recovery.replayed");
     finish(site, trust, &bases, suspect, transactions, tail)
+}
+
+/// The position from which on a segment is walked, if it is the active one, unless the machine
+/// crashed.
+pub(crate) fn walked_from(storage: &Arc<dyn Storage>, dir: &Path, base: i64) -> Result<u64> {
+    let segment = Segment::open(storage, dir, base, false)?;
+    Ok(walk::last_indexed(&segment, segment.index.len()?)?.end_position)
 }
 
 /// What was synced must be there. A reader that changes nothing may look at what is left.

@@ -170,7 +170,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The tail at the last index entry that fits the log; the beginning of the segment if none does.
-fn last_indexed(segment: &Segment, index_len: u64) -> Result<Tail> {
+pub(crate) fn last_indexed(segment: &Segment, index_len: u64) -> Result<Tail> {
     let start = Tail::empty(segment.base_offset);
     let entries = segment.index.entries_of(index_len)?;
     let Some(last) = entries.checked_sub(1) else { return Ok(start) };
