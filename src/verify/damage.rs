@@ -8,6 +8,7 @@ use crate::log::recovery::{self, Trust};
 use crate::verify::Outcome;
 use crate::verify::finding::{Finding, Severity};
 use crate::verify::fix::Fix;
+use crate::verify::names::Place;
 use crate::verify::segment::Log;
 use crate::verify::standing::User;
 use crate::verify::walk::{Damage, Seen};
@@ -16,16 +17,18 @@ impl Log<'_> {
     pub(super) fn report_damage(
         &mut self,
         seen: &Seen,
-        base: i64,
+        place: Place,
         end: u64,
         bound: Option<i64>,
         outcome: &mut Outcome,
     ) -> Result<()> {
         let Some(first) = seen.damage.first() else { return Ok(()) };
-        let path = &self.site.name(&files::path(&self.site.dir, base, files::LOG));
-        let cut_from = self.cut_from(base, bound)?;
+        let path = &self.site.name(&files::path(&self.site.dir, place.name, files::LOG));
+        let cut_from = self.cut_from(place.name, bound)?;
         let fix = Fix::Split { position: first.position, runs: seen.behind_damage() };
-        let mut fix = Some(fix).filter(|_| !self.site.standing.in_use());
+        // A file gets its name back before anything is taken out of it.
+        let is_named = place.name == place.base;
+        let mut fix = Some(fix).filter(|_| is_named && !self.site.standing.in_use());
         for damage in &seen.damage {
             let is_end = damage.to == end;
             let is_tail = is_end && bound.is_none();

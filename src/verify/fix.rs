@@ -1,6 +1,8 @@
 //! What a repair can do about a finding. Each is done whole or not at all, and none of them removes
 //! a byte that is not kept elsewhere.
 
+use crate::verify::names::Place;
+
 /// One deed. Paths are those of the finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fix {
@@ -9,6 +11,8 @@ pub(crate) enum Fix {
     Split { position: u64, runs: Vec<Run> },
     /// Cut the log at that position: only zeros follow.
     Room(u64),
+    /// Give a segment's files the names of the offset that it begins at.
+    Rename(Place),
     /// Write the epoch into the batches there.
     Stamp { from: u64, to: u64, epoch: i32 },
     /// Take note that these offsets are missing.

@@ -13,6 +13,7 @@ mod finding;
 mod fix;
 mod index;
 mod lists;
+mod names;
 mod partition;
 mod repair;
 mod segment;

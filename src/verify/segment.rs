@@ -16,6 +16,7 @@ use crate::verify::epochs::{Epochs, Stretch};
 use crate::verify::finding::{Finding, Severity};
 use crate::verify::fix::Fix;
 use crate::verify::index::Indexes;
+use crate::verify::names::{self, Place};
 use crate::verify::partition::{Site, pass_over};
 use crate::verify::standing::{Gaps, Published};
 use crate::verify::transactions::Transactions;
@@ -51,12 +52,13 @@ impl<'a> Log<'a> {
         if let Some(first) = site.bases.first() {
             self.transactions = Transactions::at(storage, &site.dir, *first)?;
         }
-        for (at, base) in site.bases.iter().enumerate() {
-            let bound = self.next_with_batches(&site.bases[at + 1..]);
-            let last = at + 1 == site.bases.len();
-            if let Err(error) = self.segment(*base, bound, last, outcome) {
+        let places = self.places();
+        for (at, place) in places.iter().enumerate() {
+            let bound = self.next_with_batches(&places[at + 1..]);
+            let last = at + 1 == places.len();
+            if let Err(error) = self.segment(*place, bound, last, outcome) {
                 let error = pass_over(error, site.standing.in_use())?;
-                let path = site.name(&files::path(&site.dir, *base, files::LOG));
+                let path = site.name(&files::path(&site.dir, place.name, files::LOG));
                 outcome.findings.add(cannot_read(&path, &error));
                 (outcome.known, self.damaged) = (false, true);
             }
@@ -77,33 +79,48 @@ impl<'a> Log<'a> {
         Ok(())
     }
 
-    fn next_with_batches(&self, bases: &[i64]) -> Option<i64> {
+    fn places(&self) -> Vec<Place> {
+        let site = self.site;
+        let as_named = |name: &i64| Place { name: *name, base: *name };
+        if site.standing.in_use() {
+            return site.bases.iter().map(as_named).collect();
+        }
+        let start = gaps::start(site.standing.log_start, &self.known_epochs);
+        names::places(&site.task.env.storage, &site.dir, &site.bases, start)
+    }
+
+    fn next_with_batches(&self, places: &[Place]) -> Option<i64> {
         let storage = &*self.site.task.env.storage;
         // One that cannot be read is reported when its turn comes.
-        let is_empty = |base: &i64| {
-            let path = files::path(&self.site.dir, *base, files::LOG);
+        let is_empty = |place: &&Place| {
+            let path = files::path(&self.site.dir, place.name, files::LOG);
             matches!(storage.open(&path, Access::Read).and_then(|file| file.len()), Ok(0))
         };
-        bases.iter().copied().find(|base| !is_empty(base))
+        places.iter().find(|place| !is_empty(place)).map(|place| place.base)
     }
 
     fn segment(
         &mut self,
-        base: i64,
+        place: Place,
         bound: Option<i64>,
         last: bool,
         outcome: &mut Outcome,
     ) -> Result<()> {
         let site = self.site;
         let storage = &*site.task.env.storage;
-        let path = files::path(&site.dir, base, files::LOG);
+        let Place { name: number, base } = place;
+        let path = files::path(&site.dir, number, files::LOG);
+        let name = site.name(&path);
         let file = storage.open(&path, Access::Read).at("open", &path)?;
         let len = file.len().at("stat", &path)?;
         let published = site.standing.published.filter(|it| it.segment_base == base);
         let end = published.map_or(len, |it| len.min(it.end_position));
-        self.check_begin(base, len, outcome);
+        if number != base {
+            outcome.findings.add(names::misnamed(&name, place));
+        }
+        self.check_begin(&name, base, len, outcome);
         if published.is_some_and(|it| len < it.end_position) {
-            outcome.findings.add(shortened(&site.name(&path), len));
+            outcome.findings.add(shortened(&name, len));
         }
         let walk = Walk {
             file: &*file,
@@ -114,7 +131,6 @@ impl<'a> Log<'a> {
             dense: last && (site.standing.ours || site.standing.gaps != Gaps::Right),
             limit: site.task.limit,
         };
-        let name = site.name(&path);
         let mut indexes = Indexes::open(storage, &site.dir, base, published.map(|it| it.entries))?;
         let seen = walk.run(|step| {
             indexes.batch(step)?;
@@ -124,9 +140,9 @@ impl<'a> Log<'a> {
             counts.segments += 1;
             counts.bytes += seen.damage.iter().map(|it| it.to - it.position).sum::<u64>();
         })?;
-        self.report_damage(&seen, base, end, bound, outcome)?;
-        self.report_skipped(&seen, base, outcome);
-        if seen.damage.is_empty() {
+        self.report_damage(&seen, place, end, bound, outcome)?;
+        self.report_skipped(&seen, &name, outcome);
+        if seen.damage.is_empty() && number == base {
             self.check_indexes(indexes, base, seen.end_offset, published, outcome)?;
         }
         self.transactions.end_segment();
@@ -137,10 +153,9 @@ impl<'a> Log<'a> {
     }
 
     /// How the segment follows the one before.
-    fn check_begin(&mut self, base: i64, len: u64, outcome: &mut Outcome) {
+    fn check_begin(&mut self, path: &Path, base: i64, len: u64, outcome: &mut Outcome) {
         let site = self.site;
         let standing = &site.standing;
-        let path = site.name(&files::path(&site.dir, base, files::LOG));
         let Some(end) = self.end else {
             let start = gaps::start(standing.log_start, &self.known_epochs);
             // What a broker that died had removed, it may not have noted.
@@ -152,13 +167,13 @@ impl<'a> Log<'a> {
                      offsets {start} to {} are missing",
                     base - 1
                 );
-                outcome.findings.add(self.missing(site.has_quarantine, &path, what, (start, base)));
+                outcome.findings.add(self.missing(site.has_quarantine, path, what, (start, base)));
             }
             return;
         };
         if base < end && len == 0 {
             let what = format!("an empty segment inside the one before, which ends at {end}");
-            let found = Finding::new(site.soft(base), "stray-segment", &path, what);
+            let found = Finding::new(site.soft(base), "stray-segment", path, what);
             outcome.findings.add(found.of(base).fix(Fix::ShelveSegment));
         }
         // What lies before the start was to go, and a crash may have left any part of it.
@@ -169,7 +184,7 @@ impl<'a> Log<'a> {
                 base - 1
             );
             let known = site.has_quarantine || standing.gaps == Gaps::Unknown;
-            outcome.findings.add(self.missing(known, &path, what, (end, base)));
+            outcome.findings.add(self.missing(known, path, what, (end, base)));
         }
     }
 
@@ -221,16 +236,15 @@ impl<'a> Log<'a> {
     }
 
     /// Offsets that are left out between two batches, where no compaction explains it.
-    fn report_skipped(&self, seen: &Seen, base: i64, outcome: &mut Outcome) {
+    fn report_skipped(&self, seen: &Seen, path: &Path, outcome: &mut Outcome) {
         let standing = &self.site.standing;
         if seen.skipped == 0 || standing.gaps == Gaps::Right {
             return;
         }
-        let path = self.site.name(&files::path(&self.site.dir, base, files::LOG));
         let what = format!("{} offsets are skipped between its batches", seen.skipped);
         let known = self.site.has_quarantine || standing.gaps == Gaps::Unknown;
         let severity = if known { Severity::Note } else { Severity::Error };
-        outcome.findings.add(Finding::new(severity, "missing-offsets", &path, what));
+        outcome.findings.add(Finding::new(severity, "missing-offsets", path, what));
     }
 
     fn check_indexes(

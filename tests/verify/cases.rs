@@ -84,6 +84,57 @@ const CLEAN: Case = Case {
     mended: true,
 };
 
+/// Gives files of a segment the name of another offset.
+pub(crate) fn rename(dir: &Path, number: usize, by: i64, suffixes: &[&str]) {
+    let base = bases(dir)[number];
+    for suffix in suffixes {
+        let name = |base: i64| dir.join(ORDERS).join(format!("{base:020}.{suffix}"));
+        fs::rename(name(base), name(base + by)).unwrap();
+    }
+}
+
+pub(crate) const OF_A_SEGMENT: [&str; 3] = ["index", "timeindex", "log"];
+
+const NAMES: [Case; 6] = [
+    Case {
+        name: "a segment whose name is one too high",
+        damage: |dir| rename(dir, 1, 1, &["log"]),
+        found: (Error, "misnamed-segment", ""),
+        ..CLEAN
+    },
+    Case {
+        name: "a segment whose name is one too high, with its indexes",
+        damage: |dir| rename(dir, 1, 1, &OF_A_SEGMENT),
+        found: (Error, "misnamed-segment", ""),
+        ..CLEAN
+    },
+    Case {
+        name: "a first segment whose name is too high",
+        damage: |dir| rename(dir, 0, 5, &OF_A_SEGMENT),
+        found: (Error, "misnamed-segment", "orders-0/00000000000000000005.log"),
+        ..CLEAN
+    },
+    Case {
+        name: "an active segment whose name is too high",
+        damage: |dir| rename(dir, bases(dir).len() - 1, 5, &OF_A_SEGMENT),
+        found: (Error, "misnamed-segment", ""),
+        ..CLEAN
+    },
+    Case {
+        name: "a segment whose name is one too low",
+        damage: |dir| rename(dir, 1, -1, &OF_A_SEGMENT),
+        found: (Error, "misnamed-segment", ""),
+        ..CLEAN
+    },
+    Case {
+        name: "a segment whose name is too low after a crash",
+        killed: true,
+        damage: |dir| rename(dir, 2, -5, &["log"]),
+        found: (Error, "misnamed-segment", ""),
+        ..CLEAN
+    },
+];
+
 const IN_LOGS: [Case; 20] = [
     Case {
         name: "a bit of a record",
@@ -568,7 +619,7 @@ const OF_THE_DIRECTORY: [Case; 25] = [
 
 /// All of them.
 pub(crate) fn cases() -> impl Iterator<Item = Case> {
-    IN_LOGS.into_iter().chain(BESIDE_LOGS).chain(OF_THE_DIRECTORY)
+    IN_LOGS.into_iter().chain(NAMES).chain(BESIDE_LOGS).chain(OF_THE_DIRECTORY)
 }
 
 /// A directory with that damage.

@@ -8,7 +8,7 @@ use brokerless::types::OffsetAndMetadata;
 use brokerless::verify::{self, Finding, Options, Severity};
 use brokerless::{Compression, Error};
 
-use crate::cases::{active, cases, damaged, flip, last_batch};
+use crate::cases::{OF_A_SEGMENT, active, cases, damaged, flip, last_batch, rename};
 use crate::support::{
     ALL, batch, change, copy_folder, damage, killed_sample, line, open, orders, positions, read,
     repair, sample, segment, snapshot, values, verify,
@@ -181,6 +181,36 @@ fn a_flipped_bit_of_a_leader_epoch_is_one_finding_and_is_put_right() {
         let (from, to) = (positions(&log)[batch], positions(&log)[batch + 1]);
         let aside = log.with_extension(format!("log.epochs-{from}.quarantined"));
         assert_eq!(std::fs::read(aside).unwrap(), bad[from..to]);
+    }
+}
+
+#[test]
+fn a_segment_gets_its_name_back_and_its_indexes_with_it() {
+    for (number, by) in [(0, 3), (1, 1), (1, -1), (2, 5)] {
+        let dir = sample();
+        let before = snapshot(dir.path());
+        rename(dir.path(), number, by, &OF_A_SEGMENT);
+
+        repair(dir.path());
+
+        assert_eq!(snapshot(dir.path()), before, "{number} by {by}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_offset_of_a_first_batch_is_taken_for_no_wrong_name() {
+    for bit in 0..7 {
+        for number in [0, 1] {
+            let dir = sample();
+            let log = segment(dir.path(), number, "log");
+            change(&log, |bytes| bytes[7] ^= 1 << bit);
+
+            let repaired = repair(dir.path());
+
+            let codes: Vec<_> = repaired.found.findings.iter().map(|it| it.code).collect();
+            assert_eq!(codes, ["damaged-batch"], "{number}, bit {bit}");
+            assert_eq!(damage(&repaired.left), [""; 0], "{number}, bit {bit}");
+        }
     }
 }
 

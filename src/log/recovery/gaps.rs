@@ -56,7 +56,7 @@ fn between(storage: &Arc<dyn Storage>, dir: &Path, bases: &[i64]) -> Vec<Gap> {
 }
 
 /// One past the last offset of a sealed segment; `None` if that is not told at once.
-fn end_of(storage: &Arc<dyn Storage>, dir: &Path, base: i64) -> Result<Option<i64>> {
+pub(crate) fn end_of(storage: &Arc<dyn Storage>, dir: &Path, base: i64) -> Result<Option<i64>> {
     let segment = Segment::open(storage, dir, base, false)?;
     let last = segment.index.entries()?.checked_sub(1);
     let place = last.map(|last| segment.index.place(last)).transpose()?;

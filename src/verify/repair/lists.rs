@@ -8,6 +8,7 @@ use crate::error::{At, Result};
 use crate::log::checkpoint::LeaderEpochs;
 use crate::log::files;
 use crate::verify::finding::Finding;
+use crate::verify::names::Place;
 use crate::verify::repair::{Repair, base_of, folder};
 use crate::verify::standing::Survey;
 
@@ -33,6 +34,27 @@ impl Repair<'_> {
             }
         }
         self.shelve(path, shown)
+    }
+
+    /// Gives a segment's files the names of the offset that it begins at. The log goes last: who dies
+    /// before that leaves the reason to the next.
+    pub(super) fn rename(&mut self, path: &Path, shown: &Path, place: Place) -> Result<()> {
+        let (storage, dir) = (self.storage().clone(), folder(path));
+        let is_there = |path: &Path| storage.open(path, Access::Read).is_ok();
+        for suffix in [files::INDEX, files::TIME_INDEX, files::TXN_INDEX] {
+            let from = files::path(dir, place.name, suffix);
+            let to = files::path(dir, place.base, suffix);
+            if is_there(&from) && is_there(&to) {
+                self.shelve(&from, &self.task.name(&from))?;
+            } else if is_there(&from) {
+                storage.rename(&from, &to).at("rename", &from)?;
+            }
+        }
+        let to = files::path(dir, place.base, files::LOG);
+        storage.rename(path, &to).at("rename", path)?;
+        storage.sync_dir(dir).at("sync", dir)?;
+        self.done(shown, format!("is {} now, as it begins", self.task.name(&to).display()));
+        Ok(())
     }
 
     /// Replaces a file of text; the old one is kept.

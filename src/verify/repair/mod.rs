@@ -106,7 +106,7 @@ impl Repair<'_> {
         let mut cut = BTreeSet::new();
         let due = report.findings.iter().filter(|finding| finding.fix.is_some());
         let (logs, others): (Vec<_>, Vec<_>) =
-            due.partition(|finding| matches!(finding.fix, Some(Fix::Split { .. })));
+            due.partition(|it| matches!(it.fix, Some(Fix::Split { .. } | Fix::Rename(_))));
         for finding in logs {
             self.apply(finding)?;
             cut.extend(finding.path.parent().map(Path::to_owned));
@@ -142,6 +142,7 @@ impl Repair<'_> {
         match finding.fix.clone() {
             None => Ok(()),
             Some(Fix::Split { position, runs }) => self.split(finding, &path, position, &runs),
+            Some(Fix::Rename(place)) => self.rename(&path, shown, place),
             Some(Fix::Room(position)) => self.give_room_back(&path, shown, position),
             Some(Fix::Stamp { from, to, epoch }) => self.stamp(&path, shown, (from, to), epoch),
             Some(Fix::Accept { from, to }) => self.accept(&path, shown, (from, to)),
