@@ -186,15 +186,21 @@ impl Round<'_> {
             while let Some((info, position)) = batches.next()? {
                 (self.go_on)()?;
                 let (path, bytes) = (segment.path.clone(), batches.bytes(&info)?);
+                let source = Source { info, bytes, segment: *base, path, position };
                 point("compact.batch");
-                if let Some(batch) = held.replace(Source { info, bytes, path, position }) {
+                if let Some(batch) = held.replace(source) {
                     changed |= output.take(batch, filter, transactions, false)?;
                 }
             }
         }
         let end = held.as_ref().map_or(group[0], |batch| batch.info.next_offset());
+        // Others that it replaces are empty.
+        let end = group.last().map_or(end, |last| end.max(last + 1));
         if let Some(batch) = held {
-            changed |= output.take(batch, filter, transactions, true)?;
+            // The end of what was compacted, as a broker keeps it. And a crash in the middle of the
+            // swap leaves only the new segment's end to tell which ones it replaces.
+            let needed = batch.info.next_offset() == self.end || output.leaves_out(batch.segment);
+            changed |= output.take(batch, filter, transactions, needed)?;
         }
         if !changed {
             transactions.left();
@@ -292,6 +298,8 @@ impl<'a> Batches<'a> {
 struct Source {
     info: BatchInfo,
     bytes: Bytes,
+    /// Where its segment begins.
+    segment: i64,
     path: Arc<Path>,
     position: u64,
 }
@@ -325,7 +333,7 @@ impl<'a> Output<'a> {
         transactions: &mut Transactions,
         needed: bool,
     ) -> Result<bool> {
-        let Source { info, bytes, path, position } = batch;
+        let Source { info, bytes, path, position, .. } = batch;
         let kept = filter.keep(bytes.clone(), transactions, needed);
         match kept.at_position(&path, position)? {
             Kept::Nothing => Ok(true),
@@ -336,6 +344,11 @@ impl<'a> Output<'a> {
                 Ok(batch != bytes)
             }
         }
+    }
+
+    /// Whether it ends before the segment at `base` begins, which it is to replace.
+    fn leaves_out(&self, base: i64) -> bool {
+        self.segment.base_offset < base && self.tail.end_offset <= base
     }
 
     fn put(&mut self, info: &BatchInfo, batch: &[u8]) -> Result<()> {

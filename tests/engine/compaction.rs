@@ -228,6 +228,59 @@ fn a_tombstone_whose_time_is_over_goes_when_asked_though_nothing_was_appended() 
     assert!(!partition.compact(5 + 2 * DAY).unwrap(), "nothing is left to do");
 }
 
+/// The sizes of the segments' logs, in order.
+fn sizes(disk: &MemDisk) -> Vec<u64> {
+    let (env, dir) = (disk.env(), Path::new("/data/orders-0"));
+    let names = env.storage.list(dir).unwrap().into_iter().map(|entry| entry.name);
+    let mut logs: Vec<String> = names.filter(|name| name[name.len() - 4..] == *".log").collect();
+    logs.sort();
+    let size = |name: &String| env.storage.open(&dir.join(name), Access::Read).unwrap().len();
+    logs.iter().map(|name| size(name).unwrap()).collect()
+}
+
+#[test]
+fn of_what_is_outdated_nothing_is_left_but_what_tells_where_it_ended() {
+    // A batch without records tells that the first one took the place of seven.
+    for (first, after_two) in [("a", vec![61, 276, 276]), ("b", vec![276, 0, 276, 276])] {
+        let disk = MemDisk::new();
+        let engine = open(&disk).unwrap();
+        let partition = partition(&engine).unwrap();
+        // Each fills more than half a segment.
+        let append = |key| {
+            partition.append(&mut batch(&[(key, Some(&*"v".repeat(201)))])).unwrap();
+        };
+        append(first);
+        (1..8).for_each(|_| append("a"));
+
+        assert!(partition.compact(0).unwrap());
+        let left = if first == "a" { 0 } else { 276 };
+        assert_eq!(sizes(&disk), [left, 0, 0, 0, 0, 0, 276, 276]);
+        append("a");
+        assert!(partition.compact(0).unwrap());
+
+        assert_eq!(sizes(&disk), after_two);
+        let again = self::partition(&open(&disk.copy()).unwrap()).unwrap();
+        assert_eq!(again.ends().unwrap().log_end_offset, 9);
+        assert_eq!(read_from(&again, 0).len(), after_two.iter().filter(|it| **it == 276).count());
+    }
+}
+
+#[test]
+fn where_a_round_ended_stays_though_nothing_else_of_it_does() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    let long = "k".repeat(350);
+    let put = |value| partition.append(&mut batch(&[(&*long, value)])).unwrap();
+    put(None);
+    put(Some("in the active segment"));
+    partition.compact(5).unwrap();
+
+    assert!(partition.compact(5 + DAY).unwrap());
+
+    assert_eq!(sizes(&disk)[0], 61);
+}
+
 #[test]
 fn readers_of_every_process_go_on_from_wherever_they_are() {
     let disk = MemDisk::new();
