@@ -270,7 +270,7 @@ fn where_a_round_ended_stays_though_nothing_else_of_it_does() {
     let disk = MemDisk::new();
     let engine = open(&disk).unwrap();
     let partition = partition(&engine).unwrap();
-    let long = "k".repeat(350);
+    let long = "k".repeat(200);
     let put = |value| partition.append(&mut batch(&[(&*long, value)])).unwrap();
     put(None);
     put(Some("in the active segment"));
