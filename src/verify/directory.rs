@@ -12,9 +12,10 @@ use crate::engine::{Id, compact, topic_list};
 use crate::env::{Description, Kind, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::files;
+use crate::log::recovery::Trust;
 use crate::types::TopicPartition;
 use crate::verify::Task;
-use crate::verify::finding::{Finding, Findings};
+use crate::verify::finding::{Finding, Findings, Severity};
 use crate::verify::fix::Fix;
 use crate::verify::lists;
 use crate::verify::standing::{Survey, is_marked_clean};
@@ -220,8 +221,8 @@ impl Task<'_> {
                                 write there is lost when they end";
                     findings.add(removed(Path::new(&name), what));
                 } else if end == 0 {
-                    let what = "it is listed, and there is no folder: it is made at its next use";
-                    findings.add(Finding::note("folder-missing", Path::new(&name), what));
+                    let trust = if survey.in_use() { Trust::Clean } else { survey.of(&id)?.trust };
+                    findings.add(no_folder(Path::new(&name), trust));
                 }
             }
         }
@@ -250,6 +251,29 @@ pub(crate) fn removed(path: &Path, what: &str) -> Finding {
         "close every process that uses the directory, put the files back from a copy, and verify \
          it again",
     )
+}
+
+/// A partition that is listed and has no folder, and of which no record is known. The folder is made
+/// before it is listed, though a crash of the machine may have left the list alone.
+fn no_folder(path: &Path, trust: Trust) -> Finding {
+    let found = |severity, what| Finding::new(severity, "folder-missing", path, what);
+    match trust {
+        Trust::Clean => found(
+            Severity::Note,
+            "it is listed, and there is no folder: it is made at its next use",
+        ),
+        Trust::Machine => found(
+            Severity::Note,
+            "it is listed, and there is no folder: it is made at its next use, and empty. The \
+             machine crashed while the topic was made, or somebody has removed the folder",
+        ),
+        Trust::Process => found(
+            Severity::Warning,
+            "its folder is gone, with what records it had: the processes that had the directory \
+             died, and nothing else tells of them. At its next use it begins anew, and empty",
+        )
+        .remedy("put the folder back from a copy before the directory is opened again"),
+    }
 }
 
 /// Folders with numbers that their topic does not have.

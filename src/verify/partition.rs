@@ -97,6 +97,7 @@ impl Task<'_> {
             return Ok(outcome);
         }
         site.check_metadata(&mut outcome)?;
+        site.check_known_gaps(&mut outcome)?;
         Log::new(&site).check(&mut outcome)?;
         site.check_snapshots(&mut outcome)?;
         Ok(outcome)
@@ -236,6 +237,25 @@ impl Site<'_> {
             .remedy("it is written again when the partition is next used");
         found.fix = due.map(Fix::Text);
         outcome.findings.add(found);
+        Ok(())
+    }
+
+    /// The list of missing offsets that repairs have taken note of.
+    fn check_known_gaps(&self, outcome: &mut Outcome) -> Result<()> {
+        let Some(bytes) = self.read(files::MISSING, outcome)? else { return Ok(()) };
+        let kept = gaps::encode_known(&self.known_gaps);
+        if kept.as_bytes() == bytes {
+            return Ok(());
+        }
+        let path = self.name(&self.dir.join(files::MISSING));
+        let what = "it is no list of missing offsets, or not from its first line to its last: what \
+                    a repair has noted behind that is told of again";
+        let mut found = Finding::warning("bad-missing", &path, what);
+        found.fix = Some(Fix::Text(kept)).filter(|_| !self.standing.in_use());
+        outcome.findings.add(found.remedy(
+            "put it back from a copy; or run verify with --repair: that keeps the lines that can \
+             be read",
+        ));
         Ok(())
     }
 

@@ -416,7 +416,7 @@ const BESIDE_LOGS: [Case; 16] = [
         ..CLEAN
     },
 ];
-const OF_THE_DIRECTORY: [Case; 25] = [
+const OF_THE_DIRECTORY: [Case; 27] = [
     Case {
         name: "a list of recovery points",
         damage: |dir| write(&dir.join("recovery-point-offset-checkpoint"), "0\n9\n"),
@@ -596,6 +596,20 @@ const OF_THE_DIRECTORY: [Case; 25] = [
             fs::create_dir(dir.join("gone-0.ec7ac35a84f741f3857feb1d45c6875c-delete")).unwrap();
         },
         found: (Note, "leftover", "gone-0.ec7ac35a84f741f3857feb1d45c6875c-delete"),
+        ..CLEAN
+    },
+    Case {
+        name: "a list of missing offsets that is none",
+        damage: |dir| write(&dir.join(ORDERS).join(".brokerless-missing"), "what is this\n"),
+        found: (Warning, "bad-missing", "orders-0/.brokerless-missing"),
+        ..CLEAN
+    },
+    Case {
+        name: "a list of missing offsets that ends in nothing",
+        damage: |dir| {
+            write(&dir.join(ORDERS).join(".brokerless-missing"), "100 200\n300 3");
+        },
+        found: (Warning, "bad-missing", "orders-0/.brokerless-missing"),
         ..CLEAN
     },
     Case {

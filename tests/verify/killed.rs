@@ -116,3 +116,19 @@ fn nothing_is_wrong_with_a_directory_whose_processes_were_killed() {
 
     assert_eq!(report.findings, []);
 }
+
+#[test]
+fn a_removed_folder_of_which_nothing_else_tells_is_a_warning_that_names_it() {
+    let disk = killed();
+    let folder = Path::new(DATA).join(ORDERS);
+    let storage = disk.env().storage;
+    for entry in storage.list(&folder).unwrap() {
+        storage.remove(&folder.join(entry.name)).unwrap();
+    }
+    storage.remove_dir(&folder).unwrap();
+
+    let found = worst(&disk);
+
+    assert_eq!((found.severity, found.code), (Severity::Warning, "folder-missing"));
+    assert_eq!(found.path, Path::new(ORDERS));
+}

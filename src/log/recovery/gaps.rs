@@ -90,11 +90,17 @@ pub(crate) fn read_known(storage: &dyn Storage, dir: &Path) -> Result<Vec<Gap>> 
 
 fn parse(line: &str) -> Option<Gap> {
     let (from, to) = line.split_once(' ')?;
-    Some((from.parse().ok()?, to.parse().ok()?))
+    let gap: Gap = (from.parse().ok()?, to.parse().ok()?);
+    Some(gap).filter(|(from, to)| from < to)
 }
 
 /// Takes note of gaps, so that nobody tells of them again.
 pub(crate) fn write_known(storage: &dyn Storage, dir: &Path, gaps: &[Gap]) -> Result<()> {
+    files::replace(storage, &dir.join(files::MISSING), encode_known(gaps).as_bytes())
+}
+
+/// The list of these gaps.
+pub(crate) fn encode_known(gaps: &[Gap]) -> String {
     let lines: Vec<String> = gaps.iter().map(|(from, to)| format!("{from} {to}\n")).collect();
-    files::replace(storage, &dir.join(files::MISSING), lines.concat().as_bytes())
+    lines.concat()
 }
