@@ -1,45 +1,25 @@
 //! What users hold: [`Producer`] and [`Consumer`], on the one [`Engine`]
 //! that a process has for a directory.
 
-mod accumulator;
-mod alone;
-mod assignment;
 mod consumer;
-mod consumer_metrics;
-mod delivery;
 pub mod directory;
-mod fetcher;
-mod flush;
 pub mod fork;
-mod history;
-mod membership;
-mod memory;
-mod offsets;
-pub mod partitioner;
-mod poll;
-mod polled;
-mod producer;
-mod producer_metrics;
+pub(crate) mod producer;
 mod registry;
-mod round;
-mod sender;
-mod standing;
-mod stream;
-mod subscription;
 mod tender;
-mod topics;
 mod upkeep;
 
 use std::time::Duration;
 
 pub use consumer::Consumer;
-pub use delivery::{Callback, Delivery, DeliveryResult, RecordMetadata};
-pub use flush::Flush;
-pub use polled::{Polled, Step};
+pub use consumer::polled::{Polled, Step};
+pub use consumer::standing::Standing;
+pub use consumer::subscription::Pattern;
+pub use producer::delivery::{Callback, Delivery, DeliveryResult, RecordMetadata};
+pub use producer::flush::Flush;
+pub use producer::partitioner;
+pub use producer::sender::Around;
 pub use producer::{Outgoing, Producer};
-pub use sender::Around;
-pub use standing::Standing;
-pub use subscription::Pattern;
 
 pub use crate::coord::assign::{Builtin, Subscriber, assign, hold_back};
 pub use crate::coord::group::{Target, Task, TaskMember};

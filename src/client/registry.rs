@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::client::sender::Sender;
+use crate::client::producer::sender::Sender;
 use crate::client::upkeep::Upkeep;
 use crate::engine::{Engine, Tended};
 

@@ -2,46 +2,14 @@
 //!
 //! The engine is passive: it has no threads and does nothing unless it is called.
 
-mod admission;
-mod alter;
-mod append;
-mod catalog;
-mod chores;
-mod committers;
-pub(crate) mod compact;
 pub(crate) mod control;
-mod doorbell;
-mod epochs;
-mod extent;
-mod gaps;
+pub(crate) mod directory;
 pub mod group;
-mod holders;
-mod id;
-mod identity;
-mod jumps;
-mod lookup;
-pub(crate) mod losses;
-pub(crate) mod observed;
-mod offsets;
-mod page;
 mod partition;
 mod patience;
-mod published;
-mod read;
-mod retention;
-mod room;
-pub(crate) mod root;
-mod rounds;
-mod seal;
 mod shared;
-mod sleepers;
-mod subscribers;
-mod sync;
-mod tend;
-pub(crate) mod topic_list;
 pub(crate) mod topics;
-mod turn;
-mod unheeded;
+pub(crate) mod upkeep;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -61,31 +29,31 @@ use crate::types::TopicPartition;
 
 pub use crate::log::aborted::AbortedTransaction;
 pub use crate::log::segment::TimedOffset;
-pub use append::Appended;
-pub use catalog::checked as checked_topic;
-pub use doorbell::Doorbell;
-pub use epochs::EpochEnd;
+pub use control::doorbell::Doorbell;
 pub use group::{
     Group, GroupDescription, Join, MemberDescription, MemberToRemove, Membership, Reset, ResetTo,
 };
-pub use id::Id;
-pub use lookup::Place;
+pub use partition::append::Appended;
+pub use partition::epochs::EpochEnd;
+pub use partition::lookup::Place;
+pub use partition::read::{Chunk, Cursor};
 pub use partition::{Ends, Partition};
 pub use patience::with_patience;
-pub use read::{Chunk, Cursor};
-pub(crate) use rounds::Tended;
+pub use topics::catalog::checked as checked_topic;
+pub use topics::id::Id;
 pub use topics::{Topic, Topics, is_internal};
+pub(crate) use upkeep::rounds::Tended;
 
 #[cfg(any(debug_assertions, fuzzing))]
 pub(crate) use topics::read_again as read_topics_again;
 
-use chores::Chores;
-use holders::Holders;
-use offsets::CommittedOffsets;
-use root::{Attached, Root};
-use rounds::Rounds;
+use directory::root::{self, Attached, Root};
+use group::offsets::CommittedOffsets;
+use partition::holders::Holders;
 use shared::{Settings, Shared};
-use tend::Tending;
+use upkeep::chores::Chores;
+use upkeep::rounds::Rounds;
+use upkeep::tend::Tending;
 
 /// How a directory is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

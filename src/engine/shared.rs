@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::config::{DirectoryConfig, directory};
-use crate::engine::chores::Chores;
 use crate::engine::control::Control;
-use crate::engine::holders::Holders;
-use crate::engine::root::Root;
-use crate::engine::rounds::Tended;
+use crate::engine::directory::root::Root;
+use crate::engine::partition::holders::Holders;
 use crate::engine::topics::Topics;
-use crate::engine::unheeded;
+use crate::engine::topics::unheeded;
+use crate::engine::upkeep::chores::Chores;
+use crate::engine::upkeep::rounds::Tended;
 use crate::env::lock::fork_generation;
 use crate::env::{Env, Lock, Mode, Storage};
 use crate::error::{At, Error, Result};

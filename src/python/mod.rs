@@ -5,26 +5,15 @@ mod arguments;
 mod assign;
 mod callback;
 mod compaction;
-mod configs;
 mod consumer;
 mod dump;
 mod errors;
-mod future;
 mod gate;
-mod groups;
-mod iteration;
-mod listener;
 mod logs;
-mod metadata;
 mod named;
-mod pace;
 mod payload;
-mod polled;
 mod producer;
-mod rebalance;
-mod record;
 mod serde;
-mod session;
 mod settings;
 mod structs;
 mod verify;
@@ -52,15 +41,15 @@ mod _brokerless {
     #[pymodule_export]
     use super::consumer::Consumer;
     #[pymodule_export]
+    use super::consumer::record::ConsumerRecord;
+    #[pymodule_export]
     use super::dump::{LogDump, dump_index, dump_snapshot, dump_time_index, dump_transactions};
-    #[pymodule_export]
-    use super::future::FutureRecordMetadata;
-    #[pymodule_export]
-    use super::metadata::RecordMetadata;
     #[pymodule_export]
     use super::producer::Producer;
     #[pymodule_export]
-    use super::record::ConsumerRecord;
+    use super::producer::future::FutureRecordMetadata;
+    #[pymodule_export]
+    use super::producer::metadata::RecordMetadata;
     #[pymodule_export]
     use super::verify::verify_directory;
     #[pymodule_export]

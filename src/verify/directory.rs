@@ -5,10 +5,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::config::{DirectoryConfig, directory, properties};
+use crate::engine::Id;
 use crate::engine::control;
-use crate::engine::root::{CLEAN_SHUTDOWN, FORMAT, FORMAT_VERSION, LOCK, META};
+use crate::engine::directory::root::{CLEAN_SHUTDOWN, FORMAT, FORMAT_VERSION, LOCK, META};
+use crate::engine::topics::list as topic_list;
 use crate::engine::topics::{self, CLUSTER_METADATA};
-use crate::engine::{Id, compact, topic_list};
+use crate::engine::upkeep::compact;
 use crate::env::{Description, Kind, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::files;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::engine::compact;
-use crate::engine::root::{LOG_STARTS, RECOVERY_POINTS};
+use crate::engine::directory::root::{LOG_STARTS, RECOVERY_POINTS};
+use crate::engine::upkeep::compact;
 use crate::log::checkpoint::{self, Offsets};
 use crate::types::TopicPartition;
 use crate::verify::finding::{Finding, Findings};

@@ -31,7 +31,7 @@ pub use crate::record::control::{ControlType, EndTransactionMarker};
 pub use finding::{Finding, Severity};
 pub use repair::{Deed, Repaired, repair};
 
-use crate::engine::root::{FORMAT, FORMAT_VERSION};
+use crate::engine::directory::root::{FORMAT, FORMAT_VERSION};
 use crate::env::Storage;
 use crate::error::{At, Error, Result};
 use crate::log::files;

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{DirectoryConfig, TopicConfig, directory};
+use crate::engine::control::observed::Observed;
 use crate::engine::control::{self, LeftBehind};
-use crate::engine::observed::Observed;
-use crate::engine::root::{self, CLEAN_SHUTDOWN, FORMAT, LOCK};
+use crate::engine::directory::losses;
+use crate::engine::directory::root::{self, CLEAN_SHUTDOWN, FORMAT, LOCK};
 use crate::engine::topics::{Topics, is_internal};
-use crate::engine::{compact, losses};
+use crate::engine::upkeep::compact;
 use crate::env::{Access, Env, Storage};
 use crate::error::{At, Result};
 use crate::log::checkpoint::{self, Offsets};

@@ -10,11 +10,11 @@ use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
-#[path = "../../src/engine/published.rs"]
+#[path = "../../src/engine/control/published.rs"]
 mod published;
-#[path = "../../src/engine/sleepers.rs"]
+#[path = "../../src/engine/control/sleepers.rs"]
 mod sleepers;
-#[path = "../../src/engine/subscribers.rs"]
+#[path = "../../src/engine/control/subscribers.rs"]
 mod subscribers;
 
 /// What the sources take from their crate.

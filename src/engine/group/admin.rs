@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Group, Turn};
 use crate::coord::group::{Phase, Refused, State};
 use crate::coord::offsets::Offsets;
-use crate::engine::offsets::Prepared;
+use crate::engine::group::offsets::Prepared;
 use crate::env::point::point;
 use crate::error::{Error, Result};
 use crate::types::{OffsetAndMetadata, TopicPartition};

@@ -18,6 +18,7 @@ mod description;
 mod files;
 mod membership;
 mod observer;
+pub(super) mod offsets;
 mod reset;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -29,7 +30,8 @@ pub use membership::{Join, Membership};
 pub use reset::{Reset, ResetTo};
 
 use crate::coord::group::{Counts, Process, Refused, State};
-use crate::engine::{Engine, doorbell, patience};
+use crate::engine::control::doorbell;
+use crate::engine::{Engine, patience};
 use crate::env::point::point;
 use crate::env::{Clock, Lock, Mode, process};
 use crate::error::{At, Error, Result};

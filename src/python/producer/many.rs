@@ -3,12 +3,12 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyBytesMethods, PyList};
 
-use super::super::errors;
-use super::super::future::FutureRecordMetadata;
-use super::super::metadata::Sizes;
-use super::super::payload::headers_size;
 use super::{Common, Open};
 use crate::client::{Delivery, Outgoing};
+use crate::python::errors;
+use crate::python::payload::headers_size;
+use crate::python::producer::future::FutureRecordMetadata;
+use crate::python::producer::metadata::Sizes;
 
 impl Open {
     /// Sends a record for each of `values`, with the key beside it if there are keys.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::engine::root::CLEAN_SHUTDOWN;
+use crate::engine::directory::root::CLEAN_SHUTDOWN;
 use crate::env::Access;
 use crate::error::{At, Result};
 use crate::log::checkpoint::LeaderEpochs;

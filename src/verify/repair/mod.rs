@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::engine::root::LOCK;
+use crate::engine::directory::root::LOCK;
 use crate::env::{Env, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::files;

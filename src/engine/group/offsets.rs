@@ -1,0 +1,280 @@
+//! What groups have committed.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::coord::offsets::{Offsets, java_hash};
+use crate::engine::partition::Partition;
+use crate::engine::partition::read::{Chunk, Cursor};
+use crate::engine::topics::OFFSETS_TOPIC;
+use crate::engine::{AbortedTransaction, Engine, Topic, group, patience};
+use crate::env::point::point;
+use crate::error::{AtPosition, Error, Result};
+use crate::planted::planted;
+use crate::record::{Batch, BatchBuilder, BatchInfo};
+use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
+
+/// How long who appends to `__consumer_offsets` waits for its lock: he holds up a whole group, and
+/// who has the lock may have been stopped.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Bytes of `__consumer_offsets` that are read at once.
+const STRETCH: usize = 256 * 1024;
+
+/// A batch of `__consumer_offsets` decompresses to no more than this.
+const MAX_BATCH: usize = 64 << 20;
+
+/// What this process has read of `__consumer_offsets`, a state a partition.
+#[derive(Debug, Default)]
+pub(crate) struct CommittedOffsets(Mutex<HashMap<i32, Arc<Mutex<State>>>>);
+
+#[derive(Debug)]
+struct State {
+    offsets: Offsets,
+    cursor: Cursor,
+    /// How often segments had been replaced when the records were read.
+    swaps: u64,
+}
+
+/// Records of a group that are ready for `__consumer_offsets`.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    partition: Arc<Partition>,
+    batch: Vec<u8>,
+}
+
+impl Prepared {
+    /// Appends them, and gives the end that [`sync`](Self::sync) takes. [`Error::Timeout`] if
+    /// another process keeps the lock of the partition ([`PATIENCE`]).
+    pub(crate) fn append(&self) -> Result<i64> {
+        self.partition.ready()?;
+        let append = || self.partition.append(&mut self.batch.clone());
+        Ok(patience::with_patience(PATIENCE, append)?.end_offset)
+    }
+
+    /// Waits until they are on stable storage.
+    pub(crate) fn sync(&self, end: i64) -> Result<()> {
+        if planted("commit-unsynced") { Ok(()) } else { self.partition.sync(end) }
+    }
+}
+
+impl Engine {
+    pub(crate) fn group_lock(&self, group: &str) -> PathBuf {
+        let hash = u64::from(crc32c::crc32c(group.as_bytes())) << 32
+            | u64::from(java_hash(group).cast_unsigned());
+        self.dir().join(format!("{}{hash:016x}.lock", group::PREFIX))
+    }
+
+    /// Commits offsets for a group, whoever is a member. After `Ok` they are on stable storage, and
+    /// so is every record below them.
+    pub fn commit_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+    ) -> Result<()> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let prepared = self.prepare_commit(group, offsets)?;
+        let end = prepared.append()?;
+        point("commit.alone");
+        prepared.sync(end)
+    }
+
+    /// Does what a commit needs no lock of the group for: after it, every record below the offsets
+    /// is on stable storage.
+    pub(crate) fn prepare_commit(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+    ) -> Result<Prepared> {
+        for (partition, commit) in offsets {
+            self.check_commit(partition, commit)?;
+        }
+        let now = self.env().clock.now();
+        let records = Offsets::commit(group, offsets, now);
+        self.prepare_records(group, records.map(|(key, value)| (key, Some(value))))
+    }
+
+    /// Records for the partition of `__consumer_offsets` that a group has; without a value they
+    /// are tombstones.
+    pub(crate) fn prepare_records(
+        &self,
+        group: &str,
+        records: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Result<Prepared> {
+        let topic = self.topic_or_create(OFFSETS_TOPIC)?;
+        let partition = self.partition(&partition_of(&topic, group))?;
+        let now = self.env().clock.now();
+        let mut builder = BatchBuilder::new(Compression::None, None);
+        for (key, value) in records {
+            builder.append(now, Some(&key), value.as_deref(), &[]);
+        }
+        let batch = builder.finish().at_position(partition.dir(), 0)?;
+        Ok(Prepared { partition, batch })
+    }
+
+    /// Takes away what groups have committed for a topic that is no more: under its name there may
+    /// be another.
+    pub(crate) fn forget_offsets(&self, topic: &str) -> Result<()> {
+        let offsets = self.topic(OFFSETS_TOPIC)?.filter(|_| !planted("keep-offsets"));
+        let Some(offsets) = offsets else { return Ok(()) };
+        for number in 0..offsets.partition_count() {
+            let partition = self.partition(&TopicPartition::new(offsets.name.clone(), number))?;
+            let groups = self.partition_records(&partition, |records| records.of_topic(topic))?;
+            for (group, partitions) in groups {
+                let records = Offsets::tombstones(&group, &partitions, false);
+                let prepared = self.prepare_records(&group, records)?;
+                let core = self.group_core(&group)?;
+                // If its holder was stopped, a commit of his may come later: better than to wait.
+                let turn = core.turn().ok();
+                let end = prepared.append()?;
+                point("delete.tombstones");
+                drop(turn);
+                prepared.sync(end)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_commit(
+        &self,
+        id: &TopicPartition,
+        commit: &OffsetAndMetadata,
+    ) -> Result<()> {
+        if commit.offset < 0 {
+            let text = format!("offset {} of {id} is negative", commit.offset);
+            return Err(Error::InvalidArgument(text));
+        }
+        let (size, max) = (commit.metadata.len(), self.config().offset_metadata_max_bytes);
+        if size > max {
+            return Err(Error::OffsetMetadataTooLarge { size, max });
+        }
+        let partition = self.partition(id)?;
+        let end = partition.ends()?.log_end_offset;
+        if planted("no-sync-before-commit") {
+            return Ok(());
+        }
+        partition.sync(commit.offset.min(end))
+    }
+
+    /// Everything a group has committed, by any process, until now.
+    pub fn committed_offsets(
+        &self,
+        group: &str,
+    ) -> Result<HashMap<TopicPartition, OffsetAndMetadata>> {
+        Ok(self.group_records(group, |offsets| offsets.of(group))?.unwrap_or_default())
+    }
+
+    /// What the records of a group add up to, by any process, until now; `None` if there are none
+    /// of any group.
+    pub(crate) fn group_records<T>(
+        &self,
+        group: &str,
+        look: impl FnOnce(&Offsets) -> T,
+    ) -> Result<Option<T>> {
+        let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(None) };
+        let id = partition_of(&topic, group);
+        let partition = self.partition(&id)?;
+        self.partition_records(&partition, look).map(Some)
+    }
+
+    /// What the records of a partition of `__consumer_offsets` add up to.
+    pub(crate) fn partition_records<T>(
+        &self,
+        partition: &Partition,
+        look: impl FnOnce(&Offsets) -> T,
+    ) -> Result<T> {
+        let state = self.offsets.state(partition.id().partition);
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.catch_up(partition)?;
+        Ok(look(&state.offsets))
+    }
+}
+
+/// Makes the topic of committed offsets, as a broker does at the first commit.
+pub(crate) fn create_offsets_topic(engine: &Engine) -> Result<Arc<Topic>> {
+    let config = engine.config();
+    let segment_bytes = config.offsets_topic_segment_bytes.to_string();
+    let settings = [("cleanup.policy", "compact"), ("segment.bytes", &*segment_bytes)];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    engine.create_topic(OFFSETS_TOPIC, Some(config.offsets_topic_num_partitions), &settings)
+}
+
+/// Kafka's rule (`GroupMetadataManager.partitionFor`).
+fn partition_of(topic: &Topic, group: &str) -> TopicPartition {
+    let number = (java_hash(group) & i32::MAX) % topic.partition_count();
+    TopicPartition::new(topic.name.clone(), number)
+}
+
+impl CommittedOffsets {
+    fn state(&self, partition: i32) -> Arc<Mutex<State>> {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        states.entry(partition).or_default().clone()
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { offsets: Offsets::default(), cursor: Cursor::new(0), swaps: 0 }
+    }
+}
+
+impl State {
+    /// Replays what was appended since the last time.
+    fn catch_up(&mut self, partition: &Partition) -> Result<()> {
+        loop {
+            let start = partition.ends()?.log_start_offset;
+            let swaps = partition.swaps();
+            // Compaction may have taken tombstones that were not read yet.
+            let missed = self.swaps != swaps && self.cursor.offset() < partition.sealed_to();
+            if missed || self.cursor.offset() < start {
+                *self = Self { cursor: Cursor::new(start), ..Self::default() };
+            }
+            self.swaps = swaps;
+            self.read_on(partition)?;
+            if partition.swaps() == swaps {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_on(&mut self, partition: &Partition) -> Result<()> {
+        // Commits of transactions count when the transaction does.
+        loop {
+            let from = self.cursor.offset();
+            let chunk = partition.read(&mut self.cursor, STRETCH, IsolationLevel::ReadCommitted)?;
+            if chunk.bytes.is_empty() {
+                return Ok(());
+            }
+            let aborted = partition.aborted(from, self.cursor.offset())?;
+            self.replay_chunk(&chunk, &aborted)?;
+        }
+    }
+
+    fn replay_chunk(&mut self, chunk: &Chunk, aborted: &[AbortedTransaction]) -> Result<()> {
+        let mut at = 0;
+        while at < chunk.bytes.len() {
+            let position = chunk.position + at as u64;
+            let info = BatchInfo::parse(&chunk.bytes[at..]).at_position(&chunk.path, position)?;
+            let bytes = chunk.bytes.slice(at..at + info.size);
+            if !info.is_control && !aborted.iter().any(|entry| entry.covers(&info)) {
+                self.replay(bytes).at_position(&chunk.path, position)?;
+            }
+            at += info.size;
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, bytes: Bytes) -> Result<(), crate::Corruption> {
+        for record in Batch::decode(bytes, MAX_BATCH)?.records() {
+            let record = record?;
+            self.offsets.replay(record.key, record.value);
+        }
+        Ok(())
+    }
+}

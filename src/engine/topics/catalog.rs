@@ -1,0 +1,381 @@
+//! How the set of topics changes: alone among all processes, and so that whoever comes after one
+//! that died in the middle finds the old set or the new one.
+//!
+//! The list of topics decides. A topic is there once it is listed; its folders are made before
+//! that, and empty ones that are not listed are passed over. One that is deleted stays listed as such until its folders have other names and its
+//! committed offsets are gone: who finds it so goes on with that.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::{Arc, MutexGuard, TryLockError};
+use std::time::Duration;
+
+use crate::config::{DirectoryConfig, TopicConfig};
+use crate::engine::group::offsets;
+use crate::engine::topics::unheeded;
+use crate::engine::topics::{self, Topics};
+use crate::engine::{Engine, Id, Root, Topic, patience};
+use crate::env::point::point;
+use crate::env::{Lock, Mode, Storage};
+use crate::error::{At, Error, Result};
+use crate::log::files;
+use crate::types::{TopicPartition, valid_topic_name};
+
+/// The directory's lock, which is there once it was taken, and must be given back.
+pub(super) type Held<'a> = MutexGuard<'a, Option<Box<dyn Lock>>>;
+
+/// How long who changes the topics, and so holds up others, waits for the lock of a partition.
+const BRIEF: Duration = Duration::from_millis(100);
+
+/// How many partitions one request may make (Kafka's `MAX_PARTITIONS_PER_BATCH`).
+const MAX_MADE: i32 = 10_000;
+
+/// The right to change the set of topics, and the set as it is.
+pub(super) struct Revision<'a> {
+    engine: &'a Engine,
+    pub(super) topics: Topics,
+}
+
+/// What a topic would have that is made so in a directory with these settings: partitions and
+/// settings of its own.
+pub fn checked(
+    directory: &DirectoryConfig,
+    name: &str,
+    partitions: Option<i32>,
+    settings: &[(String, String)],
+) -> Result<(i32, Arc<TopicConfig>)> {
+    if !valid_topic_name(name) {
+        return Err(Error::InvalidTopic(name.to_owned()));
+    }
+    let partitions = partitions.unwrap_or(directory.num_partitions);
+    if partitions < 1 {
+        let text = format!("a topic has at least 1 partition, not {partitions}");
+        return Err(Error::InvalidPartitions(text));
+    }
+    check_count(partitions)?;
+    let given = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let config = TopicConfig::parse(given)?;
+    config.within(directory).check()?;
+    Ok((partitions, Arc::new(config)))
+}
+
+impl Engine {
+    /// The topic of that name, made with the defaults if there is none
+    /// (`auto.create.topics.enable`).
+    pub fn topic_or_create(&self, name: &str) -> Result<Arc<Topic>> {
+        if let Some(topic) = self.topic(name)? {
+            return Ok(topic);
+        }
+        let made = match name {
+            topics::OFFSETS_TOPIC => offsets::create_offsets_topic(self),
+            _ if !self.config().auto_create_topics => Err(unknown(name)),
+            _ => self.create_topic(name, None, &[]),
+        };
+        match made {
+            Err(Error::TopicAlreadyExists(_)) => self.topic(name)?.ok_or_else(|| unknown(name)),
+            made => made,
+        }
+    }
+
+    /// Makes a topic. After `Ok` every process has it, and it survives a crash.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        partitions: Option<i32>,
+        settings: &[(String, String)],
+    ) -> Result<Arc<Topic>> {
+        let (partitions, config) = checked(&self.config(), name, partitions, settings)?;
+        unheeded::warn(&config.given);
+        self.change(|change| {
+            if change.topics.get(name).is_some() {
+                return Err(Error::TopicAlreadyExists(name.to_owned()));
+            }
+            if change.topics.deleted().iter().any(|topic| &*topic.name == name) {
+                // Its folders are in the way.
+                return Err(Error::Timeout { what: "the deletion of the topic", after: BRIEF });
+            }
+            let control = &self.shared.control;
+            let topic = change.topics.put(name, Id::random(), partitions, config, control);
+            self.make_folders(&topic, 0)?;
+            change.write()?;
+            Ok(topic)
+        })
+    }
+
+    /// What [`create_topic`](Self::create_topic) would say, without making it.
+    pub fn check_topic(
+        &self,
+        name: &str,
+        partitions: Option<i32>,
+        settings: &[(String, String)],
+    ) -> Result<()> {
+        checked(&self.config(), name, partitions, settings)?;
+        match self.topic(name)? {
+            Some(_) => Err(Error::TopicAlreadyExists(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// What [`create_partitions`](Self::create_partitions) would say, without making any.
+    pub fn check_partitions(&self, name: &str, total: i32) -> Result<()> {
+        let topic = self.topic(name)?.ok_or_else(|| unknown(name))?;
+        check_more(&topic, total)
+    }
+
+    /// Gives a topic more partitions, `total` in all.
+    pub fn create_partitions(&self, name: &str, total: i32) -> Result<Arc<Topic>> {
+        self.change(|change| {
+            let topic = change.topics.get(name).cloned().ok_or_else(|| unknown(name))?;
+            check_more(&topic, total)?;
+            let now = topic.partition_count();
+            let (config, control) = (topic.config.clone(), &self.shared.control);
+            let more = change.topics.put(name, topic.id, total, config, control);
+            self.make_folders(&more, now)?;
+            change.write()?;
+            Ok(more)
+        })
+    }
+
+    /// Removes a topic, all its records and what groups have committed for it, for every process.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        if !self.config().delete_topics {
+            return Err(Error::TopicDeletionDisabled(name.to_owned()));
+        }
+        self.change(|change| {
+            change.topics.mark_deleted(name).ok_or_else(|| unknown(name))?;
+            change.write()?;
+            point("delete.listed");
+            match change.bury() {
+                // Nobody sees the topic any more.
+                Err(error @ Error::Timeout { .. }) => {
+                    log::warn!("the deleted topic {name} still takes room: {error}");
+                    Ok(())
+                }
+                other => other,
+            }
+        })?;
+        remove_buried(&*self.env().storage, self.dir())
+    }
+
+    /// Ends the deletions that others have begun and did not live to end.
+    pub(crate) fn end_deletions(&self) {
+        let ended = match self.topics() {
+            Ok(topics) if topics.deleted().is_empty() => Ok(()),
+            _ => self.change(|_| Ok(())),
+        };
+        let removed = ended.and_then(|()| remove_buried(&*self.env().storage, self.dir()));
+        if let Err(error) = removed {
+            // Nobody sees these topics; the next one tries again.
+            log::warn!("a deleted topic still takes room: {error}");
+        }
+    }
+
+    /// Changes the set of topics, alone among all processes.
+    pub(super) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Revision<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.alone(|| self.change_locked(change))
+    }
+
+    /// Changes something, alone among all processes.
+    pub(super) fn alone<T>(&self, change: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.shared.check_fork()?;
+        self.root()?.check_place()?;
+        let lock = self.lock_topics()?;
+        let changed = self.shared.check_open().and_then(|()| change());
+        self.shared.control.end_changes();
+        point("topics.told");
+        let held = lock.as_ref().expect("the lock was made when it was taken");
+        held.release().at("unlock", self.dir())?;
+        changed
+    }
+
+    fn change_locked<T>(&self, change: impl FnOnce(&mut Revision<'_>) -> Result<T>) -> Result<T> {
+        let storage = &*self.env().storage;
+        let topics = Topics::read(storage, self.dir(), self.shared.control.topics_generation())?;
+        point("topics.read");
+        let mut begun = Revision { engine: self, topics };
+        match begun.resume() {
+            // A process that was stopped holds it up; the next one tries again.
+            Ok(()) | Err(Error::Timeout { .. }) => change(&mut begun),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn root(&self) -> Result<&Root> {
+        self.shared.root.as_ref().ok_or_else(|| Error::ReadOnly(self.dir().to_owned()))
+    }
+
+    fn lock_topics(&self) -> Result<Held<'_>> {
+        let clock = &*self.env().clock;
+        let lock = patience::long("the lock of the directory", clock, || {
+            let mut lock = match self.shared.topics_lock.try_lock() {
+                Ok(lock) => lock,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+            };
+            let taken = self.shared.made(&mut lock)?.try_acquire(Mode::Exclusive);
+            Ok(taken.at("lock", self.dir())?.then_some(lock))
+        })?;
+        point("topics.locked");
+        self.shared.control.end_changes();
+        Ok(lock)
+    }
+
+    /// The same without waiting; `None` while another changes the set.
+    pub(crate) fn try_lock_topics(&self) -> Result<Option<Held<'_>>> {
+        let Ok(mut lock) = self.shared.topics_lock.try_lock() else { return Ok(None) };
+        let taken =
+            self.shared.made(&mut lock)?.try_acquire(Mode::Exclusive).at("lock", self.dir())?;
+        Ok(taken.then_some(lock))
+    }
+
+    /// Makes the folders of a topic's partitions from number `from` on. The list that names them is
+    /// written next, and makes them survive a crash too.
+    fn make_folders(&self, topic: &Topic, from: i32) -> Result<()> {
+        let numbers = from..topic.partition_count();
+        self.remove_unlisted(&topic.name, from)?;
+        let made = numbers.clone().try_for_each(|number| self.make_folder(topic, number));
+        made.inspect_err(|_| {
+            // Who looks for topics passes over what is left.
+            let _ = self.remove_unlisted(&topic.name, from);
+        })
+    }
+
+    fn make_folder(&self, topic: &Topic, number: i32) -> Result<()> {
+        let folder = topics::folder(self.dir(), &TopicPartition::new(topic.name.clone(), number));
+        self.env().storage.create_dir(&folder).at("create", &folder)?;
+        point("topics.folder");
+        Ok(())
+    }
+
+    /// Removes the empty folders from number `from` on, of somebody who died before he listed them.
+    fn remove_unlisted(&self, topic: &str, from: i32) -> Result<()> {
+        let storage = &*self.env().storage;
+        for entry in storage.list(self.dir()).at("list", self.dir())? {
+            let partition = topics::partition_of(&entry.name);
+            if entry.is_dir
+                && partition.is_some_and(|(name, number)| name == topic && number >= from)
+            {
+                remove_if_empty(storage, &self.dir().join(entry.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Revision<'_> {
+    /// Makes the set as it is now the one of every process.
+    pub(super) fn write(&self) -> Result<()> {
+        let control = &self.engine.shared.control;
+        control.begin_change_of_topics();
+        point("topics.begun");
+        self.topics.write(&*self.engine.env().storage, self.engine.dir())?;
+        point("topics.written");
+        Ok(())
+    }
+
+    /// Ends every deletion that others have begun. Who listed it may have died before the list was
+    /// on the disk: no folder goes before it.
+    fn resume(&mut self) -> Result<()> {
+        if self.topics.deleted().is_empty() {
+            return Ok(());
+        }
+        let dir = self.engine.dir();
+        self.engine.env().storage.sync_dir(dir).at("sync", dir)?;
+        self.bury()
+    }
+
+    /// Ends every deletion that is listed. For who knows the list to be on the disk.
+    fn bury(&mut self) -> Result<()> {
+        let deleted = self.topics.deleted().to_vec();
+        for topic in &deleted {
+            patience::with_patience(BRIEF, || {
+                self.engine.bury_partitions(topic)?;
+                self.engine.forget_offsets(&topic.name)
+            })?;
+            point("delete.forgotten");
+        }
+        if deleted.is_empty() {
+            return Ok(());
+        }
+        self.engine.root()?.keep(|id| self.topics.get(&id.topic).is_some())?;
+        self.topics.forget_deleted();
+        self.write()
+    }
+}
+
+impl Engine {
+    fn bury_partitions(&self, topic: &Topic) -> Result<()> {
+        for number in 0..topic.partition_count() {
+            let partition = self.partition_of(topic, number)?;
+            partition.delete(&topics::buried(self.dir(), partition.id(), topic.id))?;
+            point("delete.renamed");
+        }
+        self.env().storage.sync_dir(self.dir()).at("sync", self.dir())
+    }
+}
+
+/// Removes the folders of deleted partitions. Who has files of them open reads on.
+pub(super) fn remove_buried(storage: &dyn Storage, dir: &Path) -> Result<()> {
+    for entry in storage.list(dir).at("list", dir)? {
+        if entry.is_dir && topics::is_buried(&entry.name) {
+            remove_folder(storage, &dir.join(entry.name))?;
+            point("delete.removed");
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder with its files; somebody else may be at the same.
+fn remove_folder(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    let entries = match storage.list(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.at("list", folder)?,
+    };
+    for entry in entries {
+        files::remove(storage, &folder.join(entry.name))?;
+        point("delete.removing");
+    }
+    // If not, compaction made a file: the first process into the directory removes it.
+    remove_if_empty(storage, folder)
+}
+
+fn remove_if_empty(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    match storage.remove_dir(folder) {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) =>
+        {
+            Ok(())
+        }
+        removed => removed.at("remove", folder),
+    }
+}
+
+/// Each takes a page and a folder, before anything is there for anybody.
+fn check_count(wanted: i32) -> Result<()> {
+    if wanted > MAX_MADE {
+        return Err(Error::TooManyPartitions { wanted, max: MAX_MADE });
+    }
+    Ok(())
+}
+
+fn check_more(topic: &Topic, total: i32) -> Result<()> {
+    if topic.internal {
+        // The partition of a group follows from its name and the number of partitions.
+        let text = format!("topic {:?} keeps its partitions: groups have theirs", topic.name);
+        return Err(Error::InvalidPartitions(text));
+    }
+    let now = topic.partition_count();
+    if total > now {
+        return check_count(total - now);
+    }
+    let plural = if now == 1 { "" } else { "s" };
+    let text = format!("topic {:?} has {now} partition{plural}; {total} is not more", topic.name);
+    Err(Error::InvalidPartitions(text))
+}
+
+pub(super) fn unknown(name: &str) -> Error {
+    Error::unknown_topic(name)
+}

@@ -1,0 +1,277 @@
+//! The rounds that whoever is there makes over all logs of a directory: retention once in
+//! `log.retention.check.interval.ms`, compaction as often as `log.cleaner.backoff.ms` says.
+//!
+//! The engine has no thread: a client calls [`Engine::tend`]. When the last round of retention was,
+//! and what is to be thought of the clock, is noted for all processes beside the locks of who
+//! tidies up; the first one to look at a directory only begins to count.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::config::TopicConfig;
+use crate::engine::patience::with_patience;
+use crate::engine::shared::Shared;
+use crate::engine::upkeep::compact::LOCKS;
+use crate::engine::upkeep::jumps::Doubts;
+use crate::engine::{Engine, Topic, topics};
+use crate::env::point::point;
+use crate::env::{Access, Mode};
+use crate::error::{At, Error, Result};
+use crate::log::files;
+use crate::log::retention::{self, Limits};
+use crate::types::{Timestamp, TopicPartition};
+
+/// The byte of [`LOCKS`] that who writes down a round of retention has locked. The bytes from 32 to
+/// 95 hold its [`Doubts`].
+const RETENTION_BYTE: u64 = 2;
+const NOTED_AT: u64 = 32;
+
+/// How long is waited for the lock of one partition, while others wait for the rest of the round.
+const BRIEF: Duration = Duration::from_secs(1);
+
+/// What this process knows of its rounds.
+#[derive(Debug, Default)]
+pub(crate) struct Rounds {
+    /// By the wall clock: retention is not due before; 0 if that is not known.
+    next_retention: AtomicI64,
+    next_compaction: AtomicI64,
+    /// By page: the newest segment when the log was looked at for compaction, -1 where nobody used
+    /// it, and the edition of all settings.
+    looked_at: Mutex<HashMap<u32, (i64, u64)>>,
+}
+
+/// What the engine, and the thread that tends it, tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Tended {
+    /// 1 when the engine has ended; the thread waits for this word.
+    pub(crate) ended: AtomicU32,
+    /// The thread has the engine.
+    pub(crate) busy: AtomicBool,
+    /// The thread is to come to an end with its work.
+    pub(crate) hurry: AtomicBool,
+    /// The engine has ended, and closed the directory.
+    pub(crate) gone: AtomicBool,
+}
+
+impl Shared {
+    /// Refuses to go on with what has time when the directory is to be closed.
+    pub(crate) fn check_hurry(&self) -> Result<()> {
+        if self.tended.hurry.load(Ordering::SeqCst) {
+            return Err(Error::Closed("directory"));
+        }
+        self.check_open()
+    }
+
+    /// What is to be thought of the clock now.
+    pub(super) fn doubts(&self, now: Timestamp) -> Result<Doubts> {
+        Ok(self.present(now).after(self.noted_doubts()?))
+    }
+
+    fn present(&self, now: Timestamp) -> Doubts {
+        let uptime = i64::try_from(self.env.clock.uptime().as_millis()).unwrap_or(i64::MAX);
+        let boot = i64::from(crc32c::crc32c(self.env.storage.boot_id().as_bytes()));
+        Doubts::at(now, uptime, boot)
+    }
+
+    fn noted_doubts(&self) -> Result<Option<Doubts>> {
+        let path = self.dir.join(LOCKS);
+        let bytes = files::read(&*self.env.storage, &path)?.unwrap_or_default();
+        Ok(bytes.get(NOTED_AT as usize..).and_then(Doubts::parse))
+    }
+
+    fn note_doubts(&self, doubts: &Doubts) -> Result<()> {
+        let path = self.dir.join(LOCKS);
+        let file = self.env.storage.open(&path, Access::Write).at("open", &path)?;
+        file.write_at(NOTED_AT, &doubts.bytes()).at("write", &path)
+    }
+}
+
+impl Engine {
+    /// What its thread is to know.
+    pub(crate) fn tended(&self) -> Arc<Tended> {
+        Arc::clone(&self.shared.tended)
+    }
+
+    /// Whether this process is a fork of the one that opened the directory.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.shared.check_fork().is_err()
+    }
+
+    /// Does what is due: deletes by retention, compacts, removes files that were to stay a while.
+    /// For whoever has a thread for that: it may take long. It ends early when the directory is
+    /// closed. Gives how long nothing more is due.
+    pub fn tend(&self, now: Timestamp) -> Result<Duration> {
+        self.shared.check_fork()?;
+        if self.shared.read_only {
+            return Ok(Duration::MAX);
+        }
+        self.shared.tended.hurry.store(false, Ordering::SeqCst);
+        let rounds = &self.rounds;
+        let removed = self.remove_buried(false);
+        let retained = self.retain_all_if_due(now);
+        let backoff = self.config().log_cleaner_backoff_ms;
+        let compacted = if is_due(&rounds.next_compaction, now, backoff) {
+            rounds.next_compaction.store(now.saturating_add(backoff), Ordering::Relaxed);
+            self.compact_all(now)
+        } else {
+            Ok(())
+        };
+        removed.and(retained).and(compacted)?;
+        let next = rounds.next_retention.load(Ordering::Relaxed);
+        let next = next.min(rounds.next_compaction.load(Ordering::Relaxed));
+        Ok(Duration::from_millis(u64::try_from(next.saturating_sub(now)).unwrap_or(0)))
+    }
+
+    /// Removes the files that this process has given other names, whose time has come, or all.
+    pub(crate) fn remove_buried(&self, all: bool) -> Result<()> {
+        self.known_partitions().iter().try_for_each(|partition| partition.remove_buried(all))
+    }
+
+    fn retain_all_if_due(&self, now: Timestamp) -> Result<()> {
+        let next = &self.rounds.next_retention;
+        if !is_due(next, now, self.config().log_retention_check_interval_ms) {
+            return Ok(());
+        }
+        let Some(allowed) = self.begin_round(now)? else { return Ok(()) };
+        if allowed { self.each(|partition| self.retain(partition, now)) } else { Ok(()) }
+    }
+
+    /// Notes that a round begins now; `None` if it was not yet due, or somebody else is at it, and
+    /// `false` if it is the first one.
+    fn begin_round(&self, now: Timestamp) -> Result<Option<bool>> {
+        let path = self.dir().join(LOCKS);
+        let lock = self.env().storage.lock_byte(&path, RETENTION_BYTE).at("open", &path)?;
+        if !lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
+            return Ok(None);
+        }
+        let noted = self.shared.noted_doubts()?;
+        let interval = self.config().log_retention_check_interval_ms;
+        let last = noted
+            .map(|noted| noted.wall)
+            .filter(|last| (*last..last.saturating_add(interval)).contains(&now));
+        let next = last.unwrap_or(now).saturating_add(interval);
+        self.rounds.next_retention.store(next, Ordering::Relaxed);
+        if last.is_some() {
+            return Ok(None);
+        }
+        let doubts = self.shared.present(now).after(noted);
+        self.shared.note_doubts(&doubts)?;
+        point("retain.round");
+        if noted.is_some_and(|noted| doubts.is_worth_a_warning(&noted)) {
+            log::warn!(
+                "the clock of this machine was set, or the machine was off for long: no record is \
+                 deleted for its age before it is that old in any case"
+            );
+        }
+        Ok(Some(noted.is_some()))
+    }
+
+    /// Does work on each partition; an error of one is told, and the others go on.
+    fn each(&self, work: impl Fn(&Site<'_>) -> Result<()>) -> Result<()> {
+        let directory = self.config();
+        let control = &self.shared.control;
+        let edition = control.topics_generation().wrapping_add(control.settings_generation());
+        for topic in self.topics()?.iter() {
+            let config = topic.config.within(&directory);
+            for number in 0..topic.partition_count() {
+                let Some(slot) = topic.slot(number) else { continue };
+                self.shared.check_hurry()?;
+                let site = Site { topic, number, slot, config: &config, edition };
+                match with_patience(BRIEF, || work(&site)) {
+                    Err(Error::Closed(_)) => return Err(Error::Closed("directory")),
+                    Err(Error::UnknownTopicOrPartition(_)) | Ok(()) => {}
+                    Err(error) => log::warn!("looking after {}: {error}", site.id()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn retain(&self, site: &Site<'_>, now: Timestamp) -> Result<()> {
+        if !self.shared.control.page(site.slot)?.is_valid() {
+            // What nobody uses is not opened in vain.
+            let id = site.id();
+            let folder = topics::folder(self.dir(), &id);
+            let start = self.shared.log_starts.get(&id).copied().unwrap_or(0);
+            let storage = &self.env().storage;
+            let limits = Limits::of(site.config);
+            let looked = retention::is_worth_a_look(storage, &folder, limits, start, now);
+            if !unless_gone(looked)?.unwrap_or(false) {
+                return Ok(());
+            }
+        }
+        self.partition_of(site.topic, site.number)?.retain_if_due(now).map(drop)
+    }
+
+    fn compact_all(&self, now: Timestamp) -> Result<()> {
+        if !self.config().log_cleaner_enable {
+            return Ok(());
+        }
+        self.each(|site| self.compact(site, now))
+    }
+
+    fn compact(&self, site: &Site<'_>, now: Timestamp) -> Result<()> {
+        let config = site.config;
+        if !(config.compacted || site.is_of_offsets()) {
+            return Ok(());
+        }
+        let page = self.shared.control.page(site.slot)?;
+        let newest = if page.is_valid() { page.tail().segment_base } else { -1 };
+        let by_time = config.max_compaction_lag_ms < i64::MAX || config.min_compaction_lag_ms > 0;
+        let mut looked_at = self.rounds.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = (newest, site.edition);
+        let known = looked_at.insert(site.slot, look) == Some(look);
+        drop(looked_at);
+        if known && (newest < 0 || !by_time) {
+            return Ok(());
+        }
+        if newest < 0 && !self.has_sealed(site)? {
+            return Ok(());
+        }
+        self.partition_of(site.topic, site.number)?.compact_if_due(now).map(drop)
+    }
+
+    /// Whether a log that nobody uses has more than the active segment.
+    fn has_sealed(&self, site: &Site<'_>) -> Result<bool> {
+        let folder = topics::folder(self.dir(), &site.id());
+        let bases = files::offsets(&*self.env().storage, &folder, files::LOG);
+        Ok(unless_gone(bases)?.is_some_and(|bases| bases.len() > 1))
+    }
+}
+
+/// `None` where the folder is not there: its topic was just deleted, or is being made.
+fn unless_gone<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Also when the clock was set back.
+fn is_due(next: &AtomicI64, now: Timestamp, interval: i64) -> bool {
+    let next = next.load(Ordering::Relaxed);
+    next == 0 || !(next.saturating_sub(interval)..next).contains(&now)
+}
+
+/// A partition on the way of a round.
+struct Site<'a> {
+    topic: &'a Arc<Topic>,
+    number: i32,
+    slot: u32,
+    config: &'a TopicConfig,
+    /// Moves when settings of any topic, or of the directory, are altered.
+    edition: u64,
+}
+
+impl Site<'_> {
+    fn id(&self) -> TopicPartition {
+        TopicPartition::new(self.topic.name.clone(), self.number)
+    }
+
+    fn is_of_offsets(&self) -> bool {
+        *self.topic.name == *topics::OFFSETS_TOPIC
+    }
+}

@@ -1,0 +1,159 @@
+//! What must be done to `__consumer_offsets` now and then: its partitions are compacted, and
+//! offsets of groups without members expire.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::coord::offsets::Offsets;
+use crate::engine::partition::Partition;
+use crate::engine::topics::OFFSETS_TOPIC;
+use crate::engine::upkeep::compact::LOCKS;
+use crate::engine::upkeep::jumps::Check;
+use crate::engine::{Engine, Topic};
+use crate::env::point::point;
+use crate::env::{Access, Mode};
+use crate::error::{At, Result};
+use crate::log::files;
+use crate::planted::planted;
+use crate::types::Timestamp;
+
+/// The byte of [`LOCKS`] that who looks for expired offsets has locked. The bytes from 0 to 31 hold
+/// the [`Check`] that was done last.
+const EXPIRY_BYTE: u64 = 0;
+
+/// What this process knows of what is due.
+#[derive(Debug, Default)]
+pub(crate) struct Tending {
+    /// Nothing expires before; 0 if that is not known.
+    next_check: AtomicI64,
+    /// By partition: the newest segment when it was looked at for compaction.
+    looked_at: Mutex<HashMap<i32, i64>>,
+}
+
+impl Engine {
+    /// Compacts the partitions of `__consumer_offsets` that are due, and takes offsets away that
+    /// have expired (`offsets.retention.minutes`). To be called every second or so, by any number
+    /// of processes: it costs next to nothing while there is nothing to do.
+    pub fn tend_offsets(self: &Arc<Self>, now: Timestamp) -> Result<()> {
+        self.shared.check_fork()?;
+        if self.shared.read_only {
+            return Ok(());
+        }
+        let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(()) };
+        let compacted = self.compact_offsets(&topic, now);
+        self.expire_offsets(&topic, now)?;
+        compacted
+    }
+
+    fn compact_offsets(&self, topic: &Topic, now: Timestamp) -> Result<()> {
+        for number in 0..topic.partition_count() {
+            let partition = self.partition_of(topic, number)?;
+            if !partition.is_recovered() {
+                // Nobody has used it since the directory was opened.
+                continue;
+            }
+            let newest = partition.sealed_to();
+            let mut looked_at =
+                self.tending.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked_at.insert(number, newest) == Some(newest) {
+                continue;
+            }
+            drop(looked_at);
+            partition.compact_if_due(now)?;
+        }
+        Ok(())
+    }
+
+    fn expire_offsets(self: &Arc<Self>, topic: &Topic, now: Timestamp) -> Result<()> {
+        let interval = self.config().offsets_retention_check_interval.as_millis();
+        let interval = i64::try_from(interval).unwrap_or(i64::MAX);
+        let next = self.tending.next_check.load(Ordering::Relaxed);
+        // Also when the clock was set back.
+        if next != 0 && (next.saturating_sub(interval)..next).contains(&now) {
+            return Ok(());
+        }
+        let path = self.dir().join(LOCKS);
+        let lock = self.env().storage.lock_byte(&path, EXPIRY_BYTE).at("open", &path)?;
+        if !lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
+            return Ok(());
+        }
+        point("expire.locked");
+        let before = files::read(&*self.env().storage, &path)?.unwrap_or_default();
+        let last = before.first_chunk().map_or(0, |time| i64::from_be_bytes(*time));
+        let is_due = !(last..last.saturating_add(interval)).contains(&now);
+        let last = if is_due { now } else { last };
+        self.tending.next_check.store(last.saturating_add(interval), Ordering::Relaxed);
+        if is_due {
+            let check = self.judge(Check::parse(&before), now);
+            if check.is_believed() || planted("no-jump-test") {
+                self.check_expiry(topic, now)?;
+            }
+            point("expire.checked");
+            self.note_check(&path, &check)?;
+        }
+        Ok(())
+    }
+
+    /// What this check says of the clock, after the one before it.
+    fn judge(&self, before: Option<Check>, wall: Timestamp) -> Check {
+        let env = self.env();
+        let uptime = i64::try_from(env.clock.uptime().as_millis()).unwrap_or(i64::MAX);
+        let boot = i64::from(crc32c::crc32c(env.storage.boot_id().as_bytes()));
+        let check = Check { wall, uptime, boot, hold: 0 };
+        let check = check.after(before, self.retention());
+        if before.is_some_and(|before| before.hold != check.hold) {
+            log::warn!(
+                "the clock of this machine was set, or the machine was off for long: no committed \
+                 offset expires for {} s",
+                check.hold.saturating_sub(wall) / 1000
+            );
+        }
+        check
+    }
+
+    fn retention(&self) -> i64 {
+        i64::try_from(self.config().offsets_retention.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn note_check(&self, path: &Path, check: &Check) -> Result<()> {
+        let file = self.env().storage.open(path, Access::Write).at("open", path)?;
+        file.write_at(0, &check.bytes()).at("write", path)
+    }
+
+    fn check_expiry(self: &Arc<Self>, topic: &Topic, now: Timestamp) -> Result<()> {
+        let retention = self.retention();
+        let mut expired = 0;
+        for number in 0..topic.partition_count() {
+            let partition = self.partition_of(topic, number)?;
+            if self.is_unused(&partition)? {
+                continue;
+            }
+            let ripe = |records: &Offsets| records.ripe(now, retention);
+            for group in self.partition_records(&partition, ripe)? {
+                match self.group(&group).and_then(|group| group.expire(now)) {
+                    Ok(offsets) => expired += offsets,
+                    Err(error) => log::warn!("offsets of group {group:?} were kept: {error}"),
+                }
+            }
+        }
+        if expired > 0 {
+            log::info!("{expired} offsets expired");
+        }
+        Ok(())
+    }
+
+    /// Whether a partition never had a record: then it need not be opened.
+    pub(crate) fn is_unused(&self, partition: &Partition) -> Result<bool> {
+        if partition.is_recovered() {
+            return Ok(false);
+        }
+        // Whoever makes the topic just now may not have come to its folders yet.
+        if partition.has_no_folder()? {
+            return Ok(true);
+        }
+        let storage = &*self.env().storage;
+        Ok(files::offsets(storage, partition.dir(), files::LOG)?.is_empty())
+    }
+}
