@@ -8,30 +8,31 @@
 A program written for kafka-python runs as it is with `brokerless run program.py`.
 """
 
-from __future__ import annotations
-
-import atexit
-import os
-from typing import TYPE_CHECKING
-
-from brokerless import _brokerless
-from brokerless._brokerless import ConsumerRecord, RecordMetadata, __version__
 from brokerless._later import names_of
-from brokerless.consumer import KafkaConsumer
-from brokerless.listener import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
-from brokerless.producer import KafkaProducer
-from brokerless.structs import OffsetAndMetadata, OffsetAndTimestamp, TopicPartition
+
+# As `typing` has it, which takes longer to import than all that is here.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from brokerless._brokerless import ConsumerRecord, RecordMetadata, __version__
     from brokerless.admin import KafkaAdminClient, NewPartitions, NewTopic
+    from brokerless.consumer import KafkaConsumer
     from brokerless.isolation import IsolationLevel, OffsetSpec
+    from brokerless.listener import AsyncConsumerRebalanceListener, ConsumerRebalanceListener
+    from brokerless.producer import KafkaProducer
     from brokerless.serializer import (
         DefaultSerializer,
         Deserializer,
         JsonSerializer,
         Serializer,
     )
-    from brokerless.structs import ConsumerGroupMetadata, TopicPartitionReplica
+    from brokerless.structs import (
+        ConsumerGroupMetadata,
+        OffsetAndMetadata,
+        OffsetAndTimestamp,
+        TopicPartition,
+        TopicPartitionReplica,
+    )
 
 __all__ = [
     "AsyncConsumerRebalanceListener",
@@ -57,29 +58,40 @@ __all__ = [
     "__version__",
 ]
 
-__getattr__, __dir__ = names_of(
-    globals(),
-    {
-        "ConsumerGroupMetadata": "structs",
-        "DefaultSerializer": "serializer",
-        "Deserializer": "serializer",
-        "IsolationLevel": "isolation",
-        "JsonSerializer": "serializer",
-        "KafkaAdminClient": "admin",
-        "NewPartitions": "admin",
-        "NewTopic": "admin",
-        "OffsetSpec": "isolation",
-        "Serializer": "serializer",
-        "TopicPartitionReplica": "structs",
-    },
-)
-
-# Nothing that was sent is lost when a program just ends.
-atexit.register(_brokerless.flush_all)
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_brokerless._before_fork,  # noqa: SLF001
-        after_in_parent=_brokerless._after_fork_in_parent,  # noqa: SLF001
-        after_in_child=_brokerless._after_fork_in_child,  # noqa: SLF001
+if not TYPE_CHECKING:  # a name that is none stays an error for who checks types
+    __getattr__, __dir__ = names_of(
+        globals(),
+        {
+            "AsyncConsumerRebalanceListener": "listener",
+            "ConsumerGroupMetadata": "structs",
+            "ConsumerRebalanceListener": "listener",
+            "ConsumerRecord": "_brokerless",
+            "DefaultSerializer": "serializer",
+            "Deserializer": "serializer",
+            "IsolationLevel": "isolation",
+            "JsonSerializer": "serializer",
+            "KafkaAdminClient": "admin",
+            "KafkaConsumer": "consumer",
+            "KafkaProducer": "producer",
+            "NewPartitions": "admin",
+            "NewTopic": "admin",
+            "OffsetAndMetadata": "structs",
+            "OffsetAndTimestamp": "structs",
+            "OffsetSpec": "isolation",
+            "RecordMetadata": "_brokerless",
+            "Serializer": "serializer",
+            "TopicPartition": "structs",
+            "TopicPartitionReplica": "structs",
+            "__version__": "_brokerless",
+        },
+        (
+            "admin",
+            "assignors",
+            "consumer",
+            "errors",
+            "listener",
+            "partitioner",
+            "producer",
+            "structs",
+        ),
     )

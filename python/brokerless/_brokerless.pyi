@@ -42,9 +42,6 @@ __all__ = [
     "Producer",
     "RecordMetadata",
     "__version__",
-    "_after_fork_in_child",
-    "_after_fork_in_parent",
-    "_before_fork",
     "assign_partitions",
     "check_topic",
     "close_all",
@@ -120,11 +117,6 @@ def dump_transactions(path: str) -> tuple[list[tuple[int, int, int, int]], int]:
 
 # The producers of a snapshot; None if it is damaged.
 def dump_snapshot(path: str) -> list[dict[str, Any]] | None: ...
-
-# For `os.register_at_fork`. A client made before a fork raises IllegalStateError in the child.
-def _before_fork() -> None: ...
-def _after_fork_in_parent() -> None: ...
-def _after_fork_in_child() -> None: ...
 
 # Behaves like kafka-python's namedtuple of that name (but is no tuple): positional and keyword
 # construction, len, index, slice, unpack, compare, hash, repr, pickle, copy, match.

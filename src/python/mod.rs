@@ -20,13 +20,14 @@ mod verify;
 mod wait;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::client;
 
 /// The compiled half of the Python package `brokerless`.
 #[pymodule(gil_used = false)]
 mod _brokerless {
-    use super::{Bound, PyAnyMethods, PyModule, PyResult, wrap_pyfunction};
+    use super::{Bound, PyModule, PyResult};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
@@ -53,18 +54,37 @@ mod _brokerless {
     #[pymodule_export]
     use super::verify::verify_directory;
     #[pymodule_export]
-    use super::{
-        after_fork_in_child, after_fork_in_parent, before_fork, close_all, flush_all, murmur2,
-    };
+    use super::{close_all, flush_all, murmur2};
 
-    /// The directories are closed last: what is registered later runs earlier.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::logs::begin();
-        let close = wrap_pyfunction!(super::close_all, module)?;
-        module.py().import("atexit")?.call_method1("register", (close,))?;
-        Ok(())
+        super::end_in_order(module)?;
+        super::follow_forks(module)
     }
+}
+
+/// Nothing that was sent is lost when a program just ends. The directories are closed last:
+/// what is registered later runs earlier.
+fn end_in_order(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let atexit = module.py().import("atexit")?;
+    for ending in [wrap_pyfunction!(close_all, module)?, wrap_pyfunction!(flush_all, module)?] {
+        atexit.call_method1("register", (ending,))?;
+    }
+    Ok(())
+}
+
+fn follow_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let os = module.py().import("os")?;
+    if !os.hasattr("register_at_fork")? {
+        return Ok(());
+    }
+    let hooks = PyDict::new(module.py());
+    hooks.set_item("before", wrap_pyfunction!(before_fork, module)?)?;
+    hooks.set_item("after_in_parent", wrap_pyfunction!(after_fork_in_parent, module)?)?;
+    hooks.set_item("after_in_child", wrap_pyfunction!(after_fork_in_child, module)?)?;
+    os.call_method("register_at_fork", (), Some(&hooks))?;
+    Ok(())
 }
 
 #[pyfunction]
@@ -88,19 +108,19 @@ fn close_all(py: Python<'_>) -> PyResult<()> {
     closed
 }
 
-#[pyfunction(name = "_before_fork")]
+#[pyfunction]
 fn before_fork() {
     client::fork::before();
     logs::before_fork();
 }
 
-#[pyfunction(name = "_after_fork_in_parent")]
+#[pyfunction]
 fn after_fork_in_parent() {
     logs::after_fork_in_parent();
     client::fork::after_in_parent();
 }
 
-#[pyfunction(name = "_after_fork_in_child")]
+#[pyfunction]
 fn after_fork_in_child() {
     logs::after_fork_in_child();
     gate::after_fork_in_child();

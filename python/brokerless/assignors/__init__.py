@@ -55,14 +55,15 @@ __all__ = [
     "StickyPartitionAssignor",
 ]
 
-__getattr__, __dir__ = names_of(
-    globals(),
-    {
-        "ConsumerProtocolAssignment": "protocol",
-        "ConsumerProtocolSubscription": "protocol",
-        "CooperativeStickyAssignor": "sticky",
-        "StickyAssignorMemberMetadataV1": "sticky",
-        "StickyAssignorUserData": "protocol",
-        "StickyPartitionAssignor": "sticky",
-    },
-)
+if not TYPE_CHECKING:  # a name that is none stays an error for who checks types
+    __getattr__, __dir__ = names_of(
+        globals(),
+        {
+            "ConsumerProtocolAssignment": "protocol",
+            "ConsumerProtocolSubscription": "protocol",
+            "CooperativeStickyAssignor": "sticky",
+            "StickyAssignorMemberMetadataV1": "sticky",
+            "StickyAssignorUserData": "protocol",
+            "StickyPartitionAssignor": "sticky",
+        },
+    )
