@@ -7,7 +7,13 @@ A file per command. What they share: `options` (what is given), `output` (what i
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+
+try:
+    from brokerless.cli.interrupts import end_plainly
+except KeyboardInterrupt:  # Python would show where it was
+    sys.exit(130)
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +23,7 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Do what the command line says."""
+    end_plainly()
     args = list(sys.argv[1:] if argv is None else argv)
     if args[:1] == ["run"]:
         # The program sees nothing of ours, not even what our commands import.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from brokerless.cli.interrupts import importing
 from brokerless.cli.options import directory_option
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Lazy(click.Group):
         if cmd_name not in self._places:
             return None
         module, _, name = self._places[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        with importing():
+            command: click.Command = getattr(import_module(module), name)
         if command.help:
             # In a docstring that has other backslashes, click's mark is two characters.
             command.help = re.sub(r"^( *)\\b$", "\\1\b", command.help, flags=re.MULTILINE)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brokerless.cli.ending import FailedError, sentence
+from brokerless.cli.interrupts import importing
 from brokerless.location import default_directory
 
 if TYPE_CHECKING:
@@ -55,21 +56,24 @@ def is_data_directory(directory: Path) -> bool:
 
 def producer(**settings: Any) -> KafkaProducer:
     """A producer; the directory is made if there is none."""
-    from brokerless import KafkaProducer
+    with importing():
+        from brokerless import KafkaProducer
 
     return KafkaProducer(bootstrap_servers=Path(default_directory()), **settings)
 
 
 def consumer(**settings: Any) -> KafkaConsumer:
     """A consumer of a directory that is there."""
-    from brokerless import KafkaConsumer
+    with importing():
+        from brokerless import KafkaConsumer
 
     return KafkaConsumer(bootstrap_servers=existing_directory(), **settings)
 
 
 def admin(*, make: bool = False, **settings: Any) -> KafkaAdminClient:
     """An admin client; with `make` the directory is made if there is none."""
-    from brokerless import KafkaAdminClient
+    with importing():
+        from brokerless import KafkaAdminClient
 
     directory = Path(default_directory()) if make else existing_directory()
     return KafkaAdminClient(bootstrap_servers=directory, **settings)

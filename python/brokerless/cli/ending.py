@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from brokerless.cli.interrupts import INTERRUPTED, end_plainly, raise_again
 from brokerless.cli.stream import hold_descriptors, mend_stdout
 from brokerless.errors.base import KafkaError
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FAILED", "INTERRUPTED", "NO_READER", "WRONG", "FailedError", "call", "say", "sentence"]
 
-# Could not be done; wrong arguments; Ctrl-C, and a closed pipe, as shells report them.
-FAILED, WRONG, INTERRUPTED, NO_READER = 1, 2, 130, 141
+# Could not be done; wrong arguments; a closed pipe, as shells report it.
+FAILED, WRONG, NO_READER = 1, 2, 141
 
 # A group without a command, whose message is its help page; click 8.1 prints it by itself.
 _HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -42,6 +43,7 @@ def call(command: click.Command, args: Sequence[str]) -> int:
     hold_descriptors()
     mend_stdout()
     try:
+        raise_again()
         code = _invoke(command, list(args))
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -50,6 +52,7 @@ def call(command: click.Command, args: Sequence[str]) -> int:
         code = NO_READER
     except (FailedError, KafkaError, OSError, click.ClickException) as error:
         code = _end(error)
+    end_plainly()
     if code:
         _drop_output()
     return code

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from brokerless.cli.interrupts import raise_again
+
 __all__ = ["HELP", "run_program"]
 
 HELP = """\
@@ -23,6 +25,7 @@ def run_program(args: list[str]) -> None:
     """Run what the arguments name."""
     from brokerless import run
 
+    raise_again()
     if args[:1] == ["--dir"] and len(args) > 1:
         os.environ["BROKERLESS_DIR"] = str(Path(args[1]).expanduser().absolute())
         del args[:2]
