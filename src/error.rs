@@ -125,6 +125,18 @@ pub enum Error {
         "topic name {0:?} is invalid: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither '.' nor '..'"
     )]
     InvalidTopic(String),
+    /// A name that differs from another topic's only by `.` and `_`: Kafka's
+    /// `InvalidTopicException`.
+    #[error(
+        "topic {name:?} collides with the existing topic {existing:?}: '.' and '_' count as the same; \
+         choose another name"
+    )]
+    TopicCollision {
+        /// The name.
+        name: String,
+        /// The topic that is there.
+        existing: String,
+    },
     /// A write to a topic that only Kafka itself writes to.
     #[error("topic {0:?} is Kafka's own: it can be read, and only commits write to it")]
     InternalTopic(String),

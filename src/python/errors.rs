@@ -29,7 +29,9 @@ fn class_name(error: &Error) -> &'static str {
         Error::RecordTooLarge { .. } | Error::DecompressedTooLarge { .. } => {
             "MessageSizeTooLargeError"
         }
-        Error::InvalidTopic(_) | Error::InternalTopic(_) => "InvalidTopicError",
+        Error::InvalidTopic(_) | Error::InternalTopic(_) | Error::TopicCollision { .. } => {
+            "InvalidTopicError"
+        }
         Error::PolicyViolation { .. } | Error::TooManyPartitions { .. } => "PolicyViolationError",
         Error::UnknownTopicOrPartition(_) => "UnknownTopicOrPartitionError",
         Error::TopicAlreadyExists(_) => "TopicAlreadyExistsError",

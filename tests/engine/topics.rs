@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread;
 
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
 use brokerless::env::mem::{Call, MemDisk};
@@ -257,6 +258,56 @@ fn names_that_kafka_refuses_are_refused_and_nothing_is_made() {
     }
     assert_eq!(engine.topics().unwrap().iter().count(), 0);
     assert!(matches!(engine.create_topic("a", Some(0), &[]), Err(Error::InvalidPartitions(_))));
+}
+
+/// A pair of names that Kafka takes for one.
+const COLLIDING: [&str; 2] = ["a.b_c", "a_b.c"];
+
+#[test]
+fn of_two_names_that_differ_by_dots_and_underscores_one_is_taken_whoever_comes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let engines = [open(dir.path()), open(dir.path())];
+
+    let made = thread::scope(|scope| {
+        let make = |at: usize| {
+            let engine = &engines[at];
+            scope.spawn(move || engine.topic_or_create(COLLIDING[at]))
+        };
+        [0, 1].map(make).map(|thread| thread.join().unwrap())
+    });
+
+    let first = usize::from(made[0].is_err());
+    let refused = made[1 - first].as_ref().unwrap_err().to_string();
+    let [existing, name] = [COLLIDING[first], COLLIDING[1 - first]];
+    assert!(made[first].is_ok());
+    assert!(refused.contains(&format!("{name:?} collides with")), "{refused}");
+    let checked = engines[first].check_topic(name, None, &[]);
+    assert!(
+        matches!(&checked, Err(Error::TopicCollision { existing: it, .. }) if it == existing),
+        "{checked:?}"
+    );
+    engines[first].delete_topic(existing).unwrap();
+    engines[first].create_topic(name, None, &[]).unwrap();
+}
+
+#[test]
+fn names_that_collide_go_on_working_where_both_are_there() {
+    let disk = MemDisk::new();
+    let storage = disk.env().storage;
+    for name in COLLIDING {
+        let folder = Path::new("/data").join(format!("{name}-0"));
+        storage.create_dir(&folder).unwrap();
+        storage.open(&folder.join("00000000000000000000.log"), Access::Write).unwrap();
+    }
+
+    let engine = open_mem(&disk);
+
+    for name in COLLIDING {
+        append(&engine.partition(&TopicPartition::new(name, 0)).unwrap(), &[name]);
+        engine.create_partitions(name, 2).unwrap();
+    }
+    engine.topic_or_create("__consumer.offsets").unwrap();
+    engine.topic_or_create("__consumer_offsets").expect("commits need it");
 }
 
 #[test]

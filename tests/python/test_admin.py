@@ -73,6 +73,18 @@ def test_a_name_that_kafka_refuses_is_refused(admin: KafkaAdminClient, name: str
     assert admin.list_topics() == []
 
 
+@pytest.mark.parametrize("validate_only", [True, False])
+def test_names_that_differ_by_dots_and_underscores_collide(
+    admin: KafkaAdminClient, validate_only: bool
+) -> None:
+    admin.create_topics([NewTopic("a.b", 1, 1)])
+
+    with pytest.raises(InvalidTopicError, match=r'"a_b" collides with the existing topic "a\.b"'):
+        admin.create_topics([NewTopic("a_b", 1, 1)], validate_only=validate_only)
+
+    assert admin.list_topics() == ["a.b"]
+
+
 @pytest.mark.parametrize(
     ("topic", "error"),
     [

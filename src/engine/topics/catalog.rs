@@ -59,6 +59,27 @@ pub fn checked(
     Ok((partitions, Arc::new(config)))
 }
 
+/// Whether a topic of that name may be made: there is none of it, nor one whose name differs only by
+/// `.` and `_`.
+fn check_new(topics: &Topics, name: &str) -> Result<()> {
+    if topics.get(name).is_some() {
+        return Err(Error::TopicAlreadyExists(name.to_owned()));
+    }
+    // Nothing can be committed without Kafka's own.
+    if topics::is_internal(name) || !name.contains(['.', '_']) {
+        return Ok(());
+    }
+    let unified = |name: &str| name.replace('.', "_");
+    let wanted = unified(name);
+    match topics.iter().find(|topic| unified(&topic.name) == wanted) {
+        Some(topic) => {
+            let existing = topic.name.to_string();
+            Err(Error::TopicCollision { name: name.to_owned(), existing })
+        }
+        None => Ok(()),
+    }
+}
+
 impl Engine {
     /// The topic of that name, made with the defaults if there is none
     /// (`auto.create.topics.enable`).
@@ -87,9 +108,7 @@ impl Engine {
         let (partitions, config) = checked(&self.config(), name, partitions, settings)?;
         unheeded::warn(&config.given);
         self.change(|change| {
-            if change.topics.get(name).is_some() {
-                return Err(Error::TopicAlreadyExists(name.to_owned()));
-            }
+            check_new(&change.topics, name)?;
             if change.topics.deleted().iter().any(|topic| &*topic.name == name) {
                 // Its folders are in the way.
                 return Err(Error::Timeout { what: "the deletion of the topic", after: BRIEF });
@@ -110,10 +129,7 @@ impl Engine {
         settings: &[(String, String)],
     ) -> Result<()> {
         checked(&self.config(), name, partitions, settings)?;
-        match self.topic(name)? {
-            Some(_) => Err(Error::TopicAlreadyExists(name.to_owned())),
-            None => Ok(()),
-        }
+        check_new(&*self.topics()?, name)
     }
 
     /// What [`create_partitions`](Self::create_partitions) would say, without making any.
