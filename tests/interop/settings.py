@@ -13,6 +13,7 @@ import html
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,22 @@ def example(admin: Any) -> Iterator[Row]:
     admin.alter_configs([broker])
     for place, settings in (("file", FILE), ("dynamic", DYNAMIC), ("given", GIVEN)):
         yield from ((place, name, value) for name, value in settings.items())
-    for name, one in described(admin, ConfigResource(ConfigResourceType.TOPIC, "given")):
+    for name, one in settled(admin, ConfigResource(ConfigResourceType.TOPIC, "given")):
         said = (f"{s['name']}={s['value']} {s['source']}" for s in one["synonyms"])
         yield "described", name, one["value"], one["config_source"], *said
+
+
+def settled(admin: Any, resource: ConfigResource) -> list[tuple[str, Answer]]:
+    """The same when what was set counts: a broker answers before."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        settings = described(admin, resource)
+        dynamic = [one for _, one in settings if one["config_source"] == "DYNAMIC_BROKER_CONFIG"]
+        counts = all(one["value"] == one["synonyms"][0]["value"] for one in dynamic)
+        if counts and len(dynamic) == len(DYNAMIC):
+            return settings
+        time.sleep(0.1)
+    raise TimeoutError(f"not set within 30 s: {DYNAMIC}")
 
 
 def described(admin: Any, resource: ConfigResource) -> list[tuple[str, Answer]]:
