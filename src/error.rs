@@ -140,6 +140,9 @@ pub enum Error {
     /// A write to a topic that only Kafka itself writes to.
     #[error("topic {0:?} is Kafka's own: it can be read, and only commits write to it")]
     InternalTopic(String),
+    /// A name under which a broker keeps something else: no topic can have it.
+    #[error("no topic can be named {0:?}: a broker keeps the log of its cluster under that name")]
+    ReservedTopic(String),
     /// No such partition, or no such topic: then the number is [`NO_PARTITION`].
     #[error("{} does not exist", Unknown(.0))]
     UnknownTopicOrPartition(TopicPartition),

@@ -12,6 +12,8 @@ use crate::types::{Compression, TimestampType};
 
 pub use table::SETTINGS;
 
+const TIERS: &str = "remote.storage.enable";
+
 /// The settings of a topic that the log obeys; names and defaults are Kafka's, and so are those of
 /// [`SETTINGS`].
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +149,9 @@ impl TopicConfig {
     /// Refuses settings that contradict one another; `self` is as it counts
     /// ([`within`](Self::within)).
     pub fn check(&self) -> Result<()> {
+        if self.given.get(TIERS).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            return Err(setting::invalid(TIERS, "true", "there is no tiered storage here"));
+        }
         let (least, most) = (self.min_compaction_lag_ms, self.max_compaction_lag_ms);
         if least > most {
             let why = format!("it must not be more than max.compaction.lag.ms ({most})");
@@ -387,6 +392,15 @@ mod tests {
 
         assert!(TopicConfig::parse(lags).unwrap().check().is_err());
         assert!(TopicConfig::default().check().is_ok());
+    }
+
+    #[test]
+    fn tiers_are_refused_that_there_are_not() {
+        for (value, is_taken) in [("true", false), ("TRUE", false), ("false", true)] {
+            let config = TopicConfig::parse([("remote.storage.enable", value)]).unwrap();
+
+            assert_eq!(config.check().is_ok(), is_taken, "{value}");
+        }
     }
 
     #[test]

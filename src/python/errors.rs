@@ -32,6 +32,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::InvalidTopic(_) | Error::InternalTopic(_) | Error::TopicCollision { .. } => {
             "InvalidTopicError"
         }
+        Error::ReservedTopic(_) => "InvalidRequestError",
         Error::PolicyViolation { .. } | Error::TooManyPartitions { .. } => "PolicyViolationError",
         Error::UnknownTopicOrPartition(_) => "UnknownTopicOrPartitionError",
         Error::TopicAlreadyExists(_) => "TopicAlreadyExistsError",

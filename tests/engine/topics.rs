@@ -256,6 +256,8 @@ fn names_that_kafka_refuses_are_refused_and_nothing_is_made() {
         let refused = engine.topic_or_create(name);
         assert!(matches!(refused, Err(Error::InvalidTopic(_))), "{name:?}");
     }
+    let reserved = engine.topic_or_create("__cluster_metadata");
+    assert!(matches!(reserved, Err(Error::ReservedTopic(_))), "{reserved:?}");
     assert_eq!(engine.topics().unwrap().iter().count(), 0);
     assert!(matches!(engine.create_topic("a", Some(0), &[]), Err(Error::InvalidPartitions(_))));
 }
@@ -700,7 +702,7 @@ fn more_partitions_than_one_request_may_make_are_refused_before_any_is_made() {
 
     let refused = [
         engine.create_topic(ORDERS, Some(i32::MAX), &[]).map(drop),
-        engine.check_topic(ORDERS, Some(10_001), &[]),
+        engine.check_topic(ORDERS, Some(10_001), &[]).map(drop),
         engine.create_partitions("few", 10_002).map(drop),
         engine.check_partitions("few", i32::MAX),
     ];

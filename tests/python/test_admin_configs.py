@@ -105,7 +105,7 @@ def test_settings_are_altered_alone(admin: KafkaAdminClient) -> None:
         "retention.ms": "1000",
     }
     undone = {"cleanup.policy": ("subtract", "delete"), "retention.ms": ("DELETE", "ignored")}
-    admin.alter_configs(topic({**undone, "preallocate": None}))
+    admin.alter_configs(topic({**undone, "preallocate": ("delete", None)}))
     assert values(admin, topic()) == {"cleanup.policy": "compact", "max.message.bytes": "2000"}
 
 
@@ -131,6 +131,27 @@ def test_what_cannot_be_altered_is_told_and_nothing_changes(admin: KafkaAdminCli
     none = [ConfigResource("topic", "none", {"retention.ms": "1"})]
     told = admin.alter_configs(none, raise_on_unknown=False)
     assert "UnknownTopicOrPartitionError" in told["topic"]["none"]
+
+
+@pytest.mark.parametrize("operation", ["set", "append", "subtract"])
+def test_nothing_is_no_value(admin: KafkaAdminClient, operation: str) -> None:
+    nothing = {"cleanup.policy": (operation, None), "retention.ms": "7"}
+
+    for resources in (topic(nothing), topic({"retention.ms": None})):
+        told = admin.alter_configs(resources).resources
+        assert [one[0] for one in told] == [InvalidRequestError.errno]
+
+    assert values(admin, topic()) == {"retention.ms": "1000"}
+
+
+@pytest.mark.parametrize("value", ["-2", "soon", ""])
+def test_a_wrong_value_for_the_directory_is_a_brokers_error(
+    admin: KafkaAdminClient, value: str
+) -> None:
+    for validate_only in (True, False):
+        told = admin.alter_configs(broker({"log.retention.ms": value}), validate_only)
+        assert InvalidRequestError.__name__ in told["broker"]["1"]
+    assert values(admin, broker()) == {}
 
 
 @pytest.mark.parametrize("configs", [["retention.ms"], 7])

@@ -61,6 +61,35 @@ def test_what_is_only_checked_is_not_made(admin: KafkaAdminClient) -> None:
         admin.create_topics(["u"], validate_only=True, wait_for_metadata=True)
 
 
+@pytest.mark.parametrize("validate_only", [False, True])
+def test_a_new_topic_comes_with_its_settings(admin: KafkaAdminClient, validate_only: bool) -> None:
+    wanted = {"u": {"configs": {"retention.ms": 7}}}
+
+    made = admin.create_topics(wanted, validate_only=validate_only)["topics"][0]
+
+    settings = made["configs"]
+    assert settings["retention.ms"] == {
+        "value": "7",
+        "read_only": False,
+        "config_source": "DYNAMIC_TOPIC_CONFIG",
+        "is_sensitive": False,
+    }
+    assert settings["segment.bytes"]["config_source"] == "DEFAULT_CONFIG"
+    refused = admin.create_topics(["t"], raise_errors=False)["topics"][0]
+    assert "configs" not in refused
+
+
+def test_a_topic_that_is_named_twice_is_not_deleted(admin: KafkaAdminClient) -> None:
+    t = uuid.UUID(admin.describe_topics(["t"])[0]["topic_id"])
+
+    for names in (["t", "t"], ["t", t], [t, t]):
+        told = admin.delete_topics(names, raise_errors=False)["topics"]
+        assert {one["error_code"] for one in told} == {InvalidRequestError.errno}
+        assert len(told) == len(set(names))
+
+    assert admin.list_topics() == ["t"]
+
+
 def test_partitions_that_are_only_checked_are_not_made(admin: KafkaAdminClient) -> None:
     checked = admin.create_partitions({"t": 5}, validate_only=True)
 
@@ -105,6 +134,7 @@ def test_topics_have_ids_by_which_they_are_found_and_deleted(admin: KafkaAdminCl
 
     found, none = admin.describe_topics([topic_id, unknown])
     assert (found["name"], none["name"], none["error_code"]) == ("u", None, 100)
+    assert none["topic_id"] == str(unknown)
 
     deleted = admin.delete_topics([topic_id])
     assert deleted["topics"][0]["name"] == "u"
@@ -208,6 +238,8 @@ def test_nothing_moves_and_nobody_is_elected(admin: KafkaAdminClient, directory:
 
     elected = admin.elect_leaders(0, {"t": [1]})
     (result,) = elected.replica_election_results
+    assert elected.replication_election_results == [result]
+    assert elected.to_dict()["throttle_time_ms"] == 0
     assert result.partition_result[0].error_code == ElectionNotNeededError.errno
     everything = admin.perform_leader_election(0).replica_election_results
     assert [one.partition_id for one in everything[0].partition_result] == [0, 1]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from brokerless import _brokerless
 
-__all__ = ["AdminBase", "attempt"]
+__all__ = ["AdminBase", "attempt", "text"]
 
 
 class AdminBase:
@@ -50,6 +50,11 @@ class AdminBase:
             names = ", ".join(map(str, unknown))
             raise UnknownTopicOrPartitionError(f"The following partitions are not known: {names}")
         return wanted
+
+
+def text(value: Any) -> str:
+    """A setting's value as Kafka writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def attempt(call: Callable[..., None], *arguments: Any) -> BrokerResponseError | None:

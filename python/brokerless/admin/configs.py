@@ -5,10 +5,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from brokerless.admin.base import AdminBase, attempt
-from brokerless.admin.topics import text
+from brokerless.admin.base import AdminBase, attempt, text
 from brokerless.enums import EnumHelper
-from brokerless.errors.base import BrokerResponseError
+from brokerless.errors.base import BrokerResponseError, KafkaConfigurationError
 from brokerless.errors.broker import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -253,14 +252,24 @@ class ConfigAdmin(AdminBase):
         return answers
 
     def _change(self, resource: ConfigResource, changes: list[Any], validate_only: bool) -> None:
+        for name, operation, value in changes:
+            if value is None and operation != AlterConfigOp.DELETE.value:
+                raise InvalidRequestError(f"Null value not supported for: {name}")
         if resource.resource_type is ConfigResourceType.TOPIC:
             self._admin.alter_topic(resource.name, changes, validate_only=validate_only)
         elif resource.resource_type is ConfigResourceType.BROKER:
             self._check_brokers([_broker(resource)])
-            self._admin.alter_directory(changes, validate_only=validate_only)
+            self._alter_directory(changes, validate_only)
         elif changes:
             kind = resource.resource_type.name
             raise InvalidRequestError(f"there are no settings of a {kind} that could be changed")
+
+    def _alter_directory(self, changes: list[Any], validate_only: bool) -> None:
+        try:
+            self._admin.alter_directory(changes, validate_only=validate_only)
+        except KafkaConfigurationError as error:
+            # A broker's class where the settings are its own.
+            raise InvalidRequestError(*error.args) from None
 
     def _modified(self, resource: ConfigResource) -> list[str]:
         settings, _ = self._settings(resource)
@@ -360,6 +369,6 @@ def _one_change(name: str, wish: Any, incremental: bool | None) -> tuple[str, in
         raise ValueError(
             f"Non-incremental AlterConfigsRequest does not support operation {given} (SET only)"
         )
-    if operation is AlterConfigOp.DELETE or value is None:
-        return (name, AlterConfigOp.DELETE.value, None)
-    return (name, operation.value, text(value))
+    if operation is AlterConfigOp.DELETE:
+        value = None
+    return (name, operation.value, None if value is None else text(value))

@@ -42,7 +42,12 @@ class Response(dict[str, Any]):
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name."""
-        return dict(self)
+        return {"throttle_time_ms": self.throttle_time_ms, **self}
+
+    @property
+    def replication_election_results(self) -> Any:
+        """What was said of each partition, under the name of kafka-python 2.x."""
+        return self.replica_election_results
 
     @property
     def topic_errors(self) -> list[tuple[str, int, str | None]]:

@@ -8,7 +8,8 @@ import uuid
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
-from brokerless.admin.base import AdminBase, attempt
+from brokerless.admin.base import AdminBase, attempt, text
+from brokerless.admin.configs import ConfigSourceType
 from brokerless.admin.response import Answer, Response, reported
 from brokerless.errors.base import IllegalArgumentError, KafkaTimeoutError
 from brokerless.errors.broker import (
@@ -20,8 +21,9 @@ from brokerless.errors.broker import (
 from brokerless.errors.cluster import UnknownTopicIdError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
+    from brokerless.admin.configs import Setting
     from brokerless.errors.base import BrokerResponseError
 
 __all__ = ["NewTopic", "TopicAdmin"]
@@ -100,20 +102,25 @@ class TopicAdmin(AdminBase):
         wanted = [_Wanted.of(topic) for topic in cast("list[NewTopic]", new_topics)]
         if not wanted:
             raise IllegalArgumentError(f"No valid topics found in new_topics: {new_topics!r}")
-        create = self._admin.check_topic if validate_only else self._admin.create_topic
         counts = Counter(topic.name for topic in wanted)
-        errors = [
-            InvalidRequestError("Duplicate topic name.")
-            if counts[topic.name] > 1
-            else attempt(self._create, create, topic)
-            for topic in wanted
-        ]
+        wanted = list({topic.name: topic for topic in wanted}.values())
+        settings: dict[str, list[Setting]] = {}
+
+        def create(topic: _Wanted) -> None:
+            if counts[topic.name] > 1:
+                raise InvalidRequestError("Duplicate topic name.")
+            settings[topic.name] = self._create(topic, validate_only)
+
+        errors = [attempt(create, topic) for topic in wanted]
         _raise_first(errors, raise_errors)
-        found = {} if validate_only else {name: rest for name, *rest in self._admin.topics()}
+        found = {} if validate_only else {name: one for name, one, *_ in self._admin.topics()}
         return Response(
             topics=[
-                _created(topic, error, found.get(topic.name) or [None, self._count(topic)])
+                _created(topic.name, settings[topic.name], found.get(topic.name), count)
+                if error is None
+                else _failed(topic.name, error)
                 for topic, error in zip(wanted, errors, strict=True)
+                for count in [self._count(topic)]
             ]
         )
 
@@ -124,7 +131,8 @@ class TopicAdmin(AdminBase):
         settings = {name: value for name, value, *_ in self._admin.directory_configs()}
         return int(settings["num.partitions"] or 1)
 
-    def _create(self, create: Callable[..., None], topic: _Wanted) -> None:
+    def _create(self, topic: _Wanted, validate_only: bool) -> list[Setting]:
+        """Create a topic, or only check it; gives its settings."""
         if topic.replication_factor == 0 or topic.replication_factor < -1:
             raise InvalidReplicationFactorError("Replication factor must be larger than 0.")
         # As many as there are numbers: no number is left out.
@@ -132,7 +140,8 @@ class TopicAdmin(AdminBase):
             raise InvalidReplicationAssignmentError(
                 "partitions should be a consecutive 0-based integer sequence"
             )
-        create(topic.name, topic.partitions, topic.settings)
+        create = self._admin.check_topic if validate_only else self._admin.create_topic
+        return create(topic.name, topic.partitions, topic.settings)
 
     def wait_for_topics(self, topic_names: Iterable[str], timeout_ms: float = 10000) -> None:
         """Wait until these topics are there, also if another process is to create them."""
@@ -152,16 +161,27 @@ class TopicAdmin(AdminBase):
         known = {name: _uuid(topic_id) for name, topic_id, *_ in self._admin.topics()}
         named = {topic_id: name for name, topic_id in known.items()}
         wanted = [topics] if isinstance(topics, (str, uuid.UUID)) else list(topics)
-        names = [named.get(one) if isinstance(one, uuid.UUID) else one for one in wanted]
-        errors = [
-            _unknown_id(one) if name is None else attempt(self._admin.delete_topic, name)
-            for name, one in zip(names, wanted, strict=True)
-        ]
-        _raise_first(errors, raise_errors)
+        ids = {
+            one: one if isinstance(one, uuid.UUID) else known.get(one)
+            for one in dict.fromkeys(wanted)
+        }
+        names = {one: named.get(one) if isinstance(one, uuid.UUID) else one for one in ids}
+        counts = Counter(names[one] or one for one in wanted)
+
+        def delete(one: str | uuid.UUID) -> None:
+            name = names[one]
+            if counts[name or one] > 1:
+                raise InvalidRequestError("Duplicate topic name.")
+            if name is None:
+                raise UnknownTopicIdError(f"there is no topic with the id {one}")
+            self._admin.delete_topic(name)
+
+        errors = {one: attempt(delete, one) for one in ids}
+        _raise_first(errors.values(), raise_errors)
         return Response(
             topics=[
-                {"name": name, "topic_id": _text(known.get(name or "")), **reported(error)}
-                for name, error in zip(names, errors, strict=True)
+                {"name": names[one], "topic_id": _text(ids[one]), **reported(error)}
+                for one, error in errors.items()
             ]
         )
 
@@ -180,9 +200,9 @@ class TopicAdmin(AdminBase):
             return list(found.values())
         by_id = {uuid.UUID(topic["topic_id"]): topic for topic in found.values()}
         return [
-            by_id.get(one) or _missing(None, UnknownTopicIdError)
+            by_id.get(one) or _missing(UnknownTopicIdError, topic_id=one)
             if isinstance(one, uuid.UUID)
-            else found.get(one) or _missing(one, UnknownTopicOrPartitionError)
+            else found.get(one) or _missing(UnknownTopicOrPartitionError, one)
             for one in topics
         ]
 
@@ -235,31 +255,45 @@ class _Wanted(NamedTuple):
         )
 
 
-def text(value: Any) -> str:
-    """A setting's value as Kafka writes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _raise_first(errors: Iterable[BrokerResponseError | None], raise_errors: bool) -> None:
     first = next((error for error in errors if error is not None), None)
     if first is not None and raise_errors:
         raise first
 
 
-def _created(topic: _Wanted, error: BrokerResponseError | None, found: list[Any]) -> dict[str, Any]:
-    topic_id, partitions = found[:2]
+def _created(
+    name: str, settings: list[Setting], topic_id: str | None, partitions: int
+) -> dict[str, Any]:
     return {
-        "name": topic.name,
-        "topic_id": None if error or topic_id is None else str(_uuid(topic_id)),
+        "name": name,
+        "topic_id": None if topic_id is None else str(_uuid(topic_id)),
+        **reported(None),
         "topic_config_error_code": 0,
-        "num_partitions": -1 if error else partitions,
-        "replication_factor": -1 if error else 1,
-        **reported(error),
+        "num_partitions": partitions,
+        "replication_factor": 1,
+        "configs": {one[0]: _setting(one) for one in settings},
     }
 
 
-def _unknown_id(topic_id: Any) -> BrokerResponseError:
-    return UnknownTopicIdError(f"there is no topic with the id {topic_id}")
+def _setting(setting: Setting) -> dict[str, Any]:
+    _, value, source, _, _, _, read_only, sensitive = setting
+    return {
+        "value": value,
+        "read_only": read_only,
+        "config_source": ConfigSourceType(source).name,
+        "is_sensitive": sensitive,
+    }
+
+
+def _failed(name: str, error: BrokerResponseError) -> dict[str, Any]:
+    return {
+        "name": name,
+        "topic_id": None,
+        **reported(error),
+        "topic_config_error_code": 0,
+        "num_partitions": -1,
+        "replication_factor": -1,
+    }
 
 
 def _uuid(topic_id: str) -> uuid.UUID:
@@ -294,14 +328,16 @@ def _partition(node: int, number: int, epoch: int) -> Partition:
     )
 
 
-def _missing(name: str | None, error: type[BrokerResponseError]) -> Topic:
+def _missing(
+    error: type[BrokerResponseError], name: str | None = None, topic_id: uuid.UUID | None = None
+) -> Topic:
     return Topic(
         error_code=error.errno,
         name=name,
-        topic_id=None,
+        topic_id=_text(topic_id),
         is_internal=False,
         partitions=[],
-        authorized_operations=list(OPERATIONS),
+        authorized_operations=None if name is None else list(OPERATIONS),
     )
 
 

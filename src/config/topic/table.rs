@@ -244,7 +244,7 @@ pub const SETTINGS: [Setting<TopicConfig>; 33] = [
         kind: Kind::Boolean,
         default: Some("false"),
         valid: Valid::Any,
-        documentation: "Whether segments go to tiered storage; kept, but there are no tiers here.",
+        documentation: "Whether segments go to tiered storage; cannot be true, as there are no tiers here.",
         synonyms: &[],
         set: nothing,
     },

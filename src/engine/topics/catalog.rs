@@ -47,6 +47,9 @@ pub fn checked(
     if !valid_topic_name(name) {
         return Err(Error::InvalidTopic(name.to_owned()));
     }
+    if name == topics::CLUSTER_METADATA {
+        return Err(Error::ReservedTopic(name.to_owned()));
+    }
     let partitions = partitions.unwrap_or(directory.num_partitions);
     if partitions < 1 {
         let text = format!("a topic has at least 1 partition, not {partitions}");
@@ -121,15 +124,17 @@ impl Engine {
         })
     }
 
-    /// What [`create_topic`](Self::create_topic) would say, without making it.
+    /// What [`create_topic`](Self::create_topic) would say, without making it: the settings that
+    /// the topic would have.
     pub fn check_topic(
         &self,
         name: &str,
         partitions: Option<i32>,
         settings: &[(String, String)],
-    ) -> Result<()> {
-        checked(&self.config(), name, partitions, settings)?;
-        check_new(&*self.topics()?, name)
+    ) -> Result<Arc<TopicConfig>> {
+        let (_, config) = checked(&self.config(), name, partitions, settings)?;
+        check_new(&*self.topics()?, name)?;
+        Ok(config)
     }
 
     /// What [`create_partitions`](Self::create_partitions) would say, without making any.

@@ -79,9 +79,10 @@ impl Admin {
         name: &str,
         partitions: Option<i32>,
         settings: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Vec<Row>> {
         let (engine, settings) = (self.engine()?, texts(settings)?);
-        wait::call(py, || engine.create_topic(name, partitions, &settings)).map(drop)
+        let topic = wait::call(py, || engine.create_topic(name, partitions, &settings))?;
+        Ok(configs::rows(topic.config.describe(&engine.config())))
     }
 
     #[pyo3(signature = (name, partitions=None, settings=None))]
@@ -91,9 +92,10 @@ impl Admin {
         name: &str,
         partitions: Option<i32>,
         settings: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Vec<Row>> {
         let (engine, settings) = (self.engine()?, texts(settings)?);
-        wait::call(py, || engine.check_topic(name, partitions, &settings))
+        let config = wait::call(py, || engine.check_topic(name, partitions, &settings))?;
+        Ok(configs::rows(config.describe(&engine.config())))
     }
 
     fn create_partitions(&self, py: Python<'_>, name: &str, total: i32) -> PyResult<()> {
