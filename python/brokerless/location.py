@@ -17,7 +17,7 @@ from brokerless.errors.base import SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["default_directory", "directory_of"]
+__all__ = ["default_directory", "directory_named", "directory_of"]
 
 # What was logged already: (servers, directory).
 _logged: set[tuple[str, str]] = set()
@@ -26,7 +26,21 @@ _logged: set[tuple[str, str]] = set()
 def default_directory() -> str:
     """`$BROKERLESS_DIR`, or the place of the platform for a user's data."""
     chosen = os.environ.get("BROKERLESS_DIR")
-    return _absolute(chosen) if chosen else os.path.join(_user_data(), "brokerless")
+    if chosen:
+        return directory_named(chosen, "BROKERLESS_DIR")
+    return os.path.join(_user_data(), "brokerless")
+
+
+def directory_named(given: str, what: str) -> str:
+    """The directory of a path or a `file://` URL, absolute; a bare name is a folder, and no host.
+
+    `what` was given that: for the error.
+    """
+    if "://" not in given:
+        return _absolute(given)
+    if not _is_path(given):
+        raise SettingError(f"{what}={given!r}: a directory is a path or a file:// URL")
+    return _absolute(_from_url(given))
 
 
 def directory_of(bootstrap_servers: object) -> str:
@@ -77,14 +91,9 @@ def _has_drive(path: str) -> bool:
 
 def _path(server: str) -> str | None:
     """None for a host."""
-    if not _is_path(server):
-        _, separator, rest = server.partition("://")
-        if separator and "/" in rest.rstrip("/"):
-            raise SettingError(
-                f"bootstrap_servers={server!r}: a directory is a path or a file:// URL"
-            )
-        return None
-    return _absolute(_from_url(server) if "://" in server else server)
+    _, _, rest = server.partition("://")
+    is_host = not _is_path(server) and "/" not in rest.rstrip("/")
+    return None if is_host else directory_named(server, "bootstrap_servers")
 
 
 def _absolute(path: str) -> str:

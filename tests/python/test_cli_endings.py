@@ -68,6 +68,9 @@ def test_a_topic_that_is_not_there_is_said_and_not_made(
         (["topics", "create"], "Missing argument"),
         (["where", "much"], "Got unexpected extra argument (much)"),
         (["topics", "list", "--dir", ""], "--dir is empty"),
+        (["topics", "list", "--dir", "s3://b"], "--dir='s3://b': a directory is a path"),
+        (["run", "--dir", "", "-c", "print(1)"], "--dir is empty"),
+        (["run", "--dir=s3://b", "-c", "print(1)"], "--dir='s3://b': a directory is a path"),
         (["produce", "t", "--whole"], "--whole needs FILES"),
     ],
 )

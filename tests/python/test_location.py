@@ -71,6 +71,34 @@ def test_a_url_with_a_path_that_is_no_file_is_refused(servers: str) -> None:
         directory_of(servers)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("/var/data", "/var/data"),
+        ("file:///var/with%20space", "/var/with space"),
+        ("~/data", str(Path.home() / "data")),
+        ("data", str(Path.cwd() / "data")),
+        ("localhost:9092", str(Path.cwd() / "localhost:9092")),
+    ],
+)
+def test_the_variable_names_a_directory(
+    given: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKERLESS_DIR", given)
+
+    assert directory_of("localhost:9092") == expected
+
+
+@pytest.mark.parametrize("given", ["s3://bucket/data", "kafka://host", "http://x/y"])
+def test_a_variable_that_names_no_directory_is_refused(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKERLESS_DIR", given)
+
+    with pytest.raises(KafkaConfigurationError, match=f"BROKERLESS_DIR='{given}': .*file://"):
+        directory_of("localhost:9092")
+
+
 @pytest.mark.parametrize("servers", [["/a", "/b"], ["/a", "localhost:9092"]])
 def test_two_places_are_refused(servers: object) -> None:
     with pytest.raises(KafkaConfigurationError, match="one directory"):

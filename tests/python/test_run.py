@@ -146,8 +146,13 @@ def test_a_wrong_command_line_shows_the_right_ones(run: Run, args: list[str]) ->
     assert "brokerless run [--dir DIR] -m module" in process.stderr
 
 
-def test_the_directory_can_be_chosen(run: Run, tmp_path: Path) -> None:
-    shown = run("--dir", "here", "-c", "import os; print(os.environ['BROKERLESS_DIR'])")
+@pytest.mark.parametrize(
+    "option", [["--dir", "here"], ["--dir=here"], ["--dir", "file://{}/here"]], ids=" ".join
+)
+def test_the_directory_can_be_chosen(run: Run, tmp_path: Path, option: list[str]) -> None:
+    code = "import os; print(os.environ['BROKERLESS_DIR'])"
+
+    shown = run(*(it.format(tmp_path) for it in option), "-c", code)
 
     assert shown.stdout.strip() == str(tmp_path / "here")
 

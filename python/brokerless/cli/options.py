@@ -6,7 +6,6 @@ import os
 import re
 import time
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -52,16 +51,15 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
 def _choose_directory(_: click.Context, __: click.Parameter, value: str | None) -> None:
-    """Make it the default one, for this process."""
-    if value == "":  # an unset variable would be this folder
-        raise click.UsageError("--dir is empty")
-    if value is not None:
-        from brokerless.location import directory_of
+    if value is None:
+        return
+    from brokerless.cli.directory import choose
+    from brokerless.errors.base import SettingError
 
-        directory = directory_of(value if "://" in value else Path(value))
-        if Path(directory).exists() and not Path(directory).is_dir():
-            raise click.UsageError(f"--dir: {directory} is no directory")
-        os.environ["BROKERLESS_DIR"] = directory
+    try:
+        choose(value)
+    except SettingError as error:
+        raise click.UsageError(str(error.args[0])) from None
 
 
 def directory_option(command: Command) -> Command:

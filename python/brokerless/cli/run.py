@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 from brokerless.cli.interrupts import raise_again
 
@@ -25,10 +23,8 @@ def run_program(args: list[str]) -> None:
     """Run what the arguments name."""
     from brokerless import run
 
+    args = _choose_directory(args)
     raise_again()
-    if args[:1] == ["--dir"] and len(args) > 1:
-        os.environ["BROKERLESS_DIR"] = str(Path(args[1]).expanduser().absolute())
-        del args[:2]
     match args:
         case ["-h" | "--help", *_]:
             print(HELP, end="")
@@ -45,3 +41,23 @@ def run_program(args: list[str]) -> None:
         case _:
             print(HELP, end="", file=sys.stderr)
             sys.exit(2)
+
+
+def _choose_directory(args: list[str]) -> list[str]:
+    """Do as `--dir` says, if it is there, and give the other arguments."""
+    match args:
+        case ["--dir", directory, *rest]:
+            pass
+        case [option, *rest] if option.startswith("--dir="):
+            directory = option.partition("=")[2]
+        case _:
+            return args
+    from brokerless.cli.directory import choose
+    from brokerless.errors.base import SettingError
+
+    try:
+        choose(directory)
+    except SettingError as error:
+        print(f"brokerless: {error.args[0]}", file=sys.stderr)
+        sys.exit(2)
+    return rest
