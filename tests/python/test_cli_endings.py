@@ -66,6 +66,7 @@ def test_a_topic_that_is_not_there_is_said_and_not_made(
         (["--nonsense"], "No such option"),
         (["topics", "lst"], "No such command 'lst'. Did you mean 'list'?"),
         (["topics", "create"], "Missing argument"),
+        (["where", "--path", "--json"], "give one of --path, --standin and --json"),
         (["where", "much"], "Got unexpected extra argument (much)"),
         (["topics", "list", "--dir", ""], "--dir is empty"),
         (["topics", "list", "--dir", "s3://b"], "--dir='s3://b': a directory is a path"),

@@ -299,8 +299,39 @@ def test_where_of_a_directory_that_is_not_there(command: Command, directory: Pat
     facts = json.loads(command("where", "--json").stdout)
 
     assert command("where").stdout == f"{directory}\n".encode()
-    assert facts == {"directory": str(directory), "exists": False, "size": 0, "open_by": []}
+    assert facts == {
+        "directory": str(directory),
+        "exists": False,
+        "usable": True,
+        "size": 0,
+        "open_by": [],
+    }
     assert not directory.exists()
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]], ids=str)
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_where_something_else_is_scripts_can_tell(
+    command: Command, directory: Path, option: list[str], is_folder: bool
+) -> None:
+    if is_folder:
+        directory.mkdir()
+    letter = directory / "letter.txt" if is_folder else directory
+    letter.write_text("Dear Sir")
+
+    done = command("where", *option)
+
+    assert done.returncode == 1
+    assert done.stderr.decode() == f"brokerless: {directory} is no data directory\n"
+    if option:
+        facts = json.loads(done.stdout)
+        assert (facts["directory"], facts["usable"]) == (str(directory), False)
+
+
+def test_where_there_is_nothing_yet_is_no_error(command: Command, directory: Path) -> None:
+    directory.mkdir()
+
+    assert command("where", "--json").returncode == 0
 
 
 def test_a_script_can_have_the_path_alone(command: Command, directory: Path) -> None:

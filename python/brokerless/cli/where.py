@@ -28,35 +28,49 @@ __all__ = ["where"]
 def where(only_path: bool, standin: bool, as_json: bool) -> None:
     """Print which directory is used, its size, and who has it open.
 
-    A directory that is not there yet has a path only.
+    A directory that is not there yet has a path only. It is an error if something else is there.
     """
     from brokerless.location import default_directory
     from brokerless.standin import FOLDER
 
-    directory = Path(default_directory())
+    if only_path + standin + as_json > 1:
+        raise click.UsageError("give one of --path, --standin and --json")
     if standin:
         click.echo(FOLDER)
-    elif as_json:
-        print_json(_facts(directory))
-    else:
+        return
+    directory = Path(default_directory())
+    if only_path:
         click.echo(directory)
-        if directory.is_dir() and not only_path:
-            if any(directory.iterdir()) and not is_data_directory(directory):
-                raise FailedError(f"{directory} is no data directory")
-            _print(_facts(directory))
+        return
+    facts = _facts(directory)
+    if as_json:
+        print_json(facts)
+    else:
+        _print(facts)
+    if not facts["usable"]:
+        raise FailedError(f"{directory} is no data directory")
 
 
 def _facts(directory: Path) -> dict[str, Any]:
-    exists = directory.is_dir()
+    exists = directory.exists()
+    usable = not exists or is_data_directory(directory) or _is_empty(directory)
     return {
         "directory": str(directory),
         "exists": exists,
-        "size": _size(directory) if exists else 0,
-        "open_by": _holders(directory) if exists else [],
+        "usable": usable,
+        "size": _size(directory) if exists and usable else 0,
+        "open_by": _holders(directory) if exists and usable else [],
     }
 
 
+def _is_empty(directory: Path) -> bool:
+    return directory.is_dir() and not any(directory.iterdir())
+
+
 def _print(facts: dict[str, Any]) -> None:
+    click.echo(facts["directory"])
+    if not (facts["exists"] and facts["usable"]):
+        return
     click.echo(f"{size_text(facts['size'])} on the disk")
     holders = facts["open_by"]
     if holders is None:
