@@ -206,6 +206,14 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A change of a setting that is none, or is not the only one.
+    #[error("{name}: {why}")]
+    InvalidChange {
+        /// The name given.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A line of `brokerless.properties` that says nothing.
     #[error("{}, line {line}: {what}", path.display())]
     InvalidProperty {

@@ -267,10 +267,14 @@ pub(crate) fn find<'a, C>(table: &'a [Setting<C>], name: &str) -> Option<&'a Set
     table.iter().find(|setting| setting.name == name)
 }
 
+/// Where all settings of topics are shown.
+const WHERE_LISTED: &str = "`brokerless topics describe --all-configs` lists them";
+
 /// What to say of a name that is in no table.
 pub(crate) fn unknown<C>(table: &[Setting<C>], of: &str, name: &str) -> String {
     match nearest(name, table.iter().map(|setting| setting.name)) {
         Some(meant) => format!("no {of} setting has this name; did you mean {meant}?"),
+        None if of == "topic" => format!("no {of} setting has this name; {WHERE_LISTED}"),
         None => format!("no {of} setting has this name"),
     }
 }
@@ -288,6 +292,17 @@ pub enum Change {
     Subtract(String),
 }
 
+impl Change {
+    fn refused(&self, name: &str, why: impl Into<String>) -> Error {
+        match self {
+            Self::Delete => Error::InvalidChange { name: name.to_owned(), why: why.into() },
+            Self::Set(value) | Self::Append(value) | Self::Subtract(value) => {
+                invalid(name, value, why)
+            }
+        }
+    }
+}
+
 /// The values to give and those to take away, by name.
 pub(crate) type Changed = BTreeMap<String, Option<String>>;
 
@@ -301,10 +316,10 @@ pub(crate) fn resolve<C>(
     let mut results = Changed::new();
     for (name, change) in changes {
         let setting = find(table, name);
-        let setting = setting.ok_or_else(|| invalid(name, "", unknown(table, of, name)))?;
+        let setting = setting.ok_or_else(|| change.refused(name, unknown(table, of, name)))?;
         let value = setting.after(change, || current(setting))?;
         if results.insert(name.clone(), value).is_some() {
-            return Err(invalid(name, "", "it is changed twice in one call"));
+            return Err(change.refused(name, "it is changed twice in one call"));
         }
     }
     Ok(results)
@@ -468,8 +483,29 @@ mod tests {
 
         assert!(resolve(&table, "topic", &twice, |_| None).is_err());
         assert!(resolve(&table, "topic", &twice[..1], |_| None).is_ok());
-        let unknown = [("a.c".to_owned(), Change::Delete)];
-        let error = resolve(&table, "topic", &unknown, |_| None).unwrap_err().to_string();
-        assert!(error.contains("did you mean a.b?"), "{error}");
+    }
+
+    #[test]
+    fn a_change_of_what_there_is_not_says_what_was_given_and_what_there_is() {
+        let table = [setting(Kind::String, Valid::Any)];
+        for (name, change, said) in [
+            (
+                "a.c",
+                Change::Set("2".into()),
+                "a.c=2: no topic setting has this name; did you mean a.b?",
+            ),
+            ("a.c", Change::Delete, "a.c: no topic setting has this name; did you mean a.b?"),
+            (
+                "port",
+                Change::Append("1".into()),
+                "port=1: no topic setting has this name; `brokerless ",
+            ),
+        ] {
+            let changes = [(name.to_owned(), change)];
+
+            let error = resolve(&table, "topic", &changes, |_| None).unwrap_err().to_string();
+
+            assert!(error.starts_with(said), "{error}");
+        }
     }
 }

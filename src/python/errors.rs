@@ -41,7 +41,9 @@ fn class_name(error: &Error) -> &'static str {
         Error::OffsetMetadataTooLarge { .. } => "OffsetMetadataTooLargeError",
         Error::LogTruncation { .. } => "LogTruncationError",
         Error::NoOffsetForPartition(_) => "NoOffsetForPartitionError",
-        Error::InvalidConfig { .. } | Error::InvalidProperty { .. } => "KafkaConfigurationError",
+        Error::InvalidConfig { .. }
+        | Error::InvalidChange { .. }
+        | Error::InvalidProperty { .. } => "KafkaConfigurationError",
         Error::KeyRequired(_) => "InvalidRecordError",
         Error::InvalidTimestamp { .. } => "InvalidTimestampError",
         Error::NotEnoughReplicas { .. } => "NotEnoughReplicasError",
