@@ -48,7 +48,9 @@ fn run(engine: &Weak<Engine>, tended: &Tended, clock: &dyn Clock) {
 fn tend(engine: &Engine) -> Duration {
     match engine.tend(engine.env().clock.now()) {
         Ok(rest) => rest,
-        Err(Error::Closed(_) | Error::Forked(_)) => MOST,
+        // It was told to hurry, and somebody may have come back to the engine since.
+        Err(Error::Closed(_)) => FIRST,
+        Err(Error::Forked(_)) => MOST,
         Err(error) => {
             log::warn!("looking after {}: {error}", engine.dir().display());
             MOST

@@ -203,10 +203,10 @@ impl Tending {
     fn run(self) {
         let Some(engine) = self.0.engine.upgrade() else { return };
         let now = engine.env().clock.now();
-        match engine.tend_offsets(now) {
+        match engine.expire_offsets(now) {
             // Where the program ends while this is going on.
             Ok(()) | Err(Error::Closed(_)) => {}
-            Err(error) => log::warn!("tending committed offsets: {error}"),
+            Err(error) => log::warn!("offsets that may have expired were kept: {error}"),
         }
         if let Err(error) = engine.do_chores(now) {
             log::warn!("{}: {error}", engine.dir().display());

@@ -52,8 +52,8 @@ use group::offsets::CommittedOffsets;
 use partition::holders::Holders;
 use shared::{Settings, Shared};
 use upkeep::chores::Chores;
+use upkeep::expiry::Expiry;
 use upkeep::rounds::Rounds;
-use upkeep::tend::Tending;
 
 /// How a directory is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,7 +75,7 @@ pub struct Engine {
     partitions: RwLock<HashMap<TopicPartition, (u32, Arc<Partition>)>>,
     doorbell: Doorbell,
     offsets: CommittedOffsets,
-    tending: Tending,
+    expiry: Expiry,
     rounds: Rounds,
     /// The groups in use, by id.
     cores: Mutex<HashMap<String, Weak<group::Core>>>,
@@ -167,7 +167,7 @@ impl Engine {
             partitions: RwLock::default(),
             doorbell: Doorbell::new(control, clock),
             offsets: CommittedOffsets::default(),
-            tending: Tending::default(),
+            expiry: Expiry::default(),
             rounds: Rounds::default(),
             cores: Mutex::default(),
         }))

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use brokerless::client::{Consumer, directory};
-use brokerless::config::{ConsumerConfig, OffsetReset};
+use brokerless::config::{Change, ConsumerConfig, OffsetReset};
 use brokerless::engine::{OpenOptions, Partition};
 use brokerless::record::BatchBuilder;
 use brokerless::{Compression, Error, TopicPartition};
@@ -52,7 +52,7 @@ fn whoever_has_a_directory_open_sees_to_every_log() {
 
 #[test]
 fn a_directory_is_let_go_of_in_the_middle_of_a_compaction() {
-    let world = World::with_properties(OFTEN);
+    let world = World::with_properties(&format!("{OFTEN}log.cleaner.enable=false\n"));
     let engine = world.engine.clone();
     let settings = [("cleanup.policy", "compact"), ("segment.bytes", "1000000")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -68,6 +68,8 @@ fn a_directory_is_let_go_of_in_the_middle_of_a_compaction() {
     }
     let folder = world.path().join("table-0");
     let consumer = Consumer::new(engine.clone(), ConsumerConfig::default()).unwrap();
+    let begin = ("log.cleaner.enable".to_owned(), Change::Set("true".to_owned()));
+    engine.alter_directory(&[begin], false).unwrap();
     let World { engine: mine, dir } = world;
     drop((partition, engine, mine));
     eventually("a compaction", || {

@@ -211,7 +211,7 @@ fn any_call_of_a_change_of_topics_may_fail() {
 fn any_call_of_a_compaction_or_of_the_chores_may_fail() {
     every_call_fails(nothing, |engine| {
         partition_of(engine)?.compact(1_000_000)?;
-        engine.tend_offsets(1)?;
+        engine.expire_offsets(1)?;
         engine.do_chores(1_000_000)?;
         Ok(None)
     });

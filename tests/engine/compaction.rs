@@ -455,6 +455,33 @@ fn a_process_that_dies_at_any_call_of_compaction_disturbs_nobody() {
     }
 }
 
+#[test]
+fn who_found_another_at_it_looks_again_when_that_one_has_died() {
+    const ROUND: i64 = 15_000;
+    let disk = MemDisk::new();
+    let other = open(&disk).unwrap();
+    let there = partition(&other).unwrap();
+    (0..24).for_each(|n| append(&there, n).unwrap());
+    let victim = disk.process();
+    let engine = open(&victim).unwrap();
+    let doomed = partition(&engine).unwrap();
+    let looking = other.clone();
+    let looks = move |name| {
+        if name == "compact.begun" {
+            looking.tend(ROUND).unwrap();
+            victim.kill();
+        }
+    };
+
+    let died = point::with_hook(looks, || doomed.compact(0));
+
+    assert!(died.is_err());
+    let before = there.size().unwrap();
+    other.tend(2 * ROUND).unwrap();
+    assert!(there.size().unwrap() < before, "{before} bytes");
+    assert_eq!(state(&read_from(&there, 0)), model(24));
+}
+
 /// The world of a process that dies before its n-th call from when `calls` is set to 0.
 fn doom(victim: &MemDisk, calls: &Arc<AtomicU64>, n: u64) -> Env {
     calls.store(u64::MAX / 2, Ordering::Relaxed);

@@ -49,7 +49,7 @@ pub(crate) fn work(dir: &Path) -> Result<(Arc<Engine>, Consumer)> {
         partition.offset_for_time(1_000)?;
     }
     let consumer = join(&engine)?;
-    engine.tend_offsets(engine.env().clock.now())?;
+    engine.expire_offsets(engine.env().clock.now())?;
     Ok((engine, consumer))
 }
 

@@ -49,7 +49,8 @@ pub(crate) const CALLS: [Call; 12] = [
     ("upkeep", |engine, _| {
         let now = engine.env().clock.now();
         engine.do_chores(now)?;
-        engine.tend_offsets(now)?;
+        engine.expire_offsets(now)?;
+        engine.tend(now)?;
         engine.partition(&TopicPartition::new(TABLE, 0))?.compact(now).map(drop)
     }),
     ("visit", |engine, _| {

@@ -231,7 +231,7 @@ impl Worker {
             partition.compact(1_000_000).unwrap();
         }
         if self.dice.chance(10) {
-            self.engine().tend_offsets(self.engine().env().clock.now()).unwrap();
+            self.engine().tend(self.engine().env().clock.now()).unwrap();
         }
     }
 
@@ -347,7 +347,7 @@ impl Worker {
             noted.set_len(0).unwrap();
         }
         let now = self.engine().env().clock.now();
-        self.engine().tend_offsets(now + later).unwrap();
+        self.engine().expire_offsets(now + later).unwrap();
     }
 }
 

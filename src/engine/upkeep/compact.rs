@@ -28,7 +28,7 @@ pub(crate) const CHECKPOINT: &str = checkpoint::CLEANED;
 pub(crate) const LOCKS: &str = ".brokerless-upkeep";
 
 /// The byte of who writes [`CHECKPOINT`], or where logs start. Byte 0 is in
-/// [`tend`](crate::engine::upkeep::tend), byte 2 in [`rounds`](crate::engine::upkeep::rounds).
+/// [`expiry`](crate::engine::upkeep::expiry), byte 2 in [`rounds`](crate::engine::upkeep::rounds).
 pub(crate) const CHECKPOINT_BYTE: u64 = 1;
 /// From here on, of who looks after the partition with that page.
 const FIRST_PARTITION_BYTE: u64 = 64;
@@ -61,6 +61,11 @@ impl Partition {
     ///
     /// Offsets stay as they are. After `Err` the log has what it had, whole or compacted.
     pub fn compact_if_due(&self, now: Timestamp) -> Result<bool> {
+        Ok(self.look_at(now)?.unwrap_or(false))
+    }
+
+    /// The same; `None` if somebody else is at it, who may die of it.
+    pub(crate) fn look_at(&self, now: Timestamp) -> Result<Option<bool>> {
         let rolled = if self.shared.read_only { Ok(()) } else { self.roll_if_late(now) };
         let compact = |()| self.compact_where(now, |work| Ok(work.is_due(self, now)));
         self.unless_deleted(rolled.and_then(compact))
@@ -71,7 +76,8 @@ impl Partition {
     pub fn compact(&self, now: Timestamp) -> Result<bool> {
         let is_worth_it =
             |work: &Work| Ok(work.dirty_bytes > 0 || self.has_expired(&work.bases, now)?);
-        self.unless_deleted(self.compact_where(now, is_worth_it))
+        let compacted = self.unless_deleted(self.compact_where(now, is_worth_it));
+        Ok(compacted?.unwrap_or(false))
     }
 
     /// Begins a new segment if a record of the active one has waited for `max.compaction.lag.ms`. A
@@ -114,15 +120,15 @@ impl Partition {
         &self,
         now: Timestamp,
         is_due: impl Fn(&Work) -> Result<bool>,
-    ) -> Result<bool> {
+    ) -> Result<Option<bool>> {
         if self.shared.read_only {
             return Err(Error::ReadOnly(self.shared.dir.clone()));
         }
         self.ready()?;
-        let Some(_alone) = self.try_upkeep()? else { return Ok(false) };
+        let Some(_alone) = self.try_upkeep()? else { return Ok(None) };
         let compacted = self.compact_alone(now, is_due);
         self.rest();
-        compacted
+        compacted.map(Some)
     }
 
     fn compact_alone(

@@ -2,7 +2,7 @@
 
 pub(super) mod chores;
 pub(crate) mod compact;
+pub(super) mod expiry;
 mod jumps;
 pub(super) mod retention;
 pub(super) mod rounds;
-pub(super) mod tend;

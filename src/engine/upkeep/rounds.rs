@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::config::TopicConfig;
@@ -41,6 +41,12 @@ pub(crate) struct Rounds {
     /// By page: the newest segment when the log was looked at for compaction, -1 where nobody used
     /// it, and the edition of all settings.
     looked_at: Mutex<HashMap<u32, (i64, u64)>>,
+}
+
+impl Rounds {
+    fn looked_at(&self) -> MutexGuard<'_, HashMap<u32, (i64, u64)>> {
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What the engine, and the thread that tends it, tell each other.
@@ -221,17 +227,20 @@ impl Engine {
         let page = self.shared.control.page(site.slot)?;
         let newest = if page.is_valid() { page.tail().segment_base } else { -1 };
         let by_time = config.max_compaction_lag_ms < i64::MAX || config.min_compaction_lag_ms > 0;
-        let mut looked_at = self.rounds.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
         let look = (newest, site.edition);
-        let known = looked_at.insert(site.slot, look) == Some(look);
-        drop(looked_at);
-        if known && (newest < 0 || !by_time) {
+        if self.rounds.looked_at().get(&site.slot) == Some(&look) && (newest < 0 || !by_time) {
             return Ok(());
         }
-        if newest < 0 && !self.has_sealed(site)? {
-            return Ok(());
+        let looked = if newest < 0 && !self.has_sealed(site)? {
+            Ok(Some(false))
+        } else {
+            self.partition_of(site.topic, site.number)?.look_at(now)
+        };
+        // Who came to no end looks again in the next round.
+        if !matches!(looked, Ok(None) | Err(Error::Closed(_) | Error::Timeout { .. })) {
+            self.rounds.looked_at().insert(site.slot, look);
         }
-        self.partition_of(site.topic, site.number)?.compact_if_due(now).map(drop)
+        looked.map(drop)
     }
 
     /// Whether a log that nobody uses has more than the active segment.

@@ -67,7 +67,7 @@ fn join(topic: &str) -> Join {
 
 /// The topics that a group has offsets of, after what has expired by now was taken away.
 fn kept(disk: &MemDisk, engine: &Arc<Engine>, group: &str) -> Vec<String> {
-    engine.tend_offsets(disk.clock().now()).unwrap();
+    engine.expire_offsets(disk.clock().now()).unwrap();
     let committed = engine.committed_offsets(group).unwrap();
     let mut topics: Vec<_> =
         committed.keys().map(|partition| partition.topic.to_string()).collect();
@@ -122,7 +122,7 @@ fn offsets_expire_when_their_group_was_empty_for_long_enough() {
     // Nothing is left of the group, so nothing more is written.
     let bytes = readable(&engine);
     disk.clock().advance(RETENTION);
-    engine.tend_offsets(disk.clock().now()).unwrap();
+    engine.expire_offsets(disk.clock().now()).unwrap();
     assert_eq!(readable(&engine), bytes);
 }
 
@@ -191,7 +191,7 @@ fn expiry_is_looked_for_once_an_interval_by_whichever_process() {
 #[test]
 fn many_commits_leave_a_small_log() {
     const COMMITS: i64 = 4_000;
-    let disk = machine("offsets.topic.segment.bytes=4096");
+    let disk = machine("offsets.topic.segment.bytes=4096\nlog.cleaner.backoff.ms=0");
     let (engine, other) = (open(&disk), open(&disk.process()));
     let number = |partition| TopicPartition::new("wide", partition);
     engine.create_topic("wide", Some(10), &[]).unwrap();
@@ -203,7 +203,7 @@ fn many_commits_leave_a_small_log() {
         let offsets: Vec<_> = (0..10).map(|partition| (number(partition), at(n))).collect();
         engine.commit_offsets("g", &offsets).unwrap();
         if n % 50 == 0 {
-            other.tend_offsets(disk.clock().now()).unwrap();
+            other.tend(disk.clock().now()).unwrap();
         }
     }
 
@@ -227,7 +227,7 @@ fn a_topic_of_offsets_whose_folders_are_not_made_yet_has_nothing_that_expires() 
     let other = open(&MemDisk::process(&disk));
     let look = move |point| {
         if point == "topics.written" {
-            other.tend_offsets(1_000_000).unwrap();
+            other.expire_offsets(1_000_000).unwrap();
         }
     };
 
@@ -254,7 +254,7 @@ fn nothing_expires_by_a_jump_of_the_clock_but_all_in_its_time() {
         let ahead = u64::try_from(-jump).map_or(Duration::ZERO, Duration::from_millis);
         for _ in 0..3 {
             disk.clock().advance(RETENTION + ahead);
-            engine.tend_offsets(disk.clock().now()).unwrap();
+            engine.expire_offsets(disk.clock().now()).unwrap();
         }
         assert!(kept(&disk, &engine, "g").is_empty(), "{jump}");
     }

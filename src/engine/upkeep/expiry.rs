@@ -1,10 +1,8 @@
-//! What must be done to `__consumer_offsets` now and then: its partitions are compacted, and
-//! offsets of groups without members expire.
+//! The expiry of what groups without members have committed.
 
-use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::coord::offsets::Offsets;
 use crate::engine::partition::Partition;
@@ -25,51 +23,23 @@ const EXPIRY_BYTE: u64 = 0;
 
 /// What this process knows of what is due.
 #[derive(Debug, Default)]
-pub(crate) struct Tending {
+pub(crate) struct Expiry {
     /// Nothing expires before; 0 if that is not known.
     next_check: AtomicI64,
-    /// By partition: the newest segment when it was looked at for compaction.
-    looked_at: Mutex<HashMap<i32, i64>>,
 }
 
 impl Engine {
-    /// Compacts the partitions of `__consumer_offsets` that are due, and takes offsets away that
-    /// have expired (`offsets.retention.minutes`). To be called every second or so, by any number
-    /// of processes: it costs next to nothing while there is nothing to do.
-    pub fn tend_offsets(self: &Arc<Self>, now: Timestamp) -> Result<()> {
+    /// Takes offsets away that have expired (`offsets.retention.minutes`). To be called every second
+    /// or so, by any number of processes: it costs next to nothing while there is nothing to do.
+    pub fn expire_offsets(self: &Arc<Self>, now: Timestamp) -> Result<()> {
         self.shared.check_fork()?;
         if self.shared.read_only {
             return Ok(());
         }
         let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(()) };
-        let compacted = self.compact_offsets(&topic, now);
-        self.expire_offsets(&topic, now)?;
-        compacted
-    }
-
-    fn compact_offsets(&self, topic: &Topic, now: Timestamp) -> Result<()> {
-        for number in 0..topic.partition_count() {
-            let partition = self.partition_of(topic, number)?;
-            if !partition.is_recovered() {
-                // Nobody has used it since the directory was opened.
-                continue;
-            }
-            let newest = partition.sealed_to();
-            let mut looked_at =
-                self.tending.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-            if looked_at.insert(number, newest) == Some(newest) {
-                continue;
-            }
-            drop(looked_at);
-            partition.compact_if_due(now)?;
-        }
-        Ok(())
-    }
-
-    fn expire_offsets(self: &Arc<Self>, topic: &Topic, now: Timestamp) -> Result<()> {
         let interval = self.config().offsets_retention_check_interval.as_millis();
         let interval = i64::try_from(interval).unwrap_or(i64::MAX);
-        let next = self.tending.next_check.load(Ordering::Relaxed);
+        let next = self.expiry.next_check.load(Ordering::Relaxed);
         // Also when the clock was set back.
         if next != 0 && (next.saturating_sub(interval)..next).contains(&now) {
             return Ok(());
@@ -84,11 +54,11 @@ impl Engine {
         let last = before.first_chunk().map_or(0, |time| i64::from_be_bytes(*time));
         let is_due = !(last..last.saturating_add(interval)).contains(&now);
         let last = if is_due { now } else { last };
-        self.tending.next_check.store(last.saturating_add(interval), Ordering::Relaxed);
+        self.expiry.next_check.store(last.saturating_add(interval), Ordering::Relaxed);
         if is_due {
             let check = self.judge(Check::parse(&before), now);
             if check.is_believed() || planted("no-jump-test") {
-                self.check_expiry(topic, now)?;
+                self.check_expiry(&topic, now)?;
             }
             point("expire.checked");
             self.note_check(&path, &check)?;
