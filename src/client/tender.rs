@@ -1,4 +1,5 @@
-//! The thread that looks after the logs of a directory: retention, compaction, files to be removed.
+//! The thread that looks after the logs of a directory: retention, compaction, expiry of offsets,
+//! files to be removed.
 //!
 //! There is one for each engine that may write, whatever its clients are, and it ends with the
 //! engine. It sleeps nearly all of the time, and holds the engine only while it works; when all
@@ -45,7 +46,7 @@ fn run(engine: &Weak<Engine>, tended: &Tended, clock: &dyn Clock) {
     }
 }
 
-fn tend(engine: &Engine) -> Duration {
+fn tend(engine: &Arc<Engine>) -> Duration {
     match engine.tend(engine.env().clock.now()) {
         Ok(rest) => rest,
         // It was told to hurry, and somebody may have come back to the engine since.

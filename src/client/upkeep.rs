@@ -1,11 +1,11 @@
 //! The thread that shows that this process's members live, and looks after those of others.
 //!
 //! There is one for each engine that has members, and it ends with the last of them. Nothing that
-//! may take long is done in it: a group's lock is waited for 100 ms at most, and what is to be
-//! done to the offsets runs in a thread of its own. So its heartbeats tell of the process.
+//! may take long is done in it: a group's lock is waited for 100 ms at most. So its heartbeats tell
+//! of the process.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,9 +21,6 @@ use crate::types::ProcessId;
 /// How often it looks for members that died or hang. Most deaths are seen at once, but where the
 /// system does not tell of them, this is how long they take.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// How often what the groups have committed is looked after.
-const TEND: Duration = Duration::from_secs(1);
 
 /// A member's seat with the thread. Once it is dropped, the thread has let go of the member.
 #[derive(Debug)]
@@ -59,8 +56,6 @@ pub(super) struct Upkeep {
     clock: Arc<dyn Clock>,
     kept: Mutex<Vec<Arc<Kept>>>,
     poker: Poker,
-    /// A thread is tending the offsets.
-    tending: AtomicBool,
 }
 
 /// Takes a seat for a member, and starts the thread for the first.
@@ -167,7 +162,6 @@ impl Upkeep {
             clock: Arc::clone(&engine.env().clock),
             kept: Mutex::default(),
             poker,
-            tending: AtomicBool::new(false),
         });
         let mine = Arc::clone(&upkeep);
         let thread = std::thread::Builder::new().name("brokerless-upkeep".into());
@@ -179,44 +173,8 @@ impl Upkeep {
         std::ptr::eq(self.engine.as_ptr(), Arc::as_ptr(engine))
     }
 
-    /// Lets offsets expire and their log be compacted, in a thread of its own: it may take long.
-    fn tend(self: &Arc<Self>) {
-        if self.tending.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let tending = Tending(Arc::clone(self));
-        let thread = std::thread::Builder::new().name("brokerless-tending".into());
-        if let Err(error) = thread.spawn(move || tending.run()) {
-            log::debug!("no thread for tending offsets: {error}");
-        }
-    }
-
     fn kept(&self) -> MutexGuard<'_, Vec<Arc<Kept>>> {
         lock(&self.kept)
-    }
-}
-
-/// One tending; when it is dropped there may be another.
-struct Tending(Arc<Upkeep>);
-
-impl Tending {
-    fn run(self) {
-        let Some(engine) = self.0.engine.upgrade() else { return };
-        let now = engine.env().clock.now();
-        match engine.expire_offsets(now) {
-            // Where the program ends while this is going on.
-            Ok(()) | Err(Error::Closed(_)) => {}
-            Err(error) => log::warn!("offsets that may have expired were kept: {error}"),
-        }
-        if let Err(error) = engine.do_chores(now) {
-            log::warn!("{}: {error}", engine.dir().display());
-        }
-    }
-}
-
-impl Drop for Tending {
-    fn drop(&mut self) {
-        self.0.tending.store(false, Ordering::Release);
     }
 }
 
@@ -225,16 +183,14 @@ struct Rounds {
     upkeep: Arc<Upkeep>,
     watch: Watch,
     next_look: Duration,
-    next_tending: Duration,
     /// By group: the version they are from, and the processes of its members.
     processes: HashMap<String, (u64, Vec<ProcessId>)>,
 }
 
 impl Rounds {
     fn new(upkeep: Arc<Upkeep>, watch: Watch) -> Self {
-        let next_tending = upkeep.clock.monotonic().saturating_add(TEND);
         let next_look = Duration::ZERO;
-        Self { upkeep, watch, next_look, next_tending, processes: HashMap::new() }
+        Self { upkeep, watch, next_look, processes: HashMap::new() }
     }
 
     fn run(mut self) {
@@ -249,10 +205,6 @@ impl Rounds {
                 let often = all.iter().map(|kept| kept.heartbeat).fold(LOOK, Duration::min);
                 self.next_look = now.saturating_add(often);
                 each_group(&all, |group| look(group, now));
-            }
-            if self.next_tending <= now {
-                self.next_tending = now.saturating_add(TEND);
-                self.upkeep.tend();
             }
             self.follow(&all);
             let until = next_beat.map_or(self.next_look, |beat| beat.min(self.next_look));

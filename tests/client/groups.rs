@@ -1,15 +1,11 @@
 //! What consumers of one group promise each other.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brokerless::client::{Consumer, Step};
 use brokerless::config::{Assignor, ConsumerConfig};
-use brokerless::engine::{Engine, OpenOptions};
-use brokerless::env::Access;
-use brokerless::env::mem::MemDisk;
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, TopicPartition};
 
@@ -461,31 +457,6 @@ fn a_member_that_does_not_poll_for_a_while_shows_that_it_lives() {
     std::thread::sleep(4 * session_timeout);
 
     assert_eq!(one.consumer.standing().unwrap(), before);
-}
-
-#[test]
-fn where_there_is_a_member_the_offsets_of_forgotten_groups_expire() {
-    let disk = MemDisk::new();
-    let settings = "offsets.retention.minutes=1\noffsets.retention.check.interval.ms=1";
-    disk.env().storage.create_dir(Path::new("/d")).unwrap();
-    let path = Path::new("/d/brokerless.properties");
-    let file = disk.env().storage.open(path, Access::Write).unwrap();
-    file.write_at(0, settings.as_bytes()).unwrap();
-    let engine = Engine::open(Path::new("/d"), OpenOptions::default(), disk.env()).unwrap();
-    engine.create_topic("t", Some(1), &[]).unwrap();
-    engine.commit_offsets("forgotten", &[(tp(0), at(0))]).unwrap();
-    let consumer = Consumer::new(engine.clone(), in_group("g")).unwrap();
-    consumer.subscribe(&topics(&["t"])).unwrap();
-    while consumer.assignment().is_empty() {
-        consumer.poll(Duration::ZERO, 1).unwrap();
-    }
-
-    let started = Instant::now();
-    while !engine.committed_offsets("forgotten").unwrap().is_empty() {
-        assert!(started.elapsed() < PATIENCE, "nobody looks after them");
-        disk.clock().advance(Duration::from_secs(1));
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 #[test]

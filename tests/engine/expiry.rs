@@ -189,6 +189,19 @@ fn expiry_is_looked_for_once_an_interval_by_whichever_process() {
 }
 
 #[test]
+fn who_looks_after_a_directory_lets_offsets_expire() {
+    let disk = machine("");
+    let engine = open(&disk);
+    commit(&engine, "forgotten", ORDERS, 1);
+    engine.tend(disk.clock().now()).unwrap();
+    disk.clock().advance(RETENTION);
+
+    engine.tend(disk.clock().now()).unwrap();
+
+    assert!(engine.committed_offsets("forgotten").unwrap().is_empty());
+}
+
+#[test]
 fn many_commits_leave_a_small_log() {
     const COMMITS: i64 = 4_000;
     let disk = machine("offsets.topic.segment.bytes=4096\nlog.cleaner.backoff.ms=0");

@@ -1,9 +1,10 @@
 //! What falls due by time alone: `flush.ms` of topics, and the note of how far each log is on the
 //! disk (Kafka's `recovery-point-offset-checkpoint`).
 //!
-//! The engine has no thread: whoever appends does what is due for that log, and who has a thread, a
-//! producer's sender or a consumer's upkeep, asks [`Engine::next_chore`] when to call
-//! [`Engine::do_chores`]. Any number of processes may; it costs a look at a word while nothing is due.
+//! The engine has no thread: whoever appends does what is due for that log, a
+//! producer's sender asks [`Engine::next_chore`] when to call [`Engine::do_chores`], and who tends the
+//! directory calls it in each round. Any number of processes may; it costs a look at a word while
+//! nothing is due.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};

@@ -106,10 +106,10 @@ impl Engine {
         self.shared.check_fork().is_err()
     }
 
-    /// Does what is due: deletes by retention, compacts, removes files that were to stay a while.
-    /// For whoever has a thread for that: it may take long. It ends early when the directory is
-    /// closed. Gives how long nothing more is due.
-    pub fn tend(&self, now: Timestamp) -> Result<Duration> {
+    /// Does what is due: deletes by retention, compacts, lets committed offsets expire, removes files
+    /// that were to stay a while, and does the chores. For whoever has a thread for that: it may take
+    /// long. It ends early when the directory is closed. Gives how long nothing more is due.
+    pub fn tend(self: &Arc<Self>, now: Timestamp) -> Result<Duration> {
         self.shared.check_fork()?;
         if self.shared.read_only {
             return Ok(Duration::MAX);
@@ -125,7 +125,9 @@ impl Engine {
         } else {
             Ok(())
         };
-        removed.and(retained).and(compacted)?;
+        let expired = self.expire_offsets(now);
+        let done = self.do_chores(now);
+        removed.and(retained).and(compacted).and(expired).and(done)?;
         let next = rounds.next_retention.load(Ordering::Relaxed);
         let next = next.min(rounds.next_compaction.load(Ordering::Relaxed));
         Ok(Duration::from_millis(u64::try_from(next.saturating_sub(now)).unwrap_or(0)))
