@@ -1,6 +1,7 @@
 //! A topic's settings (Kafka's `TopicConfig` and `LogConfig`).
 
 mod table;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,6 +12,7 @@ use crate::error::Result;
 use crate::types::{Compression, TimestampType};
 
 pub use table::SETTINGS;
+pub(crate) use window::TimestampWindow;
 
 const TIERS: &str = "remote.storage.enable";
 

@@ -66,14 +66,39 @@ fn records_far_ahead_of_the_clock_fail_alone() {
     let producer = world.producer(config());
     let ahead = world.engine.env().clock.now() + 2 * 60 * 60 * 1000;
 
-    let refused =
-        producer.send(&Outgoing { timestamp: Some(ahead), ..value("t", b"late") }).unwrap();
-    let refused = refused.wait(LONG).unwrap();
+    let first = producer.send(&value("t", b"v")).unwrap();
+    let refused = producer.send(&Outgoing { timestamp: Some(ahead), ..value("t", b"late") });
+    let last = producer.send(&value("t", b"w")).unwrap();
 
     let error = refused.unwrap_err();
-    assert!(matches!(*error, Error::InvalidTimestamp { timestamp, .. } if timestamp == ahead));
-    get(&producer.send(&value("t", b"v")).unwrap());
-    assert_eq!(world.values("t", 0), [b"v"]);
+    assert!(matches!(error, Error::InvalidTimestamp { timestamp, .. } if timestamp == ahead));
+    get(&first);
+    get(&last);
+    assert_eq!(world.values("t", 0), [b"v", b"w"]);
+}
+
+#[test]
+fn a_run_of_values_with_such_a_timestamp_is_not_begun() {
+    let world = World::with_topic("t", 1, &[]);
+    let producer = world.producer(config());
+    let ahead = world.engine.env().clock.now() + 2 * 60 * 60 * 1000;
+    let first = producer.send(&value("t", b"v")).unwrap();
+
+    let late = Outgoing { timestamp: Some(ahead), ..value("t", b"") };
+    let run = producer.try_send_run(&late, &[b"late"]);
+
+    assert!(run.is_none());
+    get(&first);
+}
+
+#[test]
+fn a_record_can_be_sent_without_a_timestamp() {
+    let world = World::with_topic("t", 1, &[("message.timestamp.before.max.ms", "1000")]);
+    let producer = world.producer(config());
+
+    let sent = producer.send(&Outgoing { timestamp: Some(-1), ..value("t", b"v") });
+
+    assert_eq!(get(&sent.unwrap()).timestamp, -1);
 }
 
 #[test]

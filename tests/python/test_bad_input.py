@@ -85,7 +85,7 @@ def test_a_wrong_argument_is_named(
         ({"value": b"v", "partition": 3}, ValueError),
         ({"value": b"v", "partition": 2**40}, (ValueError, OverflowError)),
         ({"value": b"v", "partition": "0"}, TypeError),
-        ({"value": b"v", "timestamp_ms": -1}, ValueError),
+        ({"value": b"v", "timestamp_ms": -2}, ValueError),
         ({"value": b"v", "timestamp_ms": "now"}, TypeError),
         ({"value": b"v", "nothing": 1}, TypeError),
     ],

@@ -11,6 +11,7 @@ use crate::client::producer::memory::Memory;
 use crate::client::producer::sender::Sender;
 use crate::config::TopicConfig;
 use crate::config::producer::ProducerConfig;
+use crate::config::topic::TimestampWindow;
 use crate::engine::Partition;
 use crate::error::{Error, Result};
 use crate::record::BatchBuilder;
@@ -41,6 +42,7 @@ pub(super) struct Limits {
     message_setting: &'static str,
     /// A compacted topic takes no record without a key.
     pub(super) needs_key: bool,
+    window: Option<TimestampWindow>,
 }
 
 impl Limits {
@@ -71,11 +73,19 @@ impl Limits {
             message,
             message_setting,
             needs_key: topic.compacted,
+            window: topic.timestamp_window(),
         }
     }
 
-    /// Refuses a record that no batch could hold; `size` is the bound of a batch of it alone.
-    fn check(&self, id: &TopicPartition, record: &Outgoing<'_>, size: usize) -> Result<()> {
+    /// Refuses a record that no batch could hold, or that the topic refuses at `wall`, the time of
+    /// the clock: with it a whole batch would be. `size` is the bound of a batch of it alone.
+    fn check(
+        &self,
+        id: &TopicPartition,
+        record: &Outgoing<'_>,
+        size: usize,
+        wall: Timestamp,
+    ) -> Result<()> {
         if size > self.record {
             let (max, setting) = (self.record, "max_request_size");
             return Err(Error::RecordTooLarge { size, max, setting });
@@ -88,7 +98,10 @@ impl Limits {
         if self.needs_key && record.key.is_none() {
             return Err(Error::KeyRequired(id.clone()));
         }
-        Ok(())
+        match (self.window, record.timestamp) {
+            (Some(window), Some(timestamp)) => window.check(id, timestamp, wall),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -263,7 +276,7 @@ impl Accumulator {
         slot: &Arc<Slot>,
         sender: &Weak<Sender>,
         record: &Outgoing<'_>,
-        timestamp: Timestamp,
+        wall: Timestamp,
         now: impl FnOnce() -> Duration,
         patient: bool,
     ) -> Result<Attempt> {
@@ -279,7 +292,7 @@ impl Accumulator {
             Err(TryLockError::WouldBlock) => return Ok(Attempt::Contended),
         };
         let limits = batches.limits;
-        limits.check(&slot.id, record, HEADER + size)?;
+        limits.check(&slot.id, record, HEADER + size, wall)?;
         let fits =
             batches.open.as_ref().is_some_and(|open| open.builder.len() + size <= limits.full);
         // What the open batch took from memory, and has not filled yet.
@@ -295,6 +308,7 @@ impl Accumulator {
         let open = batches.open.as_mut().expect("a batch is open: it was, or was just opened");
         open.reserved += taken;
         let before = open.builder.len();
+        let timestamp = record.timestamp.unwrap_or(wall);
         let index = open.builder.append(timestamp, record.key, record.value, record.headers);
         // It need not linger any more.
         let full = before < limits.ready && open.builder.len() >= limits.ready;
@@ -313,7 +327,7 @@ impl Accumulator {
         &self,
         slot: &Slot,
         like: &Outgoing<'_>,
-        timestamp: Timestamp,
+        wall: Timestamp,
         values: &[&[u8]],
         bytes: usize,
     ) -> Option<Run> {
@@ -328,12 +342,13 @@ impl Accumulator {
             let alone = Outgoing { value: Some(value), ..*like };
             let fits = need < bytes
                 && before + need + size <= limits.full
-                && limits.check(&slot.id, &alone, HEADER + size).is_ok();
+                && limits.check(&slot.id, &alone, HEADER + size, wall).is_ok();
             need += if fits { size } else { 0 };
             fits
         });
         let count = fitting.count();
         open.reserved += self.memory.take_for(need, open.reserved.saturating_sub(before))?;
+        let timestamp = like.timestamp.unwrap_or(wall);
         let mut index = None;
         for value in &values[..count] {
             index = Some(open.builder.append(timestamp, like.key, Some(value), like.headers));

@@ -26,7 +26,7 @@ use crate::config::producer::ProducerConfig;
 use crate::engine::{Engine, Topic, is_internal, with_patience};
 use crate::env::wake::{self, Woken};
 use crate::error::{Error, Result};
-use crate::types::{Timestamp, TopicPartition, valid_topic_name};
+use crate::types::{NO_TIMESTAMP, Timestamp, TopicPartition, valid_topic_name};
 
 /// A record to send.
 #[derive(Clone, Copy, Debug, Default)]
@@ -161,11 +161,10 @@ impl Producer {
         let known = topics.find(like.topic).ok()??;
         let partition = like.partition.unwrap_or_else(|| known.partition_for(like.key));
         let slot = known.slot(partition)?;
-        let timestamp = like.timestamp.unwrap_or_else(|| sender.clock.now());
         let sticky = like.partition.is_none() && like.key.is_none() && known.partitions() > 1;
         let bytes = if sticky { sender.config.batch_size } else { usize::MAX };
-        let values = Some(values).filter(|_| timestamp >= 0)?;
-        let run = sender.accumulator.append_run(slot, like, timestamp, values, bytes)?;
+        let values = Some(values).filter(|_| like.timestamp.is_none_or(can_be))?;
+        let run = sender.accumulator.append_run(slot, like, sender.clock.now(), values, bytes)?;
         if sticky {
             known.sticky.sent(run.bytes, sender.config.batch_size, known.partitions());
         }
@@ -191,14 +190,11 @@ impl Producer {
         let Some(known) = topics.find(record.topic)? else { return Ok(Offer::Unknown) };
         let partition = record.partition.unwrap_or_else(|| known.partition_for(record.key));
         let Some(slot) = known.slot(partition) else { return Ok(Offer::Unknown) };
-        let timestamp = match record.timestamp {
-            None => sender.clock.now(),
-            Some(timestamp) if timestamp >= 0 => timestamp,
-            Some(timestamp) => return Err(negative_timestamp(timestamp)),
-        };
-        let now = || sender.now();
-        let attempt =
-            sender.accumulator.append(slot, &self.weak, record, timestamp, now, patient)?;
+        if let Some(timestamp) = record.timestamp.filter(|it| !can_be(*it)) {
+            return Err(negative_timestamp(timestamp));
+        }
+        let (wall, now) = (sender.clock.now(), || sender.now());
+        let attempt = sender.accumulator.append(slot, &self.weak, record, wall, now, patient)?;
         Ok(match attempt {
             Attempt::Contended => Offer::Contended,
             Attempt::NoMemory => Offer::NoMemory,
@@ -370,6 +366,11 @@ fn no_partition(topic: &Topic, partition: i32) -> Error {
     let Topic { name, .. } = topic;
     let last = topic.partition_count() - 1;
     Error::InvalidArgument(format!("partition {partition}: topic {name:?} has 0 to {last}"))
+}
+
+/// As a broker takes them: [`NO_TIMESTAMP`] too, of a record that was sent without one.
+fn can_be(timestamp: Timestamp) -> bool {
+    timestamp >= 0 || timestamp == NO_TIMESTAMP
 }
 
 #[cold]

@@ -7,7 +7,7 @@ use crate::config::TopicConfig;
 use crate::engine::partition::Partition;
 use crate::error::{AtPosition, Corruption, Error, Result};
 use crate::record::{Batch, BatchInfo};
-use crate::types::{Durability, NO_TIMESTAMP, Timestamp, TimestampType};
+use crate::types::Durability;
 
 impl Partition {
     /// Refuses what can never be acknowledged: with `acks=all`, where `min.insync.replicas` asks for
@@ -34,9 +34,13 @@ impl Partition {
         if info.is_control {
             return Ok(());
         }
-        let times = Times::of(config, || self.shared.env.clock.now());
-        times.check(self, info.max_timestamp)?;
-        let each_time = times.may_refuse_older(info);
+        let window = config.timestamp_window();
+        let now = if window.is_some() { self.shared.env.clock.now() } else { 0 };
+        let check = |timestamp| window.map_or(Ok(()), |it| it.check(&self.id, timestamp, now));
+        check(info.max_timestamp)?;
+        // A record may be too old although the youngest is not.
+        let each_time = info.last_offset > info.base_offset
+            && window.is_some_and(|window| window.oldest(now) > 0);
         if !config.compacted && !each_time {
             return Ok(());
         }
@@ -51,40 +55,8 @@ impl Partition {
             if config.compacted && record.key.is_none() {
                 return Err(Error::KeyRequired(self.id.clone()));
             }
-            times.check(self, record.timestamp)?;
+            check(record.timestamp)?;
         }
         Ok(())
-    }
-}
-
-/// The timestamps that a topic takes now.
-struct Times {
-    from: Timestamp,
-    to: Timestamp,
-}
-
-impl Times {
-    fn of(config: &TopicConfig, now: impl Fn() -> Timestamp) -> Self {
-        let (before, after) =
-            (config.message_timestamp_before_max_ms, config.message_timestamp_after_max_ms);
-        let is_free = (before, after) == (i64::MAX, i64::MAX);
-        if is_free || config.message_timestamp_type == TimestampType::LogAppendTime {
-            return Self { from: Timestamp::MIN, to: Timestamp::MAX };
-        }
-        let now = now();
-        Self { from: now.saturating_sub(before), to: now.saturating_add(after) }
-    }
-
-    /// Whether a record of the batch may be too old although its youngest is not.
-    fn may_refuse_older(&self, info: &BatchInfo) -> bool {
-        self.from > 0 && info.last_offset > info.base_offset
-    }
-
-    fn check(&self, partition: &Partition, timestamp: Timestamp) -> Result<()> {
-        if timestamp == NO_TIMESTAMP || (self.from..=self.to).contains(&timestamp) {
-            return Ok(());
-        }
-        let (partition, from, to) = (partition.id.clone(), self.from, self.to);
-        Err(Error::InvalidTimestamp { partition, timestamp, from, to })
     }
 }
