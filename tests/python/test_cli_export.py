@@ -1,7 +1,9 @@
 """`brokerless export` and `import`, as a shell uses them."""
 
 import json
+import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -220,3 +222,111 @@ def test_records_of_any_size_that_their_topic_takes_are_carried(command: Command
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert command("export", "--dir", "new").stdout == exported
+
+
+@pytest.mark.parametrize(
+    ("setting", "refused", "why"),
+    [
+        ("max.message.bytes=300", f'"value": "{"x" * 500}"', "more than max.message.bytes"),
+        ("cleanup.policy=compact", '"key": null', "every record needs a key"),
+        ("message.timestamp.before.max.ms=1000", '"timestamp": 5', "timestamp 5 of a record"),
+    ],
+)
+def test_what_a_topic_refuses_is_named_and_the_others_go_in(
+    command: Command, tmp_path: Path, read: Read, setting: str, refused: str, why: str
+) -> None:
+    command("topics", "create", "t", "-c", setting)
+    good = [f'{{"topic": "t", "key": "{number}"}}' for number in range(4)]
+    bad = f'{{"topic": "t", "key": "bad", {refused}}}'
+    lines = [good[0], bad, good[1], bad, bad, good[2], good[3]]
+    (tmp_path / "file").write_text("\n".join(lines))
+
+    done = command("import", "file")
+
+    first, *more, summary = done.stderr.decode().splitlines()
+    assert done.returncode == 1
+    assert first.startswith("brokerless: file, line 2: ")
+    assert more[0].startswith("brokerless: file, line")
+    assert " 4" in more[0]
+    assert "5: " in more[-1]
+    assert all(why in line for line in (first, *more))
+    assert summary == "brokerless: 4 records imported, 3 not"
+    assert [record.key for record in read("t")] == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_line_that_is_no_record_ends_the_import_and_it_says_how_far_it_came(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b'{"topic": "t"}\n{"topic": "t"}\nx\n{"topic": "t"}\n')
+
+    done = command("import", "file")
+
+    assert done.stderr.startswith(b"brokerless: file, line 3: this is no JSON: ")
+    assert done.stderr.endswith(b"; 2 records imported\n")
+    assert command("consume", "t", "--from-beginning", "-e").stdout == b"\n\n"
+
+
+def test_an_import_that_is_interrupted_says_how_far_it_came(
+    command: Command, start: Start, tmp_path: Path
+) -> None:
+    process = start("import", "--topic", "t", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b'{"value": "x"}\n' * 3)
+    process.stdin.flush()
+    while command("consume", "t", "-n", "3", "-e", "-o", "0").stdout != b"x\nx\nx\n":
+        pass
+
+    process.send_signal(signal.SIGINT)
+
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, b"brokerless: 3 records imported\n")
+
+
+def test_a_record_without_a_timestamp_stays_without_one(command: Command, read: Read) -> None:
+    command("import", "--topic", "t", input=b'{"timestamp": -1}\n')
+
+    exported = command("export", "t").stdout
+    command("import", "--dir", "new", input=exported)
+
+    assert read("t")[0].timestamp == -1
+    assert b'"timestamp":-1,' in exported
+    assert command("export", "t", "--dir", "new").stdout == exported
+    assert command("verify").returncode == 0
+
+
+@pytest.mark.parametrize("args", [["import", "--topic", "t"], ["produce", "t", "--json"]])
+def test_a_timestamp_that_cannot_be_is_said(command: Command, args: list[str]) -> None:
+    done = command(*args, input=b'{"timestamp": -2}\n')
+
+    assert done.returncode == 1
+    said = b"brokerless: standard input, line 1: timestamp must not be negative; -1 is none"
+    assert done.stderr.startswith(said)
+
+
+def test_where_no_more_can_be_written_the_lines_that_are_missing_are_named(
+    command: Command, tmp_path: Path, read: Read
+) -> None:
+    resource = pytest.importorskip("resource")
+    most = 1 << 20
+    lines = [f'{{"partition": {it % 2}, "value": "{"x" * 1000}"}}\n' for it in range(9000)]
+    (tmp_path / "file").write_text("".join(lines))
+    command("topics", "create", "t", "-p", "2")
+
+    done = command(
+        *("import", "--topic", "t", "file"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+    )
+
+    *missing, last = done.stderr.decode().splitlines()
+    count = len(read("t"))
+    form = re.compile(r"brokerless: file, lines? (\d+)(?: to (\d+))?: not imported")
+    named = [form.fullmatch(line) for line in missing]
+    numbers = {
+        number
+        for found in named
+        if found
+        for number in range(int(found[1]), int(found[2] or found[1]) + 1)
+    }
+    assert done.returncode == 1
+    assert last.startswith(f"brokerless: stopped at file, line {count + len(numbers)}: ")
+    assert last.endswith(f"File too large; {count:,} records imported, {len(numbers):,} not")

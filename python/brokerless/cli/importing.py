@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brokerless.cli.clients import admin, producer
-from brokerless.cli.ending import sentence
+from brokerless.cli.ending import FAILED, FailedError, say, sentence
+from brokerless.cli.intake import Intake
 from brokerless.cli.options import TOPIC, directory_option
-from brokerless.cli.output import Progress, counted, total_size
-from brokerless.cli.produce import PRODUCER, Sending, serialize
-from brokerless.cli.reading import Source, each_line
+from brokerless.cli.output import Progress, total_size
+from brokerless.cli.produce import PRODUCER, serialize
+from brokerless.cli.reading import Source, each_place
 from brokerless.cli.values import load, parse_object
+from brokerless.errors.base import KafkaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,11 +33,12 @@ __all__ = ["import_records"]
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--topic", type=TOPIC, help="Import into this topic, whatever the lines name.")
 @directory_option
-def import_records(files: Sequence[str], topic: str | None) -> None:
+def import_records(files: Sequence[str], topic: str | None) -> int:
     """Send the records of FILES, or of the standard input, as `export` wrote them.
 
     Keys, values, headers, timestamps and partitions become what they were. A topic that is not
-    there is made with as many partitions as it had.
+    there is made with as many partitions as it had. A record that its topic refuses is said, and
+    left out; a line that is no record ends the import.
     """
     paths = files or ("-",)
     with (
@@ -43,17 +46,30 @@ def import_records(files: Sequence[str], topic: str | None) -> None:
         producer(**PRODUCER, value_serializer=serialize) as client,
         Progress(total_size(paths)) as progress,
     ):
-        sending = Sending(client)
-        for path in paths:
-            source = Source(path, progress.advance)
-            with source:
-                each_line(source, lambda line: _take(line, topic, maker, sending))
-        sending.finish()
-    if sys.stderr is not None and sys.stderr.isatty():
-        click.echo(f"{counted(sending.count, 'record')} imported", err=True)
+        intake = Intake(client)
+        try:
+            for path in paths:
+                source = Source(path, progress.advance)
+                with source:
+                    each_place(source, lambda line, place: _take(line, place, topic, maker, intake))
+        except KeyboardInterrupt:
+            intake.finish()
+            say(intake.summary())
+            raise
+        except (FailedError, KafkaError, OSError) as error:
+            intake.finish()
+            raise FailedError(f"{sentence(error)}; {intake.summary()}") from None
+        intake.finish()
+    if intake.refused:
+        say(intake.summary())
+    elif sys.stderr is not None and sys.stderr.isatty():
+        click.echo(intake.summary(), err=True)
+    return FAILED if intake.refused else 0
 
 
-def _take(line: bytes, topic: str | None, maker: KafkaAdminClient, sending: Sending) -> None:
+def _take(
+    line: bytes, place: tuple[str, int], topic: str | None, maker: KafkaAdminClient, intake: Intake
+) -> None:
     given = load(line)
     if given.pop("type", "record") == "topic":
         _make(maker, {**given, **({"topic": topic} if topic else {})})
@@ -62,17 +78,7 @@ def _take(line: bytes, topic: str | None, maker: KafkaAdminClient, sending: Send
     wanted = topic or record.topic
     if wanted is None:
         raise ValueError("the record has no topic, and there is no --topic")
-    sending.one(
-        wanted,
-        value=record.value,
-        key=record.key,
-        headers=record.headers,
-        partition=record.partition,
-        # -1: the record of an old broker, which had none.
-        timestamp_ms=None
-        if record.timestamp is not None and record.timestamp < 0
-        else record.timestamp,
-    )
+    intake.take(place, wanted, record)
 
 
 def _make(maker: KafkaAdminClient, given: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from brokerless import KafkaProducer
+    from brokerless.errors import BrokerResponseError
 
 __all__ = ["PRODUCER", "Sending", "produce", "serialize"]
 
@@ -192,7 +193,8 @@ class Sending:
 
     def __init__(self, client: KafkaProducer) -> None:
         self._client = client
-        self._futures: deque[tuple[Any, int]] = deque()
+        # Of each call what it sent in bytes, and what the caller knows it by.
+        self._futures: deque[tuple[Any, int, Any]] = deque()
         self._bytes = 0
         self.count = 0
 
@@ -202,30 +204,44 @@ class Sending:
         self._await(self._client.send_many(topic, values, **what), size)
         self.count += len(values)
 
-    def one(self, topic: str, value: bytes | None, **record: Any) -> None:
+    def one(self, topic: str, value: bytes | None, place: Any = None, **record: Any) -> None:
         """Send a record; `ValueError` says why there can be no such record."""
         from brokerless.errors import BrokerResponseError
 
         try:
             future = self._client.send(topic, NULL if value is None else value, **record)
         except BrokerResponseError as error:
-            raise ValueError(sentence(error)) from None
-        self._await(future, len(value or b""))
+            self._refuse(error, place)
+            return
         self.count += 1
+        self._await(future, len(value or b""), place)
 
     def finish(self) -> None:
         """Wait for all."""
         self._client.flush()
-        for future, _ in self._futures:
-            future.get()
+        while self._futures:
+            self._settle_first()
 
-    def _await(self, future: Any, size: int) -> None:
-        self._futures.append((future, size))
+    def _refuse(self, error: BrokerResponseError, place: Any) -> None:
+        """A record could not be sent at all."""
+        raise ValueError(sentence(error)) from None
+
+    def _settle(self, future: Any, place: Any) -> None:
+        """Wait for what was sent."""
+        future.get()
+
+    def _await(self, future: Any, size: int, place: Any = None) -> None:
+        self._futures.append((future, size, place))
         self._bytes += size
         while self._futures and (self._is_much() or self._futures[0][0].is_done):
-            first, size = self._futures.popleft()
-            first.get()
-            self._bytes -= size
+            self._settle_first()
+
+    def _settle_first(self) -> None:
+        # After Ctrl-C it is still to be waited for.
+        future, size, place = self._futures[0]
+        self._settle(future, place)
+        self._futures.popleft()
+        self._bytes -= size
 
     def _is_much(self) -> bool:
         return len(self._futures) > self.MOST or self._bytes > self.MOST_BYTES
@@ -267,8 +283,6 @@ def _keyed(
 def _send_json(sending: Sending, topic: str, source: Source, lines: Lines) -> None:
     def send(line: bytes) -> None:
         record = parse_line(line)
-        if record.timestamp is not None and record.timestamp < 0:
-            raise ValueError("timestamp must not be negative")
         sending.one(
             topic,
             value=record.value or None if lines.empty_is_null else record.value,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Source", "each_line", "lines_of"]
+__all__ = ["Source", "each_line", "each_place", "lines_of"]
 
 PIECE = 1 << 20
 
@@ -76,15 +76,27 @@ def lines_of(source: Source, delimiter: bytes) -> Iterator[list[bytes]]:
         yield [last]
 
 
+def _numbered(source: Source) -> Iterator[tuple[int, bytes]]:
+    """Each line that is not empty, and which one it is."""
+    number = 0
+    for found in lines_of(source, b"\n"):
+        for line in found:
+            number += 1
+            if line.strip():
+                yield number, line
+
+
 def each_line(source: Source, take: Callable[[bytes], None]) -> None:
     """Hand over each line that is not empty; of a `ValueError` say which line it is about."""
+    each_place(source, lambda line, _: take(line))
+
+
+def each_place(source: Source, take: Callable[[bytes, tuple[str, int]], None]) -> None:
+    """Hand over each line that is not empty, with the file and the number of the line."""
     number = 0
     try:
-        for found in lines_of(source, b"\n"):
-            for line in found:
-                number += 1
-                if line.strip():
-                    take(line)
+        for number, line in _numbered(source):
+            take(line, (source.name, number))
     except ValueError as error:
         said = str(error.args[0] if error.args else error)
         raise FailedError(f"{source.name}, line {number}: {said}") from None

@@ -117,7 +117,7 @@ def parse_object(given: dict[str, Any]) -> Given:
     return Given(
         topic,
         _number(given, "partition"),
-        _number(given, "timestamp"),
+        _timestamp(given),
         bytes_of(given.get("key"), "key"),
         bytes_of(given.get("value"), "value"),
         _headers(given.get("headers")),
@@ -129,6 +129,13 @@ def _number(given: dict[str, Any], name: str) -> int | None:
     if number is None or (isinstance(number, int) and not isinstance(number, bool)):
         return number
     raise ValueError(f"{name} must be a whole number")
+
+
+def _timestamp(given: dict[str, Any]) -> int | None:
+    timestamp = _number(given, "timestamp")
+    if timestamp is not None and timestamp < -1:
+        raise ValueError("timestamp must not be negative; -1 is none")
+    return timestamp
 
 
 def _headers(given: Any) -> list[tuple[str, bytes | None]]:
