@@ -247,6 +247,15 @@ def test_a_group_goes_on_where_it_was(command: Command, ten: str) -> None:
     assert (third.returncode, third.stdout) == (0, b"")
 
 
+def test_a_group_that_began_at_the_end_goes_on_there(command: Command, ten: str) -> None:
+    first = command("consume", ten, "-g", "g", "-e")
+    command("produce", ten, input=b"later\n")
+    second = command("consume", ten, "-g", "g", "-e")
+
+    assert (first.returncode, first.stdout) == (0, b"")
+    assert (second.returncode, second.stdout) == (0, b"later\n")
+
+
 def test_a_group_commits_only_what_could_be_printed(command: Command, ten: str) -> None:
     with Path("/dev/full").open("wb") as full:
         done = command("consume", ten, "-g", "g", "--from-beginning", "-e", stdout=full)

@@ -249,6 +249,36 @@ class Ends:
         return standing is not None and standing[2]
 
 
+class Commits:
+    """What a member has read, and where it begins: who comes next goes on there."""
+
+    def __init__(self, client: KafkaConsumer, polling: Polling) -> None:
+        self._client = client
+        self._polling = polling
+        self._known: set[TopicPartition] = set()
+
+    def make(self, *, news: bool) -> None:
+        """Commit, if anything was printed or partitions were gained."""
+        from brokerless.errors import CommitFailedError, RebalanceInProgressError
+
+        working = self._polling.working()
+        if not news and working <= self._known:
+            return
+        # Another member has the partitions by now, and will print the records again.
+        with contextlib.suppress(CommitFailedError, RebalanceInProgressError):
+            self._commit(working)
+            self._known = working
+
+    def _commit(self, working: set[TopicPartition]) -> None:
+        from brokerless import OffsetAndMetadata
+
+        if not self._polling.has_failed():
+            self._client.commit()
+            return
+        places = {it: self._client.position(it) for it in working}
+        self._client.commit({it: OffsetAndMetadata(at, "", -1) for it, at in places.items() if at})
+
+
 def _print(
     client: KafkaConsumer,
     polling: Polling,
@@ -261,6 +291,7 @@ def _print(
 ) -> None:
     left = most
     ends, jumps = Ends(client, polling), Jumps(client)
+    commits = None if group is None else Commits(client, polling)
     while left is None or left > 0:
         wanted = CONSUMER["max_poll_records"]
         polled = polling.poll(PAUSE_MS, wanted if left is None else min(left, wanted))
@@ -268,25 +299,12 @@ def _print(
         records = [record for found in polled.values() for record in found]
         if records:
             output.write(b"".join(map(emit, records)))
-            if group is not None:
-                _commit(client, polling)
             left = None if left is None else left - len(records)
         else:
             output.check_reader()
             if topic not in client.topics():
                 raise FailedError(f"topic '{topic}' is gone: somebody deleted it")
+        if commits is not None:
+            commits.make(news=bool(records))
         if polling.is_over() or (exit_at_end and ends.are_reached()):
             return
-
-
-def _commit(client: KafkaConsumer, polling: Polling) -> None:
-    from brokerless import OffsetAndMetadata
-    from brokerless.errors import CommitFailedError
-
-    # Another member has the partitions by now, and will print the records again.
-    with contextlib.suppress(CommitFailedError):
-        if polling.has_failed():
-            places = {it: client.position(it) for it in polling.working()}
-            client.commit({it: OffsetAndMetadata(at, "", -1) for it, at in places.items() if at})
-        else:
-            client.commit()
