@@ -207,6 +207,32 @@ mod tests {
     }
 
     #[test]
+    fn an_aborted_transaction_whose_end_is_gone_does_not_reach_into_the_next_one() {
+        let entry = |first_offset, last_offset| AbortedTransaction {
+            producer_id: 7,
+            first_offset,
+            last_offset,
+            last_stable_offset: first_offset,
+        };
+        // Of the first one nothing is left, or only records.
+        for from in [2, 0] {
+            let mut transactions = Transactions::at(0, &[entry(0, 1), entry(4, 5)]);
+            let mut is_over = |offset, end: Option<bool>| {
+                let control =
+                    end.map(|it| if it { ControlType::Commit } else { ControlType::Abort });
+                transactions.take(&verify(&batch(offset, end)).unwrap(), control)
+            };
+            assert!(from == 2 || is_over(0, None), "it was aborted");
+
+            assert!(!is_over(2, None), "these records count");
+            assert!(!is_over(3, Some(true)), "and are the transaction's");
+            assert!(is_over(4, None), "the next one was aborted again");
+            assert!(!is_over(5, Some(false)));
+            assert_eq!(transactions.left(), [entry(4, 5)]);
+        }
+    }
+
+    #[test]
     fn the_last_batch_of_a_producer_stays_as_an_empty_one() {
         let log = [batch(89, None), batch(90, None)];
 

@@ -32,7 +32,7 @@ impl Transactions {
     /// Walks over a batch, which ends a transaction if it is a control batch: gives whether it is
     /// part of an aborted transaction, or the end of one that has no batch any more.
     pub(crate) fn take(&mut self, info: &BatchInfo, control: Option<ControlType>) -> bool {
-        self.begin(info.last_offset);
+        self.begin(info);
         match control {
             Some(ControlType::Abort) => self.abort(info.producer_id),
             Some(ControlType::Commit) => !self.committed.remove(&info.producer_id),
@@ -43,9 +43,16 @@ impl Transactions {
         }
     }
 
-    fn begin(&mut self, offset: i64) {
-        while let Some(next) = self.ahead.pop_if(|next| next.first_offset <= offset) {
-            self.aborted.entry(next.producer_id).or_insert((next, false));
+    /// Begins what begins with this batch. What is over before it is over also where its marker is
+    /// gone: retention took that, or an earlier compaction, which who listed the aborted ones need
+    /// not have seen. The producer's next transaction would be taken for an aborted one.
+    fn begin(&mut self, info: &BatchInfo) {
+        let reaches = |entry: &AbortedTransaction| entry.last_offset >= info.base_offset;
+        self.aborted.retain(|_, (entry, _)| reaches(entry));
+        while let Some(next) = self.ahead.pop_if(|next| next.first_offset <= info.last_offset) {
+            if reaches(&next) {
+                self.aborted.entry(next.producer_id).or_insert((next, false));
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition, with_patience};
 use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::env::{Access, Clock, Env, point};
+use brokerless::record::control::EndTransactionMarker;
 use brokerless::record::{Batch, BatchBuilder, BatchInfo};
 use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
 
@@ -206,6 +207,53 @@ fn a_tombstone_goes_when_it_was_seen_for_long_enough() {
     let left = read_from(&partition, 0);
     assert!(left.contains(&(1, "b".to_owned(), Some("2".to_owned()))));
     assert!(left.contains(&(3, "c".to_owned(), Some("3".to_owned()))));
+}
+
+/// A batch of a transaction of producer 7.
+fn transactional(sequence: i32, key: &str, value: &str) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(Compression::None, None);
+    builder.set_producer(7, 0, sequence);
+    builder.set_transactional();
+    builder.append(1_000, Some(key.as_bytes()), Some(value.as_bytes()), &[("h", Some(b"x"))]);
+    builder.finish().unwrap()
+}
+
+/// The end of one.
+fn marker(committed: bool) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(Compression::None, None);
+    builder.set_producer(7, 0, -1);
+    builder.set_transactional();
+    builder.set_control();
+    let end = EndTransactionMarker { committed, coordinator_epoch: 0 };
+    builder.append(1_000, Some(&end.key()), Some(&end.value()), &[("h", Some(b"x"))]);
+    builder.finish().unwrap()
+}
+
+#[test]
+fn what_was_committed_stays_when_nothing_is_left_of_what_was_aborted_before_it() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let log = partition(&engine).unwrap();
+    let ends =
+        [transactional(0, "a", "1"), marker(false), transactional(1, "b", "2"), marker(true)];
+    for mut batch in ends {
+        log.append(&mut batch).unwrap();
+    }
+    drop((log, engine));
+    let engine = open(&disk).unwrap();
+    let log = partition(&engine).unwrap();
+    let holds = |value| {
+        let chunk = log.read(&mut Cursor::new(0), 10_000, IsolationLevel::ReadUncommitted).unwrap();
+        chunk.bytes.windows(3).any(|bytes| bytes == value)
+    };
+
+    for round in 1..5 {
+        (0..8).for_each(|_| drop(log.append(&mut batch(&[("pad", Some("0"))]))));
+        log.compact(round * 2 * DAY).unwrap();
+        assert!(holds(b"b\x022"), "after {round} rounds");
+    }
+
+    assert!(!holds(b"a\x021"));
 }
 
 #[test]
