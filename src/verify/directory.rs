@@ -126,8 +126,14 @@ pub(crate) fn cannot_read(path: &Path, error: &Error) -> Finding {
         Error::Io { op, source, .. } => format!("it cannot be read ({op}: {source})"),
         other => other.to_string(),
     };
-    Finding::error("cannot-read", path, what)
+    Finding::error(CANNOT_READ, path, what).remedy(
+        "make it readable, or move it to another place, and verify the directory again: nothing of \
+         a partition is repaired while a file of it cannot be read",
+    )
 }
+
+/// The code of what [`cannot_read`] says.
+pub(crate) const CANNOT_READ: &str = "cannot-read";
 
 impl Task<'_> {
     /// Checks what stands in the directory; gives its partitions.

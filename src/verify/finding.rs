@@ -124,6 +124,23 @@ impl Findings {
         findings.into_iter().for_each(|finding| self.add(finding));
     }
 
+    /// Whether there is one of that kind.
+    pub(crate) fn has(&self, code: &str) -> bool {
+        self.list.iter().any(|it| it.code == code)
+    }
+
+    /// Adds it, unless there is one of its kind for the file.
+    pub(crate) fn add_once(&mut self, finding: Finding) {
+        if !self.seen.contains_key(&(finding.path.clone(), finding.code)) {
+            self.add(finding);
+        }
+    }
+
+    /// Lets no repair do anything about them.
+    pub(crate) fn leave_alone(&mut self) {
+        self.list.iter_mut().for_each(|it| it.fix = None);
+    }
+
     /// All of them, with a last word on those that were not kept.
     pub(crate) fn into_list(mut self) -> Vec<Finding> {
         let more = self.seen.into_iter().filter(|(_, seen)| *seen > MOST_OF_A_KIND);

@@ -1,6 +1,7 @@
 //! What a repair can do about a finding. Each is done whole or not at all, and none of them removes
 //! a byte that is not kept elsewhere.
 
+use crate::log::recovery::gaps::Gap;
 use crate::verify::names::Place;
 
 /// One deed. Paths are those of the finding.
@@ -16,7 +17,7 @@ pub(crate) enum Fix {
     /// Write the epoch into the batches there.
     Stamp { from: u64, to: u64, epoch: i32 },
     /// Take note that these offsets are missing.
-    Accept { from: i64, to: i64 },
+    Accept(Vec<Gap>),
     /// Give the file a name that nobody reads.
     Shelve,
     /// Give a segment's files such names.

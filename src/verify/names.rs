@@ -27,15 +27,14 @@ pub(crate) fn places(
     dir: &Path,
     names: &[i64],
     start: Option<i64>,
-) -> Vec<Place> {
+) -> Result<Vec<Place>> {
     let mut places: Vec<Place> = Vec::new();
     for name in names.iter().copied() {
-        // One that cannot be read is reported when its turn comes.
-        let begins = begins(storage, dir, name, places.last(), start).ok().flatten();
+        let begins = begins(storage, dir, name, places.last(), start)?;
         let base = begins.filter(|base| !names.contains(base)).unwrap_or(name);
         places.push(Place { name, base });
     }
-    places
+    Ok(places)
 }
 
 /// Where a segment begins, if that is not what its name says, and more than its first batch shows

@@ -10,7 +10,7 @@ use crate::log::files;
 use crate::log::producers::Producers;
 use crate::log::recovery::gaps::{self, Gap};
 use crate::types::TopicPartition;
-use crate::verify::directory::{cannot_read, describe, removed};
+use crate::verify::directory::{CANNOT_READ, cannot_read, describe, removed};
 use crate::verify::finding::{Finding, Severity};
 use crate::verify::fix::Fix;
 use crate::verify::segment::Log;
@@ -98,8 +98,12 @@ impl Task<'_> {
         }
         site.check_metadata(&mut outcome)?;
         site.check_known_gaps(&mut outcome)?;
-        Log::new(&site).check(&mut outcome)?;
+        Log::new(&site, &mut outcome)?.check(&mut outcome)?;
         site.check_snapshots(&mut outcome)?;
+        // What seems to be missing may be there.
+        if outcome.findings.has(CANNOT_READ) {
+            outcome.findings.leave_alone();
+        }
         Ok(outcome)
     }
 }
@@ -201,7 +205,7 @@ impl Site<'_> {
             Ok(bytes) => Ok(bytes),
             Err(error) => {
                 let error = pass_over(error, self.standing.in_use())?;
-                outcome.findings.add(cannot_read(&self.name(&path), &error));
+                outcome.findings.add_once(cannot_read(&self.name(&path), &error));
                 Ok(None)
             }
         }
@@ -260,12 +264,10 @@ impl Site<'_> {
     }
 
     /// What the checkpoint says of leader epochs; nothing if it cannot be right.
-    pub(crate) fn epochs(&self) -> LeaderEpochs {
-        let path = self.dir.join(files::LEADER_EPOCHS);
-        // One that cannot be read is reported elsewhere.
-        let bytes = files::read(&*self.task.env.storage, &path).ok().flatten();
+    pub(crate) fn epochs(&self, outcome: &mut Outcome) -> Result<LeaderEpochs> {
+        let bytes = self.read(files::LEADER_EPOCHS, outcome)?;
         let epochs = bytes.and_then(|bytes| LeaderEpochs::parse(&bytes));
-        epochs.filter(LeaderEpochs::ascends).unwrap_or_default()
+        Ok(epochs.filter(LeaderEpochs::ascends).unwrap_or_default())
     }
 
     /// The epochs that the log should have, from what its batches say.

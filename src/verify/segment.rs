@@ -4,7 +4,7 @@ use crate::config::directory::MAX_DECOMPRESSED;
 use std::path::Path;
 
 use crate::env::Access;
-use crate::error::{At, Corruption, Result};
+use crate::error::{At, Corruption, Error, Result};
 use crate::log::checkpoint::LeaderEpochs;
 use crate::log::files;
 use crate::log::recovery::gaps::{self, Gap};
@@ -13,7 +13,7 @@ use crate::types::TimestampType;
 use crate::verify::Outcome;
 use crate::verify::directory::cannot_read;
 use crate::verify::epochs::{Epochs, Stretch};
-use crate::verify::finding::{Finding, Severity};
+use crate::verify::finding::Finding;
 use crate::verify::fix::Fix;
 use crate::verify::index::Indexes;
 use crate::verify::names::{self, Place};
@@ -39,10 +39,10 @@ pub(crate) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    pub(crate) fn new(site: &'a Site<'a>) -> Self {
+    pub(crate) fn new(site: &'a Site<'a>, outcome: &mut Outcome) -> Result<Self> {
         let transactions = Transactions::default();
-        let (epochs, known_epochs) = (Epochs::default(), site.epochs());
-        Self { site, transactions, end: None, epochs, known_epochs, damaged: false }
+        let (epochs, known_epochs) = (Epochs::default(), site.epochs(outcome)?);
+        Ok(Self { site, transactions, end: None, epochs, known_epochs, damaged: false })
     }
 
     /// Checks every segment; `outcome` then knows where the log ends.
@@ -52,14 +52,14 @@ impl<'a> Log<'a> {
         if let Some(first) = site.bases.first() {
             self.transactions = Transactions::at(storage, &site.dir, *first)?;
         }
-        let places = self.places();
+        let places = self.places(outcome)?;
         for (at, place) in places.iter().enumerate() {
-            let bound = self.next_with_batches(&places[at + 1..]);
+            let bound = self.next_with_batches(&places[at + 1..], outcome)?;
             let last = at + 1 == places.len();
             if let Err(error) = self.segment(*place, bound, last, outcome) {
                 let error = pass_over(error, site.standing.in_use())?;
                 let path = site.name(&files::path(&site.dir, place.name, files::LOG));
-                outcome.findings.add(cannot_read(&path, &error));
+                outcome.findings.add_once(cannot_read(&path, &error));
                 (outcome.known, self.damaged) = (false, true);
             }
         }
@@ -79,24 +79,40 @@ impl<'a> Log<'a> {
         Ok(())
     }
 
-    fn places(&self) -> Vec<Place> {
+    fn places(&self, outcome: &mut Outcome) -> Result<Vec<Place>> {
         let site = self.site;
         let as_named = |name: &i64| Place { name: *name, base: *name };
         if site.standing.in_use() {
-            return site.bases.iter().map(as_named).collect();
+            return Ok(site.bases.iter().map(as_named).collect());
         }
         let start = gaps::start(site.standing.log_start, &self.known_epochs);
-        names::places(&site.task.env.storage, &site.dir, &site.bases, start)
+        names::places(&site.task.env.storage, &site.dir, &site.bases, start).or_else(|error| {
+            let error = pass_over(error, false)?;
+            let path = if let Error::Io { path, .. } = &error { path } else { &site.dir };
+            outcome.findings.add_once(cannot_read(&site.name(path), &error));
+            Ok(site.bases.iter().map(as_named).collect())
+        })
     }
 
-    fn next_with_batches(&self, places: &[Place]) -> Option<i64> {
-        let storage = &*self.site.task.env.storage;
-        // One that cannot be read is reported when its turn comes.
-        let is_empty = |place: &&Place| {
-            let path = files::path(&self.site.dir, place.name, files::LOG);
-            matches!(storage.open(&path, Access::Read).and_then(|file| file.len()), Ok(0))
-        };
-        places.iter().find(|place| !is_empty(place)).map(|place| place.base)
+    /// Where the next segment begins that is not empty. One that cannot be read counts as if it were
+    /// not.
+    fn next_with_batches(&self, places: &[Place], outcome: &mut Outcome) -> Result<Option<i64>> {
+        let site = self.site;
+        let storage = &*site.task.env.storage;
+        for place in places {
+            let path = files::path(&site.dir, place.name, files::LOG);
+            match storage.open(&path, Access::Read).and_then(|file| file.len()) {
+                Ok(0) => {}
+                Ok(_) => return Ok(Some(place.base)),
+                Err(error) => {
+                    let error = Error::Io { op: "open", path: path.clone(), source: error };
+                    let error = pass_over(error, site.standing.in_use())?;
+                    outcome.findings.add_once(cannot_read(&site.name(&path), &error));
+                    return Ok(Some(place.base));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn segment(
@@ -197,7 +213,7 @@ impl<'a> Log<'a> {
             "put the missing files back from a copy; or run verify with --repair, which takes note \
              of it and goes on without the records",
         );
-        found.fix = Some(Fix::Accept { from: gap.0, to: gap.1 });
+        found.fix = Some(Fix::Accept(vec![gap]));
         found.fix = found.fix.filter(|_| !self.site.standing.in_use());
         found
     }
@@ -237,14 +253,32 @@ impl<'a> Log<'a> {
 
     /// Offsets that are left out between two batches, where no compaction explains it.
     fn report_skipped(&self, seen: &Seen, path: &Path, outcome: &mut Outcome) {
-        let standing = &self.site.standing;
-        if seen.skipped == 0 || standing.gaps == Gaps::Right {
+        let site = self.site;
+        let Some((from, to)) = seen.gaps.first().copied() else { return };
+        if site.standing.gaps == Gaps::Right {
             return;
         }
-        let what = format!("{} offsets are skipped between its batches", seen.skipped);
-        let known = self.site.has_quarantine || standing.gaps == Gaps::Unknown;
-        let severity = if known { Severity::Note } else { Severity::Error };
-        outcome.findings.add(Finding::new(severity, "missing-offsets", path, what));
+        let skipped: i64 = seen.gaps.iter().map(|(from, to)| to - from).sum();
+        let what = format!(
+            "{skipped} offsets are skipped between its batches, in {} places; the first are {from} \
+             to {}",
+            seen.gaps.len(),
+            to - 1
+        );
+        let is_told = site.has_quarantine || site.standing.gaps == Gaps::Unknown;
+        let is_new = |gap: &&Gap| !is_told && !site.known_gaps.contains(gap);
+        let new: Vec<Gap> = seen.gaps.iter().filter(is_new).copied().collect();
+        let found = if new.is_empty() {
+            Finding::note("missing-offsets", path, what)
+        } else {
+            let mut found = Finding::error("missing-offsets", path, what).remedy(
+                "put the file back from a copy; or run verify with --repair, which takes note of it \
+                 and goes on without the records",
+            );
+            found.fix = Some(Fix::Accept(new)).filter(|_| !site.standing.in_use());
+            found
+        };
+        outcome.findings.add(found.of(from));
     }
 
     fn check_indexes(

@@ -1,5 +1,6 @@
 //! Who has the directory open, how it was closed, and what its lists say of each partition.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::engine::directory::root::{self, CLEAN_SHUTDOWN, FORMAT, LOCK};
 use crate::engine::topics::{Topics, is_internal};
 use crate::engine::upkeep::compact;
 use crate::env::{Access, Env, Storage};
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::log::checkpoint::{self, Offsets};
 use crate::log::files;
 use crate::log::recovery::Trust;
@@ -97,16 +98,22 @@ pub(crate) struct Standing {
 }
 
 impl Survey {
-    /// `alone` says that this process has the directory's lock, and nobody else does.
+    /// `alone` says that this process has the directory's lock, and nobody else does. Then it is to be
+    /// repaired, and a file that cannot be read is an error: else it counts as empty here, and is
+    /// reported elsewhere.
     pub(crate) fn take(dir: &Path, env: &Env, alone: bool) -> Result<Self> {
         let storage = &*env.storage;
         let holder = if alone { Holder::Nobody } else { holder(dir, storage)? };
         let clean = match &holder {
             Holder::Processes(Some(observed)) => observed.trust()? == Trust::Clean,
-            _ => root::is_clean(storage, dir).unwrap_or(false),
+            _ => or_default(root::is_clean(storage, dir), alone)?,
         };
-        let offsets = |name| checkpoint::read_offsets(storage, &dir.join(name)).unwrap_or_default();
-        let is_there = |name: &str| storage.open(&dir.join(name), Access::Read).is_ok();
+        let offsets = |name| or_default(checkpoint::read_offsets(storage, &dir.join(name)), alone);
+        // One that cannot be opened is there.
+        let is_there = |name: &str| match storage.open(&dir.join(name), Access::Read) {
+            Ok(_) => true,
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        };
         let is_closed = matches!(holder, Holder::Nobody) && is_there(CLEAN_SHUTDOWN);
         let missing = losses::lists(is_there).filter(|_| is_closed).collect();
         Ok(Self {
@@ -114,13 +121,13 @@ impl Survey {
             left_behind: LeftBehind::read(storage, &dir.join(control::FILE)).unwrap_or_default(),
             boot: control::boot(storage),
             clean,
-            ours: files::read(storage, &dir.join(FORMAT)).is_ok_and(|format| format.is_some()),
-            topics: Topics::read(storage, dir, 0).unwrap_or_default(),
-            recovery_points: offsets(root::RECOVERY_POINTS),
-            log_starts: offsets(root::LOG_STARTS),
-            cleaned: offsets(compact::CHECKPOINT),
+            ours: or_default(files::read(storage, &dir.join(FORMAT)), alone)?.is_some(),
+            topics: or_default(Topics::read(storage, dir, 0), alone)?,
+            recovery_points: offsets(root::RECOVERY_POINTS)?,
+            log_starts: offsets(root::LOG_STARTS)?,
+            cleaned: offsets(compact::CHECKPOINT)?,
             missing,
-            config: config(dir, storage),
+            config: or_default(config(dir, storage), alone)?,
         })
     }
 
@@ -206,11 +213,18 @@ impl Standing {
     }
 }
 
-/// The defaults where the file cannot be read: that is another finding.
-fn config(dir: &Path, storage: &dyn Storage) -> DirectoryConfig {
+fn config(dir: &Path, storage: &dyn Storage) -> Result<DirectoryConfig> {
     let path = dir.join(directory::FILE);
-    let bytes = files::read(storage, &path).unwrap_or_default().unwrap_or_default();
-    DirectoryConfig::parse(&bytes, &path).unwrap_or_default()
+    DirectoryConfig::parse(&files::read(storage, &path)?.unwrap_or_default(), &path)
+}
+
+/// What was read. What it says that is wrong is reported elsewhere, and so is that it cannot be read,
+/// if that is not `strict`.
+fn or_default<T: Default>(read: Result<T>, strict: bool) -> Result<T> {
+    match read {
+        Err(error @ Error::Io { .. }) if strict => Err(error),
+        read => Ok(read.unwrap_or_default()),
+    }
 }
 
 /// Nothing is made and nothing is locked: the lock is only asked for.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::env::File;
 use crate::error::{At, Corruption, Result};
+use crate::log::recovery::gaps::Gap;
 use crate::log::scan::{Check, Found, Scan};
 use crate::record::{self, Batch, BatchInfo};
 use crate::verify::fix::Run;
@@ -34,8 +35,8 @@ pub(crate) struct Seen {
     pub(crate) damage: Vec<Damage>,
     /// Good batches without damage in between.
     pub(crate) runs: Vec<Run>,
-    /// Offsets that are skipped within a run.
-    pub(crate) skipped: i64,
+    /// Offsets that are left out within a run, or before the first.
+    pub(crate) gaps: Vec<Gap>,
 }
 
 /// Bytes that are no batch of this place.
@@ -66,7 +67,7 @@ impl<'a> Walk<'a> {
     /// Walks to the end; `visit` is given every good batch.
     pub(crate) fn run(&self, mut visit: impl FnMut(&Step<'_>) -> Result<()>) -> Result<Seen> {
         let mut seen =
-            Seen { end_offset: self.base, damage: Vec::new(), runs: Vec::new(), skipped: 0 };
+            Seen { end_offset: self.base, damage: Vec::new(), runs: Vec::new(), gaps: Vec::new() };
         let mut scan = self.scan(0);
         let mut begins = true;
         loop {
@@ -240,9 +241,12 @@ impl Seen {
     fn take(&mut self, position: u64, info: &BatchInfo, batch: Option<&Batch>, begins: bool) {
         let first = first_offset(info, batch);
         let to = position + info.size as u64;
+        let is_due = !begins || (self.runs.is_empty() && self.damage.is_empty());
+        if is_due && first > self.end_offset {
+            self.gaps.push((self.end_offset, first));
+        }
         match self.runs.last_mut().filter(|_| !begins) {
             Some(run) => {
-                self.skipped += (first - run.end_offset).max(0);
                 (run.to, run.end_offset) = (to, info.next_offset());
             }
             None => self.runs.push(Run {

@@ -95,7 +95,7 @@ pub(crate) fn rename(dir: &Path, number: usize, by: i64, suffixes: &[&str]) {
 
 pub(crate) const OF_A_SEGMENT: [&str; 3] = ["index", "timeindex", "log"];
 
-const NAMES: [Case; 6] = [
+const NAMES: [Case; 5] = [
     Case {
         name: "a segment whose name is one too high",
         damage: |dir| rename(dir, 1, 1, &["log"]),
@@ -126,16 +126,9 @@ const NAMES: [Case; 6] = [
         found: (Error, "misnamed-segment", ""),
         ..CLEAN
     },
-    Case {
-        name: "a segment whose name is too low after a crash",
-        killed: true,
-        damage: |dir| rename(dir, 2, -5, &["log"]),
-        found: (Error, "misnamed-segment", ""),
-        ..CLEAN
-    },
 ];
 
-const IN_LOGS: [Case; 20] = [
+const IN_LOGS: [Case; 22] = [
     Case {
         name: "a bit of a record",
         damage: |dir| in_first(dir, 2, 70),
@@ -265,6 +258,34 @@ const IN_LOGS: [Case; 20] = [
         name: "an empty segment inside another",
         damage: |dir| write(&dir.join(ORDERS).join("00000000000000000003.log"), ""),
         found: (Warning, "stray-segment", "orders-0/00000000000000000003.log"),
+        ..CLEAN
+    },
+    Case {
+        name: "a batch that was cut out of a segment",
+        damage: |dir| {
+            let file = dir.join(FIRST);
+            let at = positions(&file);
+            change(&file, |bytes| drop(bytes.drain(at[2]..at[3])));
+            for suffix in ["index", "timeindex"] {
+                let _ = fs::remove_file(segment(dir, 0, suffix));
+            }
+        },
+        found: (Error, "missing-offsets", FIRST),
+        lost: (4, 6),
+        ..CLEAN
+    },
+    Case {
+        name: "the first batch, cut out of a segment",
+        damage: |dir| {
+            let file = segment(dir, 1, "log");
+            let at = positions(&file);
+            change(&file, |bytes| drop(bytes.drain(..at[1])));
+            for suffix in ["index", "timeindex"] {
+                let _ = fs::remove_file(segment(dir, 1, suffix));
+            }
+        },
+        found: (Error, "missing-offsets", ""),
+        lost: (-1, -1),
         ..CLEAN
     },
     Case {

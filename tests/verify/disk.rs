@@ -80,9 +80,10 @@ fn changes_the_disk(call: Call) -> bool {
     [Write, Rename, Remove, SetLen, SyncData, SyncDir].contains(&call)
 }
 
-/// All that a repair can do something about.
+/// All that a repair can do something about; with `CASE=...` those that are named so.
 fn all_cases() -> impl Iterator<Item = Case> {
-    cases().filter(|case| case.mended && case.lost.0 >= 0)
+    let named = std::env::var("CASE").unwrap_or_default();
+    cases().filter(move |it| it.mended && it.lost.0 >= 0 && it.name.contains(&named))
 }
 
 /// A repair of what is left gives what the first one would have given.
@@ -172,6 +173,79 @@ fn fail_calls(case: &Case, step: usize) {
         process.heal();
         check(&disk.process(), case, &format!("{}: call {n}", case.name));
     }
+}
+
+/// Every file that a repair has put aside, with what it holds.
+fn put_aside(disk: &MemDisk) -> Files {
+    let is_aside = |path: &Path| path.to_string_lossy().contains(".quarantined");
+    files(disk).into_iter().filter(|(path, _)| is_aside(path)).collect()
+}
+
+#[test]
+fn a_repair_that_is_tried_again_finds_what_the_first_has_put_aside() {
+    fail_and_compare(some_cases(), 5);
+    // What is made anew depends on the topic's settings.
+    fail_and_compare(
+        cases().filter(|case| case.name == "a batch that was cut out of a segment"),
+        1,
+    );
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn torture_any_repair_that_is_tried_again_finds_what_the_first_has_put_aside() {
+    fail_and_compare(all_cases(), 1);
+}
+
+#[test]
+fn a_repair_changes_nothing_of_a_whole_directory_whichever_call_fails() {
+    let whole = snapshot(crate::support::sample().path());
+    let counted = disk_with(&whole).process();
+    repair(&counted.env()).unwrap();
+    for n in 1..=counted.calls() {
+        let disk = disk_with(&whole);
+        let before = files(&disk);
+        let process = disk.process();
+        process.fail(n, std::io::ErrorKind::Other, Repeat::Once);
+
+        let repaired = repair(&process.env());
+
+        let deeds = repaired.map(|repaired| repaired.deeds).unwrap_or_default();
+        assert_eq!(deeds, [], "call {n}");
+        assert!(files(&disk) == before, "call {n}");
+    }
+}
+
+/// A call fails, every `step`-th of them, and the repair is done again.
+fn fail_and_compare(cases: impl Iterator<Item = Case>, step: usize) {
+    let mut more = Vec::new();
+    for case in cases {
+        let files = snapshot(damaged(&case).path());
+        let whole = disk_with(&files).process();
+        repair(&whole.env()).unwrap();
+        let expected = put_aside(&whole);
+        for n in (1..=whole.calls()).step_by(step) {
+            let disk = disk_with(&files);
+            let process = disk.process();
+            process.fail(n, std::io::ErrorKind::StorageFull, Repeat::Once);
+            let _ = repair(&process.env());
+            process.heal();
+
+            repair(&disk.process().env()).unwrap();
+
+            let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+            let (is, due) = (put_aside(&disk), &expected);
+            if is != *due {
+                more.push(format!(
+                    "{}, call {n}: {:?}, not {:?}",
+                    case.name,
+                    names(&is),
+                    names(due)
+                ));
+            }
+        }
+    }
+    assert_eq!(more, [""; 0]);
 }
 
 /// Whether the file belongs to the newest segment of its partition.

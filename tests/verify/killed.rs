@@ -1,11 +1,13 @@
 //! The check of a directory whose processes were killed, while the machine went on.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::Access;
 use brokerless::env::mem::MemDisk;
 use brokerless::record::BatchInfo;
+use brokerless::types::OffsetAndMetadata;
 use brokerless::verify::{Finding, Severity};
 
 use crate::support::{ALL, ORDERS, fill, orders, verify_in};
@@ -131,4 +133,35 @@ fn a_removed_folder_of_which_nothing_else_tells_is_a_warning_that_names_it() {
 
     assert_eq!((found.severity, found.code), (Severity::Warning, "folder-missing"));
     assert_eq!(found.path, Path::new(ORDERS));
+}
+
+/// What is said of a group that has committed an offset behind the end: at once, and when somebody
+/// has had the directory open.
+fn said_of_a_commit_past_the_end(
+    leader_epoch: i32,
+    leave: fn(&MemDisk, Arc<Engine>),
+) -> [Finding; 2] {
+    let disk = MemDisk::new();
+    let process = disk.process();
+    let engine = Engine::open(Path::new(DATA), OpenOptions::default(), process.env()).unwrap();
+    fill(&engine);
+    let commit = OffsetAndMetadata { offset: 99, metadata: String::new(), leader_epoch };
+    engine.commit_offsets("group", &[(orders(), commit)]).unwrap();
+    leave(&process, engine);
+    let before = worst(&disk);
+    assert_eq!(end(&disk), Some(ALL.end));
+    [before, worst(&disk)]
+}
+
+#[test]
+fn of_a_commit_past_the_end_the_same_is_said_however_the_directory_was_left() {
+    for leader_epoch in [-1, 0] {
+        let closed = said_of_a_commit_past_the_end(leader_epoch, |_, engine| drop(engine));
+        let killed = said_of_a_commit_past_the_end(leader_epoch, |process, _| process.kill());
+
+        assert_eq!(closed, killed);
+        for found in closed {
+            assert_eq!((found.severity, found.code), (Severity::Warning, "commit-past-end"));
+        }
+    }
 }

@@ -121,6 +121,27 @@ fn a_repair_leaves_nothing_to_be_found_and_is_done_once() {
 }
 
 #[test]
+fn a_repair_puts_nothing_aside_that_it_has_made_itself() {
+    for case in cases() {
+        let dir = damaged(&case);
+        let before: Vec<Vec<u8>> = snapshot(dir.path()).into_values().collect();
+
+        repair(dir.path());
+
+        for (path, bytes) in snapshot(dir.path()) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let was_there = before.iter().any(|file| file.ends_with(&bytes) || *file == bytes);
+            let is_part = name.contains(".epochs-");
+            assert!(
+                !name.contains(".quarantined") || was_there || is_part,
+                "{}: {name}",
+                case.name
+            );
+        }
+    }
+}
+
+#[test]
 fn a_repair_keeps_every_record_but_those_that_are_damaged() {
     for case in cases().filter(|case| case.mended && case.lost.0 >= 0) {
         let dir = damaged(&case);

@@ -47,15 +47,20 @@ impl Repair<'_> {
     }
 
     /// Takes note of offsets that are missing: nobody is told of them again.
-    pub(super) fn accept(&mut self, path: &Path, shown: &Path, gap: Gap) -> Result<()> {
+    pub(super) fn accept(&mut self, path: &Path, shown: &Path, new: &[Gap]) -> Result<()> {
         let storage = self.storage().clone();
         let dir = folder(path);
         let mut known = gaps::read_known(&*storage, dir)?;
-        known.push(gap);
+        known.extend(new);
         gaps::write_known(&*storage, dir, &known)?;
-        let (from, to) = gap;
-        let message =
-            format!("noted in {} that offsets {from} to {} are missing", files::MISSING, to - 1);
+        let missing: Vec<String> =
+            new.iter().take(3).map(|(from, to)| format!("{from} to {}", to - 1)).collect();
+        let more = if new.len() > missing.len() { ", ..." } else { "" };
+        let message = format!(
+            "noted in {} that offsets {}{more} are missing",
+            files::MISSING,
+            missing.join(", ")
+        );
         self.done(shown, message);
         Ok(())
     }

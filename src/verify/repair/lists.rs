@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::engine::topics;
-use crate::env::Access;
 use crate::error::{At, Result};
 use crate::log::checkpoint::LeaderEpochs;
 use crate::log::files;
@@ -29,7 +28,7 @@ impl Repair<'_> {
         let Some(base) = base_of(path, files::LOG) else { return Ok(()) };
         for suffix in [files::INDEX, files::TIME_INDEX, files::TXN_INDEX] {
             let index = files::path(folder(path), base, suffix);
-            if self.storage().open(&index, Access::Read).is_ok() {
+            if self.is_there(&index)? {
                 self.shelve(&index, &self.task.name(&index))?;
             }
         }
@@ -40,13 +39,15 @@ impl Repair<'_> {
     /// before that leaves the reason to the next.
     pub(super) fn rename(&mut self, path: &Path, shown: &Path, place: Place) -> Result<()> {
         let (storage, dir) = (self.storage().clone(), folder(path));
-        let is_there = |path: &Path| storage.open(path, Access::Read).is_ok();
         for suffix in [files::INDEX, files::TIME_INDEX, files::TXN_INDEX] {
             let from = files::path(dir, place.name, suffix);
             let to = files::path(dir, place.base, suffix);
-            if is_there(&from) && is_there(&to) {
+            if !self.is_there(&from)? {
+                continue;
+            }
+            if self.is_there(&to)? {
                 self.shelve(&from, &self.task.name(&from))?;
-            } else if is_there(&from) {
+            } else {
                 storage.rename(&from, &to).at("rename", &from)?;
             }
         }
@@ -62,9 +63,7 @@ impl Repair<'_> {
         if found.code == "records-missing" {
             self.forget_missing()?;
         }
-        let old = self.storage().open(path, Access::Read).at("open", path)?;
-        let len = old.len().at("stat", path)?;
-        let aside = self.keep_bytes(&*old, path, (0, len), path)?;
+        let aside = self.keep_file(path)?.unwrap_or_default();
         files::replace(&**self.storage(), path, text.as_bytes())?;
         let message = format!("corrected; the old one is {}", self.task.name(&aside).display());
         self.done(&found.path, message);
@@ -109,11 +108,7 @@ impl Repair<'_> {
     ) -> Result<()> {
         let storage = self.storage().clone();
         let dir = folder(path);
-        if storage.open(path, Access::Read).is_ok() {
-            let old = storage.open(path, Access::Read).at("open", path)?;
-            let len = old.len().at("stat", path)?;
-            self.keep_bytes(&*old, path, (0, len), path)?;
-        }
+        self.keep_file(path)?;
         let mut list = LeaderEpochs::default();
         for (epoch, offset) in epochs {
             list.begin(*epoch, *offset);

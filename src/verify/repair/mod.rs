@@ -145,7 +145,7 @@ impl Repair<'_> {
             Some(Fix::Rename(place)) => self.rename(&path, shown, place),
             Some(Fix::Room(position)) => self.give_room_back(&path, shown, position),
             Some(Fix::Stamp { from, to, epoch }) => self.stamp(&path, shown, (from, to), epoch),
-            Some(Fix::Accept { from, to }) => self.accept(&path, shown, (from, to)),
+            Some(Fix::Accept(gaps)) => self.accept(&path, shown, &gaps),
             Some(Fix::Shelve) => self.shelve(&path, shown),
             Some(Fix::ShelveSegment) => self.shelve_segment(&path, shown),
             Some(Fix::Indexes) => self.indexes(&path, shown),

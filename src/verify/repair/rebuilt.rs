@@ -49,16 +49,15 @@ impl Repair<'_> {
         segment.note_time(&mut tail)?;
         segment.index.sync()?;
         segment.times.sync()?;
+        let mut is_new = false;
         for suffix in suffixes {
-            let old = files::path(dir, base, suffix);
-            if let Ok(file) = storage.open(&old, Access::Read) {
-                let len = file.len().at("stat", &old)?;
-                self.keep_bytes(&*file, &old, (0, len), &old)?;
-            }
-            storage.rename(&new(suffix), &old).at("rename", &old)?;
+            is_new |= self.replace(&new(suffix), &files::path(dir, base, suffix))?;
         }
         storage.sync_dir(dir).at("sync", dir)?;
-        self.done(shown, "made anew from the log");
+        // Both are made anew for what is wrong with one.
+        if is_new {
+            self.done(shown, "made anew from the log");
+        }
         Ok(())
     }
 
@@ -114,13 +113,9 @@ impl Repair<'_> {
             }
             Ok(())
         })?;
-        if let Ok(file) = storage.open(path, Access::Read) {
-            let len = file.len().at("stat", path)?;
-            self.keep_bytes(&*file, path, (0, len), path)?;
-        }
         let new = behind(path, REPAIR);
         aborted::write_to(&*storage, &new, &entries)?.sync_data().at("sync", &new)?;
-        storage.rename(&new, path).at("rename", &new)?;
+        self.replace(&new, path)?;
         storage.sync_dir(dir).at("sync", dir)?;
         self.done(shown, "made anew from the log");
         Ok(())
@@ -129,9 +124,7 @@ impl Repair<'_> {
     pub(super) fn snapshot(&mut self, path: &Path, shown: &Path) -> Result<()> {
         let Some(at) = base_of(path, files::SNAPSHOT) else { return Ok(()) };
         let (dir, storage) = (folder(path), self.storage().clone());
-        let old = storage.open(path, Access::Read).at("open", path)?;
-        let len = old.len().at("stat", path)?;
-        self.keep_bytes(&*old, path, (0, len), path)?;
+        self.keep_file(path)?;
         let transactions = self.replay(dir, at, |_, _| Ok(()))?;
         transactions.producers.save(&*storage, dir, at)?;
         self.done(shown, "made anew from the log");
