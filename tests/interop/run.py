@@ -11,6 +11,7 @@
 8. The scripts of `tests/groups` on a real broker give the histories that are recorded.
 9. A real broker describes its settings as is recorded in `tests/data/settings`.
 10. A real broker compacts and deletes of our files what is recorded in `tests/data/cleaning`.
+11. Of a broker's own logs, with transactions, both leave the same; each goes on with the other's.
 
 `--keep` leaves the directories where they are and prints where. `--write-assignments` writes
 anew what the Java clients answer, and does nothing else; so does `python tests/interop/settings.py
@@ -35,6 +36,7 @@ import golden
 import groups
 import kafka
 import kafka.admin
+import lived
 import observe
 import settings
 import written
@@ -233,6 +235,10 @@ def main() -> int:
         (
             "a real broker leaves of our files what is recorded",
             lambda: expect_nothing(cleaning.differences(work)),
+        ),
+        (
+            "brokerless leaves of a broker's own logs what the broker leaves",
+            lambda: expect_nothing(lived.differences(work)),
         ),
     ]
     failed = sum(not passes(name, step) for name, step in steps)
