@@ -24,7 +24,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused a call.
-    #[error("{op} {}: {source}", path.display())]
+    #[error("{op} {}: {source}{}", path.display(), Remedy(source))]
     Io {
         /// What was tried.
         op: &'static str,
@@ -455,6 +455,23 @@ impl Error {
     /// That there is no such topic.
     pub fn unknown_topic(name: &str) -> Self {
         Self::UnknownTopicOrPartition(TopicPartition::new(name, NO_PARTITION))
+    }
+}
+
+/// What to do about what the system said, where that is known.
+struct Remedy<'a>(&'a io::Error);
+
+impl fmt::Display for Remedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// `EMFILE`, of Linux as of macOS.
+        const TOO_MANY_FILES: i32 = 24;
+
+        match self.0.raw_os_error() {
+            Some(TOO_MANY_FILES) => f.write_str(
+                ": that is the limit of this process; raise it (`ulimit -n`), or close files",
+            ),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) use topics::read_again as read_topics_again;
 use directory::root::{self, Attached, Root};
 use group::offsets::CommittedOffsets;
 use partition::holders::Holders;
+use partition::seats::Seats;
 use shared::{Settings, Shared};
 use upkeep::chores::Chores;
 use upkeep::expiry::Expiry;
@@ -157,6 +158,7 @@ impl Engine {
             born: fork_generation(),
             closed: AtomicBool::new(false),
             holders: Holders::default(),
+            seats: Seats::default(),
             chores: Chores::default(),
             tended: Arc::default(),
             env,
@@ -333,6 +335,8 @@ impl Engine {
             for number in 0..topic.partition_count() {
                 let partition = self.partition_of(topic, number)?;
                 let settled = self.settle(&partition);
+                // A process may not have the files of all open.
+                partition.give_back();
                 let settled = if planted("clean-at-any-rate") {
                     Ok(settled.unwrap_or(None))
                 } else {

@@ -9,6 +9,7 @@ use crate::config::{DirectoryConfig, directory};
 use crate::engine::control::Control;
 use crate::engine::directory::root::Root;
 use crate::engine::partition::holders::Holders;
+use crate::engine::partition::seats::Seats;
 use crate::engine::topics::Topics;
 use crate::engine::topics::unheeded;
 use crate::engine::upkeep::chores::Chores;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     /// takes each turn after it was set: no append comes after the mark of a clean shutdown.
     pub(crate) closed: AtomicBool,
     pub(crate) holders: Holders,
+    pub(crate) seats: Seats,
     pub(crate) chores: Chores,
     pub(crate) tended: Arc<Tended>,
     /// The lock of the directory itself, for changes of topics and settings.

@@ -109,7 +109,7 @@ impl Partition {
         let mut tail = early.unwrap_or_else(|| self.page.tail());
         let timestamp = self.stamp(batch, &tail, config);
         let info = BatchInfo::parse(batch).at_position(&self.dir, 0)?;
-        let mut active = self.segments.active(tail.segment_base)?;
+        let mut active = self.active(tail.segment_base)?;
         self.check_file(&active, &tail)?;
         if self.roll_is_due(&active, &tail, &info, config)? {
             (active, tail) = self.roll(&active, tail)?;
@@ -257,7 +257,7 @@ impl Partition {
         point("roll.published");
         self.page.set_intent(false);
         point("roll.ended");
-        Ok((self.segments.active(next.segment_base)?, next))
+        Ok((self.active(next.segment_base)?, next))
     }
 
     /// Notes the youngest timestamp and gives room back, as a broker does when it shuts down: one
@@ -266,7 +266,7 @@ impl Partition {
         let _turn = self.turn()?;
         let mut tail = self.page.tail();
         self.page.set_intent(true);
-        let active = self.segments.active(tail.segment_base)?;
+        let active = self.active(tail.segment_base)?;
         active.note_time(&mut tail)?;
         point("seal.timed");
         self.page.publish(&tail);

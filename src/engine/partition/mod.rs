@@ -14,6 +14,7 @@ pub(super) mod lookup;
 pub(super) mod read;
 mod room;
 mod seal;
+pub(super) mod seats;
 pub(super) mod sync;
 mod turn;
 
@@ -39,6 +40,7 @@ use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::checkpoint::Offsets;
 use crate::log::files;
 use crate::log::recovery::{self, Past, Recovered, Site, Trust};
+use crate::log::segment::Segment;
 use crate::log::segments::{Edition, Segments};
 use crate::planted::planted;
 use crate::types::TopicPartition;
@@ -342,6 +344,12 @@ impl Partition {
         if !self.holding.swap(true, Ordering::AcqRel) {
             self.shared.holders.admit(self.me.clone());
         }
+    }
+
+    /// The active segment, which begins at `base`, open until others need its place.
+    pub(crate) fn active(&self, base: i64) -> Result<Arc<Segment>> {
+        self.hold();
+        self.segments.active(base)
     }
 
     /// Closes the files, unless they are in use; the next append opens them again.

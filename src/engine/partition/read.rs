@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::config::directory::MAX_DECOMPRESSED_SETTING;
 use crate::engine::partition::Partition;
+use crate::engine::partition::seats::{Seat, Seats};
 use crate::error::{At, AtPosition, Corruption, Error, Result};
 use crate::log::segment::{Segment, TimedOffset};
 use crate::log::segments::Edition;
@@ -28,6 +29,10 @@ pub struct Cursor {
     offset: i64,
     /// The segment and position where the batch of `offset` begins, once that is known.
     place: Option<(Arc<Segment>, u64)>,
+    /// The same of a file that was closed, which begins at that offset.
+    left: Option<(i64, u64)>,
+    /// Without one the file is closed after each read.
+    seat: Option<Seat>,
     /// The edition of the list of segments that the place is from.
     swaps: u64,
     /// The buffer of the last read, used again when nobody looks at it any more.
@@ -37,7 +42,7 @@ pub struct Cursor {
 impl Cursor {
     /// At the record of `offset`.
     pub fn new(offset: i64) -> Self {
-        Self { offset, place: None, swaps: 0, buffer: Bytes::new() }
+        Self { offset, place: None, left: None, seat: None, swaps: 0, buffer: Bytes::new() }
     }
 
     /// The offset that is read next.
@@ -48,9 +53,19 @@ impl Cursor {
     /// At `offset` in that edition of the list of segments.
     fn begin(&mut self, offset: i64, swaps: u64) {
         if self.swaps != swaps {
-            self.place = None;
+            (self.place, self.left) = (None, None);
         }
         (self.offset, self.swaps) = (offset, swaps);
+    }
+
+    /// Closes the file, unless few others are open.
+    fn rest(&mut self, seats: &Seats) {
+        self.seat = self.seat.take().or_else(|| seats.take());
+        if self.seat.is_none()
+            && let Some((segment, position)) = self.place.take()
+        {
+            self.left = Some((segment.base_offset, position));
+        }
     }
 }
 
@@ -83,8 +98,12 @@ impl Partition {
             cursor.begin(offset, swaps);
             self.read_in(cursor, max_bytes, isolation)
         });
-        // It may have been moved by what counts for nothing.
-        read.inspect_err(|_| *cursor = Cursor::new(offset))
+        match &read {
+            Ok(_) => cursor.rest(&self.shared.seats),
+            // It may have been moved by what counts for nothing.
+            Err(_) => *cursor = Cursor::new(offset),
+        }
+        read
     }
 
     /// Does work that looks at the list of segments; does it again if segments were replaced
@@ -139,7 +158,7 @@ impl Partition {
             IsolationLevel::ReadCommitted => tail.last_stable_offset,
         };
         while cursor.offset < upper {
-            let goes_on = cursor.place.is_some();
+            let goes_on = cursor.place.is_some() || cursor.left.is_some();
             let (segment, position) = self.place(cursor, &tail, edition)?;
             let end = Self::end_of(&segment, &tail)?;
             if position >= end {
@@ -176,6 +195,11 @@ impl Partition {
     ) -> Result<(Arc<Segment>, u64)> {
         if let Some(place) = &cursor.place {
             return Ok(place.clone());
+        }
+        if let Some((base, position)) = cursor.left.take() {
+            let segment = self.segments.get(base, edition)?;
+            cursor.place = Some((segment.clone(), position));
+            return Ok((segment, position));
         }
         let segment = self.segments.floor(cursor.offset, edition)?;
         let end = Self::end_of(&segment, tail)?;

@@ -23,7 +23,7 @@ impl Partition {
         if tail.end_position == 0 {
             return Ok(false);
         }
-        let active = self.segments.active(tail.segment_base)?;
+        let active = self.active(tail.segment_base)?;
         self.roll(&active, tail)?;
         Ok(true)
     }

@@ -147,7 +147,7 @@ impl Partition {
             self.note_synced(tail.end_offset);
         }
         if synced < tail.end_offset {
-            match self.segments.active(tail.segment_base) {
+            match self.active(tail.segment_base) {
                 Ok(active) => self.sync_segment(&active)?,
                 // It was sealed, and synced with that, and compaction has replaced it since.
                 Err(_) if self.page.synced_offset() >= tail.end_offset => {}
@@ -220,7 +220,7 @@ impl Partition {
     /// Makes the indexes of the active segment survive a crash: of a log that was closed in good
     /// order they are believed.
     pub(crate) fn sync_indexes(&self) -> Result<()> {
-        let active = self.segments.active(self.page.tail().segment_base)?;
+        let active = self.active(self.page.tail().segment_base)?;
         let synced = active.index.sync().and_then(|()| active.times.sync());
         synced.map_err(|error| self.judged(error))
     }

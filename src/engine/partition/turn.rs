@@ -149,7 +149,7 @@ impl Partition {
             self.sync_names()?;
         }
         self.segments.clear();
-        let active = self.segments.active(tail.segment_base)?;
+        let active = self.active(tail.segment_base)?;
         active.log.set_len(tail.end_position).at("truncate", &active.path)?;
         point("rollback.cut");
         active.index.truncate(tail.index_entries)?;

@@ -101,7 +101,7 @@ impl Partition {
         self.may_go_on()?;
         if is_late()? {
             let tail = self.page.tail();
-            self.roll(&*self.segments.active(tail.segment_base)?, tail)?;
+            self.roll(&*self.active(tail.segment_base)?, tail)?;
         }
         Ok(())
     }

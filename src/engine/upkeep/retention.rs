@@ -204,7 +204,7 @@ impl Partition {
             Kept::From(start) => Ok(start),
             Kept::Nothing => {
                 let tail = self.page.tail();
-                let active = self.segments.active(tail.segment_base)?;
+                let active = self.active(tail.segment_base)?;
                 let (_, next) = self.roll(&active, tail)?;
                 point("retain.rolled");
                 Ok(next.segment_base)
