@@ -2,6 +2,7 @@
 
 mod corruption;
 mod place;
+mod whose;
 
 use std::fmt;
 use std::io;
@@ -32,6 +33,14 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// An error about one partition which does not say so by itself.
+    #[error("{partition}: {source}")]
+    OfPartition {
+        /// The partition.
+        partition: TopicPartition,
+        /// What is the matter with it.
+        source: Box<Error>,
     },
     /// A file holds bytes that are not what was written.
     #[error(
@@ -426,7 +435,10 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later without anything being repaired.
     pub fn is_retriable(&self) -> bool {
-        matches!(self, Self::Timeout { .. } | Self::Interrupted | Self::UnknownTopicOrPartition(_))
+        matches!(
+            self.root(),
+            Self::Timeout { .. } | Self::Interrupted | Self::UnknownTopicOrPartition(_)
+        )
     }
 
     /// Says which setting the limit is that a batch went beyond, if that is the error.
@@ -442,7 +454,7 @@ impl Error {
     /// Whether the client can do nothing more with the partition or directory.
     pub fn is_fatal(&self) -> bool {
         matches!(
-            self,
+            self.root(),
             Self::Poisoned(_) | Self::Replaced { .. } | Self::NewerFormat { .. } | Self::Forked(_)
         )
     }

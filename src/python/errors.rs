@@ -12,6 +12,7 @@ use crate::types::{OffsetAndMetadata, TopicPartition};
 /// The exception of `brokerless.errors` that stands for an error.
 fn class_name(error: &Error) -> &'static str {
     match error {
+        Error::OfPartition { source, .. } => class_name(source),
         Error::Io { .. }
         | Error::Poisoned(_)
         | Error::Replaced { .. }
@@ -79,7 +80,12 @@ pub(super) fn exception(py: Python<'_>, error: &Error) -> PyErr {
         return truncation(py, error, partition, *end, *end_epoch).unwrap_or_else(|failed| failed);
     }
     let raised = named(py, class_name(error), error.to_string());
-    if let Error::Io { source, path, .. } = error {
+    if let Some(partition) = error.partition() {
+        let told = structs::from_partition(py, partition);
+        // Without it the error is still the error.
+        let _ = told.and_then(|told| raised.value(py).setattr("partition", told));
+    }
+    if let Error::Io { source, path, .. } = error.root() {
         let cause = match source.raw_os_error() {
             Some(code) => {
                 PyOSError::new_err((code, system_message(source), path.display().to_string()))

@@ -32,6 +32,22 @@ fn without_an_offset_the_rule_decides() {
 }
 
 #[test]
+fn a_partition_without_a_position_does_not_hold_up_the_others_and_is_named() {
+    let world = filled(3, 5);
+    let strict = ConsumerConfig { auto_offset_reset: OffsetReset::None, ..in_group("g") };
+    let reader = assigned(&world, strict, &[0, 1, 2]);
+    let commit = OffsetAndMetadata { offset: 4, metadata: String::new(), leader_epoch: -1 };
+    reader.0.commit(Some(&[(tp(0), commit.clone()), (tp(2), commit)])).unwrap();
+
+    let failed = reader.0.poll(SECOND, 10).unwrap_err();
+
+    assert_eq!(failed.partition(), Some(&tp(1)));
+    assert_eq!(reader.0.position(&tp(1)).unwrap_err().partition(), Some(&tp(1)));
+    assert_eq!(reader.0.position(&tp(0)).unwrap(), 4);
+    assert_eq!(reader.0.position(&tp(2)).unwrap(), 4);
+}
+
+#[test]
 fn an_offset_outside_the_log_follows_the_rule() {
     let world = filled(1, 5);
     let reader = assigned(&world, earliest(), &[0]);

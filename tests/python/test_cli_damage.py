@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from brokerless import KafkaConsumer, TopicPartition
+from brokerless.cli.failures import Failures
+from brokerless.cli.polling import Polling
+from brokerless.errors import KafkaStorageError
+
 Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
 LOG = "00000000000000000000.log"
 
@@ -184,3 +189,25 @@ def test_groups_are_described_without_that_partitions_end(
 
     assert (done.returncode, told(done)) == (1, said(log))
     assert [row["lag"] for row in json.loads(done.stdout)] == [1, None, 3]
+
+
+def test_a_partition_that_an_error_names_is_left_out_and_no_other(
+    topic: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zero, one = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    error = KafkaStorageError("the disk is tired")
+    error.partition = one
+
+    def fail(self: KafkaConsumer, **_: object) -> None:
+        raise error
+
+    with KafkaConsumer(auto_offset_reset="earliest") as client:
+        client.assign([zero, one])
+        polling = Polling(client, Failures())
+        monkeypatch.setattr(KafkaConsumer, "poll", fail)
+
+        assert polling.poll(0, 1) == {}
+
+        assert polling.working() == {zero}
+        assert client.paused() == {one}
+    assert capsys.readouterr().err == "brokerless: t-1: the disk is tired\n"

@@ -156,6 +156,18 @@ def test_without_a_group_there_are_no_commits(filled: str) -> None:
             consumer.committed(T0)
 
 
+def test_an_error_about_one_partition_names_it(filled: str) -> None:
+    with member(auto_offset_reset="none") as consumer:
+        consumer.assign([T0, T1])
+        consumer.commit({T0: OffsetAndMetadata(7, "")})
+
+        with pytest.raises(NoOffsetForPartitionError) as raised:
+            consumer.poll(1000)
+
+        assert raised.value.partition == T1
+        assert consumer.position(T0) == 7
+
+
 def test_none_as_reset_demands_a_commit(filled: str) -> None:
     with (
         member(filled, auto_offset_reset="none") as consumer,

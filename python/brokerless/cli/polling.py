@@ -55,7 +55,10 @@ class Polling:
         self._leave_out()
         try:
             return self._client.poll(timeout_ms=timeout_ms, max_records=most)
-        except OF_ONE:
+        except OF_ONE as error:
+            if error.partition in self.working():
+                self._fail(error.partition, error)
+                return {}
             failed = set(self._failed)
             found = self._one_by_one(most)
             if self._failed == failed and not found:
@@ -93,13 +96,19 @@ class Polling:
 
     def _try(self, partition: TopicPartition, deed: Callable[..., Any], *args: Any) -> Any:
         """Give what the deed gives, or None where it failed."""
-        before, found = self._failures.count, None
+        try:
+            return deed(*args)
+        except OF_ONE as error:
+            # It may have been met while another one was asked.
+            met = error.partition
+            self._fail(met if met in self.working() else partition, error)
+            return None
+
+    def _fail(self, partition: TopicPartition, error: Exception) -> None:
+        self._failed.add(partition)
+        self._leave_out()
         with self._failures.of(partition, OF_ONE):
-            found = deed(*args)
-        if self._failures.count > before:
-            self._failed.add(partition)
-            self._leave_out()
-        return found
+            raise error
 
     def _leave_out(self) -> None:
         """Pause what failed, also when a rebalance brought it back."""

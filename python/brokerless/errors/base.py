@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from brokerless.structs import TopicPartition
 
 
 class KafkaError(RuntimeError):
@@ -16,6 +19,8 @@ class KafkaError(RuntimeError):
     """Whether the same call may succeed later."""
     invalid_metadata: ClassVar[bool] = False
     """Whether what is known about topics and partitions is out of date."""
+    partition: TopicPartition | None = None
+    """The partition it is about, if it is about one and this is known: others may work."""
 
     def __str__(self) -> str:
         if not self.args:

@@ -45,15 +45,17 @@ impl Consumer {
             }
             _ => HashMap::new(),
         };
-        // One that another process holds up does not hold up the others.
-        let mut held_up = Ok(());
+        // One that fails, or that another process holds up, does not hold up the others.
+        let (mut failed, mut held_up) = (Ok(()), Ok(()));
         for unknown in unknown {
             match self.find_position(&unknown, committed.get(&unknown.id)) {
-                error @ Err(Error::Timeout { .. }) => held_up = error,
-                other => other?,
+                Ok(()) => {}
+                Err(error @ Error::Timeout { .. }) => held_up = Err(error),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => failed = failed.and(Err(error.of(&unknown.id))),
             }
         }
-        held_up
+        failed.and(held_up)
     }
 
     fn find_position(
@@ -136,7 +138,11 @@ impl Consumer {
     /// The same as it would be committed, with the leader epoch of the record before it.
     pub fn position_to_commit(&self, partition: &TopicPartition) -> Result<OffsetAndMetadata> {
         self.follow_assigned(partition)?;
-        self.find_positions()?;
+        match self.find_positions() {
+            Err(error) if error.partition().is_none_or(|it| it == partition) => return Err(error),
+            // Of another one.
+            Ok(()) | Err(_) => {}
+        }
         match self.state()?.assignment.need(partition)?.position {
             Ok(position) => Ok(position.into()),
             Err(_) => Err(Error::UnknownTopicOrPartition(partition.clone())),
