@@ -111,7 +111,7 @@ FAULTS := no-data-sync:simulator no-roll-sync:simulator no-dir-sync:simulator \
     keep-lock:engine:calls::an_append no-late-folder:engine:topics no-aborted-sync:engine:takeover \
     clean-at-any-rate:engine:faults no-settle:engine:compaction no-settle:cleaners refuse-gaps:engine:recovery \
     delete-before-start-is-durable:engine:retention no-sync-before-deletion:engine:retention \
-    no-jump-test:engine:expiry no-jump-test:engine:retention no-jump-test:engine:compaction \
+    no-jump-test:engine:expiry no-jump-test:engine:retention no-jump-test:engine:compaction endless-abort:engine:compaction \
     cut-known-records:engine:recovery cut-known-records:engine:room \
     no-epoch-step:client:history no-validation:client:history no-sync-before-commit:client:history \
     trust-time-index:fuzz_short take-any-memory:hostile count-from-zero:decoder

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::log::aborted::AbortedTransaction;
+use crate::planted::planted;
 use crate::record::BatchInfo;
 use crate::record::control::ControlType;
 
@@ -47,7 +48,9 @@ impl Transactions {
     /// gone: retention took that, or an earlier compaction, which who listed the aborted ones need
     /// not have seen. The producer's next transaction would be taken for an aborted one.
     fn begin(&mut self, info: &BatchInfo) {
-        let reaches = |entry: &AbortedTransaction| entry.last_offset >= info.base_offset;
+        let reaches = |entry: &AbortedTransaction| {
+            entry.last_offset >= info.base_offset || planted("endless-abort")
+        };
         self.aborted.retain(|_, (entry, _)| reaches(entry));
         while let Some(next) = self.ahead.pop_if(|next| next.first_offset <= info.last_offset) {
             if reaches(&next) {
