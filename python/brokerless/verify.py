@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,8 @@ def run_verify(directory: str, *, repair: bool = False, as_json: bool = False) -
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except Exception as error:  # noqa: BLE001 - whatever it is, one plain line
-        # Of an error of ours the sentence alone.
-        message = str(error.args[0] if error.args else error)
+        # Of an error of ours the sentence alone, without the system's number.
+        message = re.sub(r" \(os error \d+\)", "", str(error.args[0] if error.args else error))
         if as_json:
             print(json.dumps({"directory": directory, "error": message}, indent=2))
         return _fail(message, UNKNOWN)

@@ -253,3 +253,20 @@ def test_the_progress_line_is_for_terminals(data: Path) -> None:
     assert done.returncode == 0
     assert b"1 of 1 partitions" in os.read(leader, 10_000)
     os.close(leader)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("nowhere", "list {}/nowhere: No such file or directory\n"),
+        ("kafka://nowhere", "DIR='kafka://nowhere': a directory is a path or a file:// URL"),
+    ],
+)
+def test_what_is_no_directory_is_one_plain_line(
+    verify: Verify, tmp_path: Path, where: str, said: str
+) -> None:
+    done = verify(where)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("brokerless: " + said.format(tmp_path))
+    assert len(done.stderr.splitlines()) == 1

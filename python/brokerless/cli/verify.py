@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -38,13 +37,14 @@ def verify(directory: str | None, repair: bool, as_json: bool) -> int:
 
     Without --repair nothing is changed, and others may have the directory open.
     """
-    from brokerless.location import default_directory, directory_of
+    from brokerless.errors.base import SettingError
+    from brokerless.location import default_directory, directory_named
     from brokerless.verify import run_verify
 
-    if directory is None:
-        found = default_directory()
-    else:
-        found = directory_of(directory if "://" in directory else Path(directory))
+    try:
+        found = default_directory() if directory is None else directory_named(directory, "DIR")
+    except SettingError as error:
+        raise click.UsageError(str(error.args[0])) from None
     try:
         check_open()
         code = run_verify(found, repair=repair, as_json=as_json)
