@@ -9,7 +9,7 @@ from brokerless.admin.base import AdminBase, attempt
 from brokerless.admin.response import error_class
 from brokerless.assignors.protocol import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 from brokerless.enums import EnumHelper
-from brokerless.errors.broker import GroupIdNotFoundError
+from brokerless.errors.groups import GroupIdNotFoundError
 from brokerless.isolation import OffsetSpec, OffsetTimestamp
 from brokerless.structs import OffsetAndMetadata, TopicPartition
 
