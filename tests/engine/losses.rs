@@ -166,6 +166,35 @@ fn a_segment_that_a_dead_process_has_begun_does_not_come_back() {
     }
 }
 
+/// A broker refuses a folder whose file of the topic's id is empty.
+#[test]
+fn what_a_recovery_makes_anew_is_on_the_disk_with_the_next_sync() {
+    let disk = MemDisk::new();
+    let path = Path::new("/data/orders-0/partition.metadata");
+    let before = open(&disk);
+    append(&partition(&before), &["seen"]);
+    partition(&before).sync(1).unwrap();
+    let lost = disk.open(path, Access::Write).unwrap();
+    lost.set_len(0).unwrap();
+    lost.sync_data().unwrap();
+    let disk = disk.after_crash(0);
+    let engine = open(&disk);
+    let id = engine.topic(ORDERS).unwrap().unwrap().id.to_string();
+    let orders = partition(&engine);
+
+    append(&orders, &["later"]);
+    orders.sync(2).unwrap();
+
+    for seed in 0..50 {
+        let after = disk.after_crash(seed);
+        let file = after.open(path, Access::Read).unwrap();
+        let mut bytes = [0; 100];
+        let len = file.read_at(0, &mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes[..len]);
+        assert!(text.ends_with(&id), "seed {seed}: {text:?}");
+    }
+}
+
 /// The batch is written whole, and then its index entry fails.
 #[test]
 fn an_append_that_failed_does_not_come_back() {

@@ -94,7 +94,9 @@ impl Page {
         store(FIRST_UNSTABLE, found.first_unstable_offset.unwrap_or(-1));
         store(PRODUCERS, i64::from(found.has_producers));
         store(SYNCED, found.synced_offset);
-        store(UNNAMED, i64::from(!found.names_synced));
+        // It may have been closed, or its processes killed, before anybody synced it; and a recovery
+        // writes what it makes anew without a sync.
+        store(UNNAMED, 1);
         self.publish(&found.tail);
         store(VALID, 1);
     }

@@ -108,8 +108,6 @@ pub(crate) struct Recovered {
     pub(crate) leader_epoch: i32,
     /// Everything below it is on the disk.
     pub(crate) synced_offset: i64,
-    /// Whether the names of its files survive a crash.
-    pub(crate) names_synced: bool,
     /// Where the oldest open transaction begins.
     pub(crate) first_unstable_offset: Option<i64>,
     /// Whether idempotent or transactional producers have written to it.
@@ -209,7 +207,6 @@ fn create(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
         log_start_offset: base,
         leader_epoch,
         synced_offset: base,
-        names_synced: false,
         first_unstable_offset: None,
         has_producers: false,
         aborted: Vec::new(),
@@ -329,8 +326,6 @@ fn finish(
         log_start_offset,
         leader_epoch,
         synced_offset,
-        // A new log may have been closed, or its processes killed, before anybody synced it.
-        names_synced: trust == Trust::Machine,
         first_unstable_offset,
         has_producers: transactions.has_producers,
         aborted: transactions.aborted,
