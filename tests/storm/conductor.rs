@@ -50,6 +50,7 @@ pub(crate) struct Conductor {
     dice: Dice,
     members: Vec<Member>,
     feeder: Process,
+    cleaner: Option<Process>,
     /// The instance ids of all members there were, in the order of their names.
     instances: Vec<String>,
     pub(crate) deeds: Deeds,
@@ -66,16 +67,20 @@ impl Conductor {
         let engine =
             Engine::open(&dir.path().join("data"), OpenOptions::default(), Env::system()).unwrap();
         for (name, count) in plan.topics {
-            engine.create_topic(name, Some(*count), &[]).unwrap();
+            let compacted = ("cleanup.policy".to_owned(), "compact".to_owned());
+            let settings = plan.cleaned.then_some(compacted);
+            engine.create_topic(name, Some(*count), settings.as_slice()).unwrap();
         }
         drop(engine);
         let feeder = feeder(dir.path(), plan);
+        let cleaner = cleaner(dir.path(), plan);
         Self {
             plan: plan.clone(),
             dir,
             dice: Dice::new(plan.seed),
             members: Vec::new(),
             feeder,
+            cleaner,
             instances: Vec::new(),
             deeds: Deeds::default(),
             complaints: Vec::new(),
@@ -116,6 +121,7 @@ impl Conductor {
             75..85 => self.ask_to_leave(),
             85..95 => self.restart(),
             95..96 => self.kill_all(),
+            96..100 => self.replace_cleaner(),
             _ => {}
         }
     }
@@ -171,12 +177,19 @@ impl Conductor {
         }
     }
 
+    fn replace_cleaner(&mut self) {
+        self.cleaner.iter_mut().for_each(Process::kill);
+        self.cleaner = cleaner(self.dir.path(), &self.plan);
+    }
+
     /// Nobody is left who has the directory open.
     fn kill_all(&mut self) {
+        self.cleaner.iter_mut().for_each(Process::kill);
         self.deeds.kills += self.members.len();
         self.feeder.kill();
         self.members.drain(..).for_each(|mut member| member.process.kill());
         self.feeder = feeder(self.dir.path(), &self.plan);
+        self.cleaner = cleaner(self.dir.path(), &self.plan);
     }
 
     /// For a moment, or for longer than its session.
@@ -252,6 +265,12 @@ impl Conductor {
         let mut balanced = None;
         std::fs::write(self.dir.path().join("stop"), "").unwrap();
         self.feeder.wait(Deadline::far());
+        if let Some(mut cleaner) = self.cleaner.take() {
+            let status = cleaner.wait(Deadline::far());
+            if !status.success() {
+                self.complaints.push(format!("who compacts ended: {status}"));
+            }
+        }
         let engine =
             directory::open(&self.dir.path().join("data"), OpenOptions::default()).unwrap();
         while balanced.is_none() || !self.is_all_committed(&engine) {
@@ -311,9 +330,17 @@ fn text(path: &Path) -> &str {
 }
 
 fn feeder(dir: &Path, plan: &Plan) -> Process {
+    with_partitions("feeder", dir, plan)
+}
+
+fn cleaner(dir: &Path, plan: &Plan) -> Option<Process> {
+    plan.cleaned.then(|| with_partitions("cleaner", dir, plan))
+}
+
+fn with_partitions(role: &str, dir: &Path, plan: &Plan) -> Process {
     let partitions: Vec<_> = plan.partitions().iter().map(ToString::to_string).collect();
     Process::start(
-        "feeder",
+        role,
         &[
             ("dir", text(&dir.join("data"))),
             ("stop", text(&dir.join("stop"))),

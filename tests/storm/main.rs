@@ -29,11 +29,11 @@ use brokerless::env::random;
 
 use checker::{Evidence, Findings};
 use conductor::{Conductor, Deeds};
-use member::{feeder, member};
+use member::{cleaner, feeder, member};
 use plan::{Plan, STRATEGIES};
 use tenure::Story;
 
-support::roles!(member, feeder);
+support::roles!(member, feeder, cleaner);
 
 /// One run, and what it came to.
 struct Run {
@@ -57,11 +57,12 @@ impl Run {
     fn report(&self) {
         let Self { plan, deeds, findings, settled } = self;
         println!(
-            "{} ({}), {} members at most: {} starts, {} kills, {} stops ({} long), {} leaves, \
+            "{} ({}{}), {} members at most: {} starts, {} kills, {} stops ({} long), {} leaves, \
              {} restarts; {} generations, {} tenures, {} records, {} commits, {} refused, \
              {} strays; settled after {} ms; {} violations",
             plan.strategy,
             plan.kind,
+            if plan.cleaned { ", compacted" } else { "" },
             plan.members,
             deeds.starts,
             deeds.kills,
@@ -105,7 +106,7 @@ fn given<T: FromStr>(name: &str) -> Option<T> {
 
 /// Runs one after another, until each strategy had its turn and the time is over; none is begun
 /// after a violation.
-fn storm(lasts: Duration, each: Duration, most_members: usize) {
+fn storm(lasts: Duration, each: Duration, most_members: usize, cleaned: fn(usize) -> bool) {
     let seed = given("STORM_SEED").unwrap_or_else(|| random::u128() as u64);
     println!("STORM_SEED={seed}");
     let end = Instant::now() + lasts;
@@ -114,7 +115,8 @@ fn storm(lasts: Duration, each: Duration, most_members: usize) {
         if number >= STRATEGIES.len() && Instant::now() >= end {
             break;
         }
-        let run = Run::new(Plan::new(seed, number, each, most_members));
+        let plan = Plan::new(seed, number, each, most_members);
+        let run = Run::new(Plan { cleaned: cleaned(number), ..plan });
         run.report();
         let violations = &run.findings.violations;
         let first: Vec<_> = violations.iter().take(20).map(String::as_str).collect();
@@ -127,7 +129,7 @@ fn storm(lasts: Duration, each: Duration, most_members: usize) {
 
 #[test]
 fn a_short_storm_breaks_nothing() {
-    storm(Duration::ZERO, Duration::from_secs(4), 12);
+    storm(Duration::ZERO, Duration::from_secs(4), 12, |_| false);
 }
 
 #[test]
@@ -135,5 +137,7 @@ fn a_short_storm_breaks_nothing() {
 fn a_long_storm_breaks_nothing() {
     let seconds = given("STORM_SECONDS").unwrap_or(180);
     let members = given("STORM_MEMBERS").unwrap_or(16);
-    storm(Duration::from_secs(seconds), Duration::from_secs(20), members);
+    // Each strategy and each kind of topic in turn.
+    let cleaned = |number: usize| (number + number / STRATEGIES.len()).is_multiple_of(2);
+    storm(Duration::from_secs(seconds), Duration::from_secs(20), members, cleaned);
 }

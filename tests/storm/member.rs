@@ -7,6 +7,7 @@ use std::time::Duration;
 use brokerless::client::{Outgoing, Producer, directory};
 use brokerless::config::ProducerConfig;
 use brokerless::engine::OpenOptions;
+use brokerless::env::random;
 use brokerless::types::{Durability, OffsetAndMetadata};
 use brokerless::{Error, TopicPartition};
 
@@ -245,11 +246,30 @@ pub(crate) fn feeder() {
     while !stop.exists() {
         for TopicPartition { topic, partition } in &partitions {
             let partition = Some(*partition);
-            let record =
-                Outgoing { topic, partition, value: Some(b"a record"), ..Outgoing::default() };
+            let key = random::u128().to_be_bytes();
+            let (key, value) = (Some(&key[..]), Some(&b"a record"[..]));
+            let record = Outgoing { topic, partition, key, value, ..Outgoing::default() };
             producer.send(&record).unwrap();
         }
         std::thread::sleep(Duration::from_millis(8));
     }
     producer.close(None).unwrap();
+}
+
+/// Ends segments early, and puts them together again.
+pub(crate) fn cleaner() {
+    let engine = directory::open(Path::new(&arg("dir")), OpenOptions::default()).unwrap();
+    let partitions = crate::history::partitions(&arg("partitions")).unwrap();
+    let stop = PathBuf::from(arg("stop"));
+    for id in partitions.iter().cycle().take_while(|_| !stop.exists()) {
+        let partition = engine.partition(id).unwrap();
+        let sealed = partition.seal();
+        let compacted = sealed.and_then(|_| partition.compact(engine.env().clock.now()));
+        // Somebody who was stopped may hold it up.
+        if let Err(error) = compacted
+            && !matches!(error, Error::Timeout { .. })
+        {
+            panic!("{id}: {error}");
+        }
+    }
 }

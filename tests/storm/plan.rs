@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) session: Duration,
     /// Percent of the members that have a `group.instance.id`.
     pub(crate) statics: usize,
+    /// Whether somebody compacts the topics meanwhile. Each record has a key of its own: all stay.
+    pub(crate) cleaned: bool,
 }
 
 /// Those of Kafka.
@@ -40,6 +42,7 @@ impl Plan {
             topics: [&[("a", 24)][..], &[("a", 16), ("b", 8)]][dice.below(2)],
             session: Duration::from_millis(500),
             statics: [0, 30][dice.below(2)],
+            cleaned: false,
         }
     }
 
