@@ -5,6 +5,7 @@
 //! end mark: cut between two blocks it decompresses to less, which the batch's size and
 //! checksum notice.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 
 use super::lz4::{self, HeaderChecksum};
@@ -78,13 +79,27 @@ pub(super) fn reserve(out: &mut Vec<u8>, more: usize) -> Result<(), Corruption> 
 /// Stops one byte beyond the limit.
 fn gunzip_into(out: &mut Vec<u8>, bytes: &[u8], limit: usize) -> Result<(), Corruption> {
     let most = (limit as u64).saturating_add(1);
-    let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(most);
+    let plain = without_reserved_flags(bytes);
+    let mut decoder = flate2::read::MultiGzDecoder::new(&*plain).take(most);
     let size = decoder.read_to_end(out).map_err(|_| GZIP_REFUSES)?;
     match size {
         0 if bytes.is_empty() => Err(GZIP_REFUSES),
         _ if size > limit => Err(Corruption::TooLarge { limit }),
         _ => Ok(()),
     }
+}
+
+/// Flags of the header that mean nothing yet are passed over, as by Kafka's decoder and by
+/// kafka-python's; this one refuses them.
+fn without_reserved_flags(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const FLAGS: usize = 3;
+    const RESERVED: u8 = 0b1110_0000;
+    if bytes.get(FLAGS).is_none_or(|flags| flags & RESERVED == 0) {
+        return Cow::Borrowed(bytes);
+    }
+    let mut plain = bytes.to_vec();
+    plain[FLAGS] &= !RESERVED;
+    Cow::Owned(plain)
 }
 
 /// The size in the trailer, as far as the bytes can stand for it.
@@ -184,6 +199,14 @@ mod tests {
         let result = gunzip_into(&mut out, &packed, 100);
 
         assert_eq!((result, out.len()), (Err(Corruption::TooLarge { limit: 100 }), 101));
+    }
+
+    #[test]
+    fn flags_of_gzip_that_mean_nothing_are_passed_over() {
+        let mut packed = compressed(Compression::Gzip, None, &text());
+        packed[3] |= 0b1110_0000;
+
+        assert_eq!(decompress(Compression::Gzip, &packed, usize::MAX).unwrap(), text());
     }
 
     #[test]
