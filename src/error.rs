@@ -250,6 +250,20 @@ pub enum Error {
         /// How long.
         after: Duration,
     },
+    /// Another process has a directory alone, for longer than a call may take.
+    #[error(
+        "opening {} did not end within {} ms: {} has it alone, to repair it or to open or close it; \
+         end that, or let it go on if it was stopped",
+        path.display(), after.as_millis(), whose::processes(keepers)
+    )]
+    HeldAlone {
+        /// The directory.
+        path: PathBuf,
+        /// How long it was waited for.
+        after: Duration,
+        /// The ids of the processes that have it, as far as they are known.
+        keepers: Vec<u32>,
+    },
     /// A signal interrupted a wait; the caller decides whether to go on.
     #[error("interrupted by a signal")]
     Interrupted,
@@ -437,7 +451,10 @@ impl Error {
     pub fn is_retriable(&self) -> bool {
         matches!(
             self.root(),
-            Self::Timeout { .. } | Self::Interrupted | Self::UnknownTopicOrPartition(_)
+            Self::Timeout { .. }
+                | Self::HeldAlone { .. }
+                | Self::Interrupted
+                | Self::UnknownTopicOrPartition(_)
         )
     }
 

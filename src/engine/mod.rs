@@ -30,6 +30,7 @@ use crate::types::TopicPartition;
 pub use crate::log::aborted::AbortedTransaction;
 pub use crate::log::segment::TimedOffset;
 pub use control::doorbell::Doorbell;
+pub use directory::root::keepers_of;
 pub use group::{
     Group, GroupDescription, Join, MemberDescription, MemberToRemove, Membership, Reset, ResetTo,
 };

@@ -9,6 +9,7 @@ pub mod clock;
 #[cfg(test)]
 mod contract;
 pub mod disk;
+pub(crate) mod keepers;
 pub mod lock;
 pub mod map;
 pub mod mem;

@@ -27,6 +27,7 @@ impl Error {
         let is_the_clients = matches!(
             self,
             Self::Timeout { .. }
+                | Self::HeldAlone { .. }
                 | Self::Interrupted
                 | Self::Closed(_)
                 | Self::Forked(_)
@@ -44,5 +45,15 @@ impl Error {
             Self::OfPartition { source, .. } => source.root(),
             other => other,
         }
+    }
+}
+
+/// Processes by their ids.
+pub(super) fn processes(ids: &[u32]) -> String {
+    let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
+    match &*ids {
+        [] => "another process".to_owned(),
+        [id] => format!("process {id}"),
+        _ => format!("one of the processes {}", ids.join(", ")),
     }
 }

@@ -52,7 +52,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::InvalidArgument(_) | Error::InvalidAssignment { .. } => ARGUMENT_VALUE,
         Error::IllegalState(_) | Error::Forked(_) => "IllegalStateError",
         Error::Closed(_) => "ClosedError",
-        Error::Timeout { .. } | Error::Interrupted => "KafkaTimeoutError",
+        Error::Timeout { .. } | Error::HeldAlone { .. } | Error::Interrupted => "KafkaTimeoutError",
         Error::NewerFormat { .. } => "UnsupportedVersionError",
         Error::GroupMaxSizeReached(_) => "GroupMaxSizeReachedError",
         Error::InvalidSessionTimeout { .. } => "InvalidSessionTimeoutError",

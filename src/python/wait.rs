@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::{errors, logs};
-use crate::client::with_patience;
+use crate::client::{keepers_of, with_patience};
 use crate::error::{Error, Result};
 
 /// The longest wait without a look at Python's signals: one that comes between that look and the
@@ -32,7 +32,7 @@ pub(super) fn call<T: Send>(
     let called = py.detach(|| with_patience(SLICE, &call));
     logs::hand_over(py)?;
     match called {
-        Err(Error::Interrupted | Error::Timeout { .. }) => {
+        Err(Error::Interrupted | Error::Timeout { .. } | Error::HeldAlone { .. }) => {
             py.check_signals()?;
             within(py, Some(API_TIMEOUT), call)
         }
@@ -79,10 +79,14 @@ pub(super) fn until<T: Send>(
         logs::hand_over(py)?;
         match waited {
             Err(Error::Interrupted) => {}
-            Err(Error::Timeout { .. }) if left > SLICE => {}
+            Err(Error::Timeout { .. } | Error::HeldAlone { .. }) if left > SLICE => {}
             Err(Error::Timeout { what, .. }) => {
                 let after = timeout.unwrap_or_default();
                 return Ok(Err(Error::Timeout { what, after }));
+            }
+            Err(Error::HeldAlone { path, .. }) => {
+                let (after, keepers) = (timeout.unwrap_or_default(), keepers_of(&path));
+                return Ok(Err(Error::HeldAlone { path, after, keepers }));
             }
             other => return Ok(other),
         }

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use brokerless::TopicPartition;
-use brokerless::engine::{Engine, OpenOptions};
+use brokerless::engine::{Engine, OpenOptions, keepers_of, with_patience};
 use brokerless::env::mem::{Call, MemDisk};
+use brokerless::env::{Env, Mode};
+use brokerless::{Error, TopicPartition};
 
 use crate::support::{append, partition};
 
@@ -148,4 +150,21 @@ fn a_log_that_nobody_wrote_to_since_it_was_closed_is_not_synced_when_it_is_close
     };
 
     assert_eq!(syncs(6), syncs(1));
+}
+
+#[test]
+fn who_comes_to_a_directory_that_another_has_alone_is_told_who_that_is() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Engine::open(dir.path(), OpenOptions::default(), Env::system()).unwrap());
+    let lock = Env::system().storage.lock_record(&dir.path().join(".lock")).unwrap();
+    assert!(lock.try_acquire(Mode::Exclusive).unwrap());
+
+    let refused = with_patience(Duration::from_millis(20), || {
+        Engine::open(dir.path(), OpenOptions::default(), Env::system())
+    });
+
+    let Err(Error::HeldAlone { path, after, .. }) = refused else { panic!("{refused:?}") };
+    let keepers = keepers_of(&path);
+    let told = Error::HeldAlone { path, after, keepers }.to_string();
+    assert!(told.contains(&format!(": process {} has it alone", std::process::id())), "{told}");
 }

@@ -359,9 +359,12 @@ fn unless_busy(done: Result<(), Error>) -> bool {
 fn or_busy<T>(done: Result<T, Error>) -> Option<T> {
     match done {
         Ok(done) => Some(done),
-        Err(Error::Timeout { .. } | Error::CommitFailed { .. } | Error::RebalanceInProgress(_)) => {
-            None
-        }
+        Err(
+            Error::Timeout { .. }
+            | Error::HeldAlone { .. }
+            | Error::CommitFailed { .. }
+            | Error::RebalanceInProgress(_),
+        ) => None,
         Err(error) => panic!("{error}"),
     }
 }

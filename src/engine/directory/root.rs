@@ -8,6 +8,7 @@ use crate::engine::patience;
 use crate::engine::topics::id::Id;
 use crate::engine::topics::list;
 use crate::engine::upkeep::compact;
+use crate::env::keepers::keepers;
 use crate::env::point::point;
 use crate::env::{Env, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
@@ -80,7 +81,8 @@ impl Root {
                 return Err(Error::Replaced { path: dir.join(control::FILE), what });
             }
             if env.clock.monotonic() > deadline {
-                return Err(Error::Timeout { what: "opening the directory", after: patience });
+                let path = dir.to_owned();
+                return Err(Error::HeldAlone { path, after: patience, keepers: Vec::new() });
             }
             env.clock.pause(Duration::from_millis(1));
         }
@@ -226,6 +228,11 @@ pub(crate) fn inspect(dir: &Path, env: &Env) -> Result<Control> {
     env.storage.list(dir).at("list", dir)?;
     let clean = is_clean(&*env.storage, dir)?;
     Ok(Control::private(if clean { Trust::Clean } else { Trust::Machine }))
+}
+
+/// The processes that have `dir` alone, as far as the system tells. It takes a while.
+pub fn keepers_of(dir: &Path) -> Vec<u32> {
+    keepers(&dir.join(LOCK))
 }
 
 /// Whether the last to have the directory closed it in good order. A new one has no folders yet, and
