@@ -119,7 +119,7 @@ fn a_seed_plays_the_same_every_time() {
 #[test]
 fn a_power_loss_at_any_step_loses_nothing_that_was_synced() {
     for mixture in [Mixture::All, Mixture::Logs, Mixture::Cleaning] {
-        for seed in seeds(2_010, 5) {
+        for seed in seeds(2_011, 6) {
             let settings = Settings { mixture, phases: 3, steps: 1_300, looks: 50, losses: 4 };
             let Outcome { crashes, counts, .. } = run(seed, settings);
 
