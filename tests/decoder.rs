@@ -66,8 +66,9 @@ const STRICTER: [&str; 11] = [
 
 /// Whether kafka-python cannot read what Kafka's own decoder reads, as we do: a batch whose header
 /// counts no records, whatever follows; a length below -1, which is null; a record whose attributes
-/// have the highest bit, for they are a byte and no varint; and control records, which are read as
-/// such only later.
+/// have the highest bit, for they are a byte and no varint; streams of snappy-java one after the
+/// other (its `SnappyInputStream.hasNextChunk`); and control records, which are read as such only
+/// later.
 fn is_wider(batch: &[u8], ours: &str) -> bool {
     let decoded = Batch::decode(batch.to_vec().into(), LIMIT).unwrap();
     let data = decoded.data().to_vec();
@@ -76,9 +77,24 @@ fn is_wider(batch: &[u8], ours: &str) -> bool {
         2 if decoded.info().compression == Compression::None => {
             ours == "none" || has_high_attributes(&data[61..])
         }
+        2 if decoded.info().compression == Compression::Snappy && has_two_streams(&batch[61..]) => {
+            true
+        }
         2 => ours == "none" || has_high_attributes(&data),
         _ => has_odd_length(batch) || has_odd_length(&data),
     }
+}
+
+fn has_two_streams(frame: &[u8]) -> bool {
+    const MAGIC: &[u8] = b"\x82SNAPPY\0";
+    let mut rest = frame.get(16..).filter(|_| frame.starts_with(MAGIC)).unwrap_or_default();
+    while let Some((size, behind)) = rest.split_first_chunk() {
+        if rest.starts_with(MAGIC) {
+            return true;
+        }
+        rest = behind.get(u32::from_be_bytes(*size) as usize..).unwrap_or_default();
+    }
+    false
 }
 
 fn has_high_attributes(mut records: &[u8]) -> bool {
