@@ -51,6 +51,12 @@ def test_a_line_without_its_separator_is_named(command: Command) -> None:
     )
 
 
+def test_the_lines_before_one_without_its_separator_are_sent(command: Command, read: Read) -> None:
+    command("produce", "t", "-K", ":", input=b"a:1\nb:2\nc\nd:4\n")
+
+    assert [(record.key, record.value) for record in read("t")] == [(b"a", b"1"), (b"b", b"2")]
+
+
 def test_empty_values_become_null_if_wanted(command: Command, read: Read) -> None:
     command("produce", "t", "-K", ":", "-Z", input=b"a:1\na:\n")
 

@@ -255,26 +255,29 @@ def _send_lines(
     for found in [[source.all()]] if delimiter is None else lines_of(source, delimiter):
         values: list[Any] = list(found)
         if lines.separator is not None:
-            keys, values = _keyed(found, lines.separator, source.name, before)
+            keys, values = _keyed(found, lines.separator)
             what["keys"] = keys
         elif lines.key is not None:
             what["keys"] = [lines.key] * len(values)
         if lines.empty_is_null:
             values = [value or NULL for value in values]
-        sending.many(topic, values, **what)
-        before += len(found)
+        if values:
+            sending.many(topic, values, **what)
+        before += len(values)
+        if len(values) < len(found):
+            shown = (lines.separator or b"").decode(errors="backslashreplace")
+            said = f"there is no {shown!r} between key and value"
+            raise FailedError(f"{source.name}, line {before + 1}: {said}")
 
 
-def _keyed(
-    found: Sequence[bytes], separator: bytes, name: str, before: int
-) -> tuple[list[bytes], list[Any]]:
+def _keyed(found: Sequence[bytes], separator: bytes) -> tuple[list[bytes], list[Any]]:
+    """Keys and values of the lines before the first that has no separator."""
     keys: list[bytes] = []
     values: list[Any] = []
-    for number, line in enumerate(found, before + 1):
+    for line in found:
         key, separated, value = line.partition(separator)
         if not separated:
-            shown = separator.decode(errors="backslashreplace")
-            raise FailedError(f"{name}, line {number}: there is no {shown!r} between key and value")
+            break
         keys.append(key)
         values.append(value)
     return keys, values
