@@ -263,7 +263,18 @@ def test_a_group_commits_only_what_could_be_printed(command: Command, ten: str) 
     assert done.returncode == 1
     assert done.stderr == b"brokerless: cannot write: No space left on device\n"
     with KafkaConsumer(group_id="g") as consumer:
-        assert consumer.committed(TopicPartition(ten, 0)) is None
+        assert consumer.committed(TopicPartition(ten, 0)) == 0
+
+
+def test_a_group_whose_first_lines_nobody_read_begins_with_them_again(
+    command: Command, ten: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command("consume", ten, "-g", "g", "--from-beginning", "-e", stdout=full)
+
+    done = command("consume", ten, "-g", "g", "-e")
+
+    assert (done.returncode, done.stdout) == (0, b"".join(b"%d\n" % number for number in range(10)))
 
 
 def test_two_members_share_the_partitions(start: Start, command: Command, topic: str) -> None:

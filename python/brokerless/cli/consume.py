@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from brokerless.cli.clients import check_partitions, check_topic, consumer
+from brokerless.cli.commits import Commits
 from brokerless.cli.ending import FailedError
 from brokerless.cli.failures import Failures
 from brokerless.cli.format import NULL, compile_format
@@ -249,36 +249,6 @@ class Ends:
         return standing is not None and standing[2]
 
 
-class Commits:
-    """What a member has read, and where it begins: who comes next goes on there."""
-
-    def __init__(self, client: KafkaConsumer, polling: Polling) -> None:
-        self._client = client
-        self._polling = polling
-        self._known: set[TopicPartition] = set()
-
-    def make(self, *, news: bool) -> None:
-        """Commit, if anything was printed or partitions were gained."""
-        from brokerless.errors import CommitFailedError, RebalanceInProgressError
-
-        working = self._polling.working()
-        if not news and working <= self._known:
-            return
-        # Another member has the partitions by now, and will print the records again.
-        with contextlib.suppress(CommitFailedError, RebalanceInProgressError):
-            self._commit(working)
-            self._known = working
-
-    def _commit(self, working: set[TopicPartition]) -> None:
-        from brokerless import OffsetAndMetadata
-
-        if not self._polling.has_failed():
-            self._client.commit()
-            return
-        places = {it: self._client.position(it) for it in working}
-        self._client.commit({it: OffsetAndMetadata(at, "", -1) for it, at in places.items() if at})
-
-
 def _print(
     client: KafkaConsumer,
     polling: Polling,
@@ -296,15 +266,17 @@ def _print(
         wanted = CONSUMER["max_poll_records"]
         polled = polling.poll(PAUSE_MS, wanted if left is None else min(left, wanted))
         jumps.look(polled)
+        if commits is not None:
+            commits.begin(polled)
         records = [record for found in polled.values() for record in found]
         if records:
             output.write(b"".join(map(emit, records)))
             left = None if left is None else left - len(records)
+            if commits is not None:
+                commits.printed()
         else:
             output.check_reader()
             if topic not in client.topics():
                 raise FailedError(f"topic '{topic}' is gone: somebody deleted it")
-        if commits is not None:
-            commits.make(news=bool(records))
         if polling.is_over() or (exit_at_end and ends.are_reached()):
             return

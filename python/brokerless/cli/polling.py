@@ -72,6 +72,11 @@ class Polling:
             found |= self._try(partition, self._client.end_offsets, [partition]) or {}
         return found
 
+    def positions(self, partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
+        """What is read next of each, without those that fail."""
+        tried = {it: self._try(it, self._client.position, it) for it in sorted(partitions)}
+        return {it: at for it, at in tried.items() if at is not None}
+
     def _one_by_one(self, most: int) -> Found:
         """Ask each alone, which tells who fails."""
         for partition in sorted(self.working()):
