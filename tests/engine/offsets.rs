@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use brokerless::engine::Engine;
+use brokerless::env::mem::MemDisk;
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, TopicPartition};
 
 use crate::support::{ORDERS, append, open, partition};
+use crate::topics::open_mem;
 
 fn commit(engine: &Engine, group: &str, offset: i64) {
     engine.commit_offsets(group, &[(TopicPartition::new(ORDERS, 0), at(offset))]).unwrap();
@@ -71,6 +73,32 @@ fn a_topic_made_again_has_nothing_of_what_was_committed_before() {
         let left = engine.committed_offsets("g").unwrap();
         assert!(left.len() == 1 && left.contains_key(&other), "{left:?}");
         assert!(engine.committed_offsets("h").unwrap().is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_committed_after_the_topic_of_offsets_was_deleted_but_what_came_since() {
+    let disk = MemDisk::new();
+    let (one, two) = (open_mem(&disk), open_mem(&disk.process()));
+    append(&partition(&one), &["a", "b", "c"]);
+    one.create_topic("other", None, &[]).unwrap();
+    one.commit_offsets("g", &[(TopicPartition::new("other", 0), at(0))]).unwrap();
+    // The new log is longer than what was read of the old one, and then it is shorter.
+    for (before, since) in [(1, 0..4), (3, 2..3)] {
+        (0..=before).for_each(|offset| commit(&one, "g", offset));
+        for engine in [&one, &two] {
+            assert_eq!(engine.committed_offsets("g").unwrap()[partition(engine).id()], at(before));
+        }
+
+        two.delete_topic("__consumer_offsets").unwrap();
+
+        for engine in [&one, &two] {
+            assert!(engine.committed_offsets("g").unwrap().is_empty());
+        }
+        since.clone().for_each(|offset| commit(&two, "g", offset));
+        for engine in [&one, &two] {
+            assert_eq!(engine.committed_offsets("g").unwrap(), committed(since.end - 1));
+        }
     }
 }
 

@@ -34,6 +34,9 @@ pub(crate) struct CommittedOffsets(Mutex<HashMap<i32, Arc<Mutex<State>>>>);
 
 #[derive(Debug)]
 struct State {
+    /// The page of the partition that was read: one of a topic that was deleted and made again has
+    /// another.
+    slot: Option<u32>,
     offsets: Offsets,
     cursor: Cursor,
     /// How often segments had been replaced when the records were read.
@@ -220,11 +223,16 @@ impl CommittedOffsets {
 
 impl Default for State {
     fn default() -> Self {
-        Self { offsets: Offsets::default(), cursor: Cursor::new(0), swaps: 0 }
+        Self { slot: None, offsets: Offsets::default(), cursor: Cursor::new(0), swaps: 0 }
     }
 }
 
 impl State {
+    fn of(partition: &Partition, start: i64) -> Self {
+        let (slot, cursor) = (Some(partition.slot), Cursor::new(start));
+        Self { slot, cursor, ..Self::default() }
+    }
+
     /// Replays what was appended since the last time.
     fn catch_up(&mut self, partition: &Partition) -> Result<()> {
         loop {
@@ -232,8 +240,9 @@ impl State {
             let swaps = partition.swaps();
             // Compaction may have taken tombstones that were not read yet.
             let missed = self.swaps != swaps && self.cursor.offset() < partition.sealed_to();
-            if missed || self.cursor.offset() < start {
-                *self = Self { cursor: Cursor::new(start), ..Self::default() };
+            let is_other = self.slot != Some(partition.slot);
+            if is_other || missed || self.cursor.offset() < start {
+                *self = Self::of(partition, start);
             }
             self.swaps = swaps;
             self.read_on(partition)?;
