@@ -130,6 +130,20 @@ def test_a_group_goes_on_in_the_other_partitions_where_it_was(command: Command, 
     assert (done.returncode, done.stdout) == (1, b"new\n")
 
 
+def test_a_group_that_began_in_an_empty_partition_beside_a_bad_one_goes_on_there(
+    command: Command, directory: Path
+) -> None:
+    command("topics", "create", "t", "-p", "2")
+    command("produce", "t", "-p", "1", input=b"a\n")
+    spoil(directory)
+    command("consume", "t", "-g", "g", "-e")
+    command("produce", "t", "-p", "0", input=b"later\n")
+
+    done = command("consume", "t", "-g", "g", "-e")
+
+    assert (done.returncode, done.stdout) == (1, b"later\n")
+
+
 @pytest.mark.parametrize("how", READS[:-1], ids=" ".join)
 def test_what_lies_ahead_of_a_bad_batch_and_the_other_partitions_are_printed(
     command: Command, directory: Path, how: list[str]
