@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use brokerless::client::{Outgoing, Step};
 use brokerless::config::{ConsumerConfig, OffsetReset, ProducerConfig};
+#[cfg(debug_assertions)]
+use brokerless::env::point;
 use brokerless::record::BatchBuilder;
 use brokerless::record::control::{ControlType, EndTransactionMarker};
 use brokerless::types::OffsetAndMetadata;
@@ -45,6 +47,31 @@ fn a_partition_without_a_position_does_not_hold_up_the_others_and_is_named() {
     assert_eq!(reader.0.position(&tp(1)).unwrap_err().partition(), Some(&tp(1)));
     assert_eq!(reader.0.position(&tp(0)).unwrap(), 4);
     assert_eq!(reader.0.position(&tp(2)).unwrap(), 4);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_topic_deleted_before_its_position_is_found_does_not_end_the_poll() {
+    let world = filled(1, 5);
+    world.engine.create_topic("u", Some(1), &[]).unwrap();
+    let u = TopicPartition::new("u", 0);
+    let at_once = ConsumerConfig { auto_commit_interval: Duration::ZERO, ..in_group("g") };
+    let reader = world.consumer(at_once);
+    reader.0.assign(&[tp(0), u.clone()]).unwrap();
+    assert_eq!(reader.poll(SECOND, 3).len(), 3);
+    reader.0.seek_to_beginning(&[u]).unwrap();
+
+    // The poll commits between its look at the topics and that for positions.
+    let engine = world.engine.clone();
+    let hook = move |name| {
+        if name == "commit.synced" {
+            let _ = engine.delete_topic("u");
+        }
+    };
+    let polled = point::with_hook(hook, || reader.0.poll(SECOND, 500));
+
+    let Step::Records(records) = polled.unwrap() else { panic!() };
+    assert_eq!(records.iter().map(|polled| polled.len()).sum::<usize>(), 2);
 }
 
 #[test]

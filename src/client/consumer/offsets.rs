@@ -49,7 +49,8 @@ impl Consumer {
         let (mut failed, mut held_up) = (Ok(()), Ok(()));
         for unknown in unknown {
             match self.find_position(&unknown, committed.get(&unknown.id)) {
-                Ok(()) => {}
+                // It was deleted; the next look at the topics says more.
+                Ok(()) | Err(Error::UnknownTopicOrPartition(_)) => {}
                 Err(error @ Error::Timeout { .. }) => held_up = Err(error),
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) => failed = failed.and(Err(error.of(&unknown.id))),
