@@ -573,10 +573,8 @@ fn more_keys_than_there_is_room_for_take_several_rounds() {
     assert!((0..KEYS).all(|key| left.iter().any(|record| record.1 == key.to_string())));
 }
 
-#[test]
-fn what_waits_for_too_long_in_the_active_segment_is_compacted() {
-    let disk = MemDisk::new();
-    let engine = open(&disk).unwrap();
+/// A partition with one segment, whose records may wait for a minute.
+fn waiting(engine: &Engine) -> Arc<Partition> {
     let settings = [
         ("cleanup.policy", "compact"),
         ("max.compaction.lag.ms", "60000"),
@@ -584,7 +582,14 @@ fn what_waits_for_too_long_in_the_active_segment_is_compacted() {
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     engine.create_topic(ORDERS, None, &settings).unwrap();
-    let partition = engine.partition(&TopicPartition::new(ORDERS, 0)).unwrap();
+    engine.partition(&TopicPartition::new(ORDERS, 0)).unwrap()
+}
+
+#[test]
+fn what_waits_for_too_long_in_the_active_segment_is_compacted() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = waiting(&engine);
     // Their time is 1,000.
     (0..8).for_each(|n| append(&partition, n).unwrap());
 
@@ -594,6 +599,57 @@ fn what_waits_for_too_long_in_the_active_segment_is_compacted() {
     let left = read_from(&partition, 0);
     assert_eq!(left.len(), model(8).len());
     assert_eq!(state(&left), model(8));
+}
+
+#[test]
+fn what_waits_for_too_long_is_compacted_also_where_nobody_uses_the_log() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = waiting(&engine);
+    // Their time is 1,000.
+    (0..8).for_each(|n| append(&partition, n).unwrap());
+    drop((partition, engine));
+    let before = sizes(&disk);
+    let visitor = open(&disk).unwrap();
+
+    // A moment too early, and in the next round.
+    visitor.tend(61_000).unwrap();
+    assert_eq!(sizes(&disk), before);
+    visitor.tend(76_000).unwrap();
+
+    let after = sizes(&disk);
+    assert!(after.len() == 2 && after[0] < before[0] && after[1] == 0, "{before:?}, {after:?}");
+    let partition = visitor.partition(&TopicPartition::new(ORDERS, 0)).unwrap();
+    assert_eq!(state(&read_from(&partition, 0)), model(8));
+}
+
+#[test]
+fn a_log_that_nobody_uses_is_looked_at_once_until_its_first_record_has_waited_for_too_long() {
+    const ROUND: i64 = 15_000;
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    append(&waiting(&engine), 0).unwrap();
+    drop(engine);
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = calls.clone();
+    let hook = Arc::new(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let visitor =
+        Engine::open(Path::new("/data"), OpenOptions::default(), disk.with_hook(hook).env());
+    let visitor = visitor.unwrap();
+    let calls_of = |now| {
+        calls.store(0, Ordering::Relaxed);
+        visitor.tend(now).unwrap();
+        calls.load(Ordering::Relaxed)
+    };
+    // The rounds of retention, the chores and the like have been made.
+    visitor.tend(1_000).unwrap();
+
+    let rounds = [1, 2, 3, 4].map(|n| calls_of(1_000 + n * ROUND));
+
+    assert_eq!(rounds, [0; 4]);
+    assert!(calls_of(1_000 + 5 * ROUND) > 0);
 }
 
 #[test]

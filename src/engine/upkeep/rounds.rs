@@ -22,6 +22,7 @@ use crate::env::{Access, Mode};
 use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::log::retention::{self, Limits};
+use crate::log::segment::Segment;
 use crate::types::{Timestamp, TopicPartition};
 
 /// The byte of [`LOCKS`] that who writes down a round of retention has locked. The bytes from 32 to
@@ -38,13 +39,21 @@ pub(crate) struct Rounds {
     /// By the wall clock: retention is not due before; 0 if that is not known.
     next_retention: AtomicI64,
     next_compaction: AtomicI64,
-    /// By page: the newest segment when the log was looked at for compaction, -1 where nobody used
-    /// it, and the edition of all settings.
-    looked_at: Mutex<HashMap<u32, (i64, u64)>>,
+    /// By page: how the log was looked at for compaction, and when it is to be again, all the same.
+    looked_at: Mutex<HashMap<u32, (Look, Timestamp)>>,
+}
+
+/// What makes another look at a log for compaction worth it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    /// The newest segment, -1 where nobody used the log.
+    newest: i64,
+    /// The edition of all settings.
+    edition: u64,
 }
 
 impl Rounds {
-    fn looked_at(&self) -> MutexGuard<'_, HashMap<u32, (i64, u64)>> {
+    fn looked_at(&self) -> MutexGuard<'_, HashMap<u32, (Look, Timestamp)>> {
         self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -228,28 +237,48 @@ impl Engine {
         }
         let page = self.shared.control.page(site.slot)?;
         let newest = if page.is_valid() { page.tail().segment_base } else { -1 };
-        let by_time = config.max_compaction_lag_ms < i64::MAX || config.min_compaction_lag_ms > 0;
-        let look = (newest, site.edition);
-        if self.rounds.looked_at().get(&site.slot) == Some(&look) && (newest < 0 || !by_time) {
+        let look = Look { newest, edition: site.edition };
+        let last = self.rounds.looked_at().get(&site.slot).copied();
+        if last.is_some_and(|(last, again)| last == look && now < again) {
             return Ok(());
         }
-        let looked = if newest < 0 && !self.has_sealed(site)? {
-            Ok(Some(false))
-        } else {
-            self.partition_of(site.topic, site.number)?.look_at(now)
+        let due = if newest < 0 { self.first_due(site) } else { Ok(now) };
+        let looked = match due {
+            Ok(due) if now < due => {
+                self.rounds.looked_at().insert(site.slot, (look, due));
+                return Ok(());
+            }
+            Ok(_) => self.partition_of(site.topic, site.number)?.look_at(now),
+            Err(error) => Err(error),
         };
         // Who came to no end looks again in the next round.
         if !matches!(looked, Ok(None) | Err(Error::Closed(_) | Error::Timeout { .. })) {
-            self.rounds.looked_at().insert(site.slot, look);
+            let by_time =
+                config.max_compaction_lag_ms < i64::MAX || config.min_compaction_lag_ms > 0;
+            let again = if newest >= 0 && by_time { Timestamp::MIN } else { Timestamp::MAX };
+            self.rounds.looked_at().insert(site.slot, (look, again));
         }
         looked.map(drop)
     }
 
-    /// Whether a log that nobody uses has more than the active segment.
-    fn has_sealed(&self, site: &Site<'_>) -> Result<bool> {
+    /// When a log that nobody uses is worth to be opened: at once if it has more than the active
+    /// segment, else when the first record of that has waited for `max.compaction.lag.ms`.
+    fn first_due(&self, site: &Site<'_>) -> Result<Timestamp> {
+        let storage = &self.env().storage;
         let folder = topics::folder(self.dir(), &site.id());
-        let bases = files::offsets(&*self.env().storage, &folder, files::LOG);
-        Ok(unless_gone(bases)?.is_some_and(|bases| bases.len() > 1))
+        let bases = unless_gone(files::offsets(&**storage, &folder, files::LOG))?;
+        let lag = site.config.max_compaction_lag_ms;
+        let first = match bases.as_deref() {
+            Some([_, _, ..]) => return Ok(Timestamp::MIN),
+            Some([active]) if lag < i64::MAX => {
+                let active = Segment::open(storage, &folder, *active, false);
+                let first = active.and_then(|active| active.first_timestamp(active.len()?));
+                unless_gone(first)?.flatten()
+            }
+            _ => None,
+        };
+        let first = first.filter(|first| *first > 0).unwrap_or(Timestamp::MAX);
+        Ok(first.saturating_add(lag).saturating_add(1))
     }
 }
 
