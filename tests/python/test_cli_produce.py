@@ -179,6 +179,32 @@ def test_a_record_that_is_too_large_is_an_error(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
+    ("args", "key"), [([], b""), (["-K", ":"], b"k:"), (["-k", "k"], b""), (["-Z"], b"")]
+)
+def test_the_line_that_is_too_large_is_named(
+    command: Command, read: Read, tmp_path: Path, args: list[str], key: bytes
+) -> None:
+    command("topics", "create", "t", "-c", "max.message.bytes=1000")
+    # In the second piece of what is read, and not the first line of it.
+    lines = [*[b"x" * 900] * 1500, b"y" * 2000, b"z"]
+    (tmp_path / "input").write_bytes(b"".join(key + line + b"\n" for line in lines))
+
+    done = command("produce", "t", "input", *args)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"brokerless: input, line 1501: the record takes 20")
+    assert [record.value for record in read("t")] == lines[:1500]
+
+
+def test_the_file_that_is_too_large_is_named(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"y" * 2_000_000)
+
+    done = command("produce", "t", "--whole", "large")
+
+    assert done.stderr.startswith(b"brokerless: large: the record takes 2000")
+
+
+@pytest.mark.parametrize(
     "args",
     [
         [],

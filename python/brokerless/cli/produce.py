@@ -184,6 +184,15 @@ def _check_target(topic: str, partition: int | None) -> None:
     check_partitions(topic, [partition or 0], set(range(count)))
 
 
+class RefusedError(Exception):
+    """Of several records one cannot be sent."""
+
+    def __init__(self, reason: str, sent: int) -> None:
+        super().__init__(reason)
+        self.sent = sent
+        """How many stand before it."""
+
+
 class Sending:
     """Sends, notices the first failure early, and counts."""
 
@@ -199,9 +208,15 @@ class Sending:
         self.count = 0
 
     def many(self, topic: str, values: Sequence[Any], **what: Any) -> None:
-        """Send the values."""
+        """Send the values; `RefusedError` says which of them there cannot be."""
+        from brokerless.errors import BrokerResponseError
+
         size = sum(len(value) for value in values if value is not NULL)
-        self._await(self._client.send_many(topic, values, **what), size)
+        try:
+            future = self._client.send_many(topic, values, **what)
+        except BrokerResponseError as error:
+            raise RefusedError(sentence(error), getattr(error, "_sent", 0)) from None
+        self._await(future, size)
         self.count += len(values)
 
     def one(self, topic: str, value: bytes | None, place: Any = None, **record: Any) -> None:
@@ -262,7 +277,11 @@ def _send_lines(
         if lines.empty_is_null:
             values = [value or NULL for value in values]
         if values:
-            sending.many(topic, values, **what)
+            try:
+                sending.many(topic, values, **what)
+            except RefusedError as error:
+                place = "" if delimiter is None else f", line {before + error.sent + 1}"
+                raise FailedError(f"{source.name}{place}: {error.args[0]}") from None
         before += len(values)
         if len(values) < len(found):
             shown = (lines.separator or b"").decode(errors="backslashreplace")

@@ -39,13 +39,14 @@ impl Open {
                     self.send(common, value, &key)?
                 }
             };
-            batches.add(delivery, sizes);
+            batches.add(1, delivery, sizes);
             Ok(())
         };
-        match values.cast_exact::<PyList>() {
-            Ok(list) => list.iter().try_for_each(|value| send(&value))?,
-            Err(_) => values.try_iter()?.try_for_each(|value| send(&value?))?,
-        }
+        let all = match values.cast_exact::<PyList>() {
+            Ok(list) => list.iter().try_for_each(|value| send(&value)),
+            Err(_) => values.try_iter()?.try_for_each(|value| send(&value?)),
+        };
+        all.map_err(|error| batches.tell(py, error))?;
         batches
             .into_future()
             .ok_or_else(|| errors::argument_value(py, "there are no values to send"))
@@ -68,8 +69,9 @@ impl Open {
             while sent < run.len().max(1) {
                 let more = self.send_run(common, run.get(sent..).unwrap_or_default(), &mut batches);
                 if more == 0 {
-                    let (delivery, sizes) = self.send(common, &rest[sent], &none)?;
-                    batches.add(delivery, sizes);
+                    let one = self.send(common, &rest[sent], &none);
+                    let (delivery, sizes) = one.map_err(|error| batches.tell(py, error))?;
+                    batches.add(1, delivery, sizes);
                 }
                 sent += more.max(1);
             }
@@ -94,7 +96,7 @@ impl Open {
         };
         let value = values[count - 1].len() as i32;
         let headers = headers_size(common.encoded_headers);
-        batches.add(delivery, Sizes { key: -1, value, headers });
+        batches.add(count, delivery, Sizes { key: -1, value, headers });
         count
     }
 }
@@ -119,16 +121,25 @@ const LOOK_BACK: usize = 64;
 struct Batches {
     deliveries: Vec<Delivery>,
     last: Option<(Delivery, Sizes)>,
+    records: usize,
 }
 
 impl Batches {
-    fn add(&mut self, delivery: Delivery, sizes: Sizes) {
+    fn add(&mut self, records: usize, delivery: Delivery, sizes: Sizes) {
+        self.records += records;
         if let Some((before, _)) = self.last.replace((delivery, sizes))
             && !self.last.as_ref().is_some_and(|(last, _)| last.same_batch(&before))
             && !self.deliveries.iter().rev().take(LOOK_BACK).any(|known| known.same_batch(&before))
         {
             self.deliveries.push(before);
         }
+    }
+
+    /// Has the error of a record say how many were sent before it.
+    fn tell(&self, py: Python<'_>, error: PyErr) -> PyErr {
+        // Without it the error is still the error.
+        let _ = error.value(py).setattr("_sent", self.records);
+        error
     }
 
     fn into_future(mut self) -> Option<FutureRecordMetadata> {
