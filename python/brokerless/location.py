@@ -28,7 +28,7 @@ def default_directory() -> str:
     chosen = os.environ.get("BROKERLESS_DIR")
     if chosen:
         return directory_named(chosen, "BROKERLESS_DIR")
-    return os.path.join(_user_data(), "brokerless")
+    return _checked(os.path.join(_user_data(), "brokerless"), "the user's data")
 
 
 def directory_named(given: str, what: str) -> str:
@@ -37,10 +37,20 @@ def directory_named(given: str, what: str) -> str:
     `what` was given that: for the error.
     """
     if "://" not in given:
-        return _absolute(given)
+        return _checked(_absolute(given), what)
     if not _is_path(given):
         raise SettingError(f"{what}={given!r}: a directory is a path or a file:// URL")
-    return _absolute(_from_url(given))
+    return _checked(_absolute(_from_url(given)), what)
+
+
+def _checked(directory: str, what: str) -> str:
+    """Refuse a path that is no text."""
+    try:
+        directory.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(directory).decode(errors="backslashreplace")
+        raise SettingError(f"{what}: the path of a directory must be UTF-8: '{shown}'") from None
+    return directory
 
 
 def directory_of(bootstrap_servers: object) -> str:

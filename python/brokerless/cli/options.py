@@ -31,6 +31,7 @@ __all__ = [
     "PLACE",
     "SETTING",
     "SHIFT",
+    "TEXT",
     "TOPIC",
     "TOPIC_PARTITIONS",
     "Partitions",
@@ -89,7 +90,25 @@ def read_only_option(command: Command) -> Command:
     )(command)
 
 
-class _Topic(Parameter):
+class _Text(Parameter):
+    """Text, which bytes that are no UTF-8 are not."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(text).decode(errors="backslashreplace")
+            self.fail(f"'{shown}' is no UTF-8", param, ctx)
+        return text
+
+
+TEXT = _Text()
+
+
+class _Topic(_Text):
     """The name of a topic."""
 
     name = "topic"
@@ -112,7 +131,7 @@ class _Topic(Parameter):
 TOPIC = _Topic()
 
 
-class _Group(Parameter):
+class _Group(_Text):
     """The name of a group."""
 
     name = "group"
@@ -129,7 +148,7 @@ class _Group(Parameter):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not value:
             self.fail("a group has a name that is not empty", param, ctx)
-        return str(value)
+        return super().convert(value, param, ctx)
 
 
 GROUP = _Group()
@@ -143,12 +162,12 @@ class _TopicPartitions(_Topic):
 
     name = "topic"
 
-    def convert(
+    def convert(  # type: ignore[override]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Partitions:
         if isinstance(value, tuple):
             return value
-        topic, separator, rest = str(value).partition(":")
+        topic, separator, rest = super().convert(value, param, ctx).partition(":")
         numbers = rest.split(",") if separator else []
         if not topic or not all(it.isascii() and it.isdigit() for it in numbers):
             self.fail(f"{value!r} is not of the form TOPIC or TOPIC:0,1", param, ctx)
@@ -207,7 +226,7 @@ class _Header(Parameter):
         name, separator, rest = str(value).partition("=")
         if not name:
             self.fail(f"{value!r} has no name before the '='", param, ctx)
-        return name, os.fsencode(rest) if separator else None
+        return TEXT.convert(name, param, ctx), os.fsencode(rest) if separator else None
 
 
 HEADER = _Header()
@@ -223,7 +242,7 @@ class _Setting(Parameter):
     ) -> tuple[str, str]:
         if isinstance(value, tuple):
             return value
-        name, separator, rest = str(value).partition("=")
+        name, separator, rest = TEXT.convert(value, param, ctx).partition("=")
         if not (name and separator):
             self.fail(f"{value!r} is not of the form NAME=VALUE", param, ctx)
         return name.strip(), rest.strip()

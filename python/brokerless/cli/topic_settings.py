@@ -12,6 +12,7 @@ from brokerless.cli.failures import Failures
 from brokerless.cli.options import (
     COUNT,
     SETTING,
+    TEXT,
     TOPIC,
     directory_option,
     json_option,
@@ -106,6 +107,7 @@ def _print(topic: dict[str, Any]) -> None:
     "-d",
     "--delete-config",
     "deletions",
+    type=TEXT,
     multiple=True,
     metavar="NAME",
     help="Give a setting its default again; may be repeated.",

@@ -23,6 +23,7 @@ from brokerless.cli.options import (
     NUMBER,
     PLACE,
     SETTING,
+    TEXT,
     TOPIC,
     directory_option,
     json_option,
@@ -131,7 +132,7 @@ def _size(folder: str) -> int:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="TOPIC...")
+@click.argument("names", nargs=-1, required=True, metavar="TOPIC...", type=TEXT)
 @click.option("-p", "--partitions", type=COUNT, help="How many it has.")
 @click.option(
     "-c",
