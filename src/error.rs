@@ -335,6 +335,9 @@ pub enum Error {
     /// A place that is taken by something else.
     #[error("{} is not a directory; name another place", .0.display())]
     NotADirectory(PathBuf),
+    /// A folder that has the name of a partition's, and something else in it.
+    #[error("{} is in the way: it is no partition of this directory; move it, or take another name", .0.display())]
+    InTheWay(PathBuf),
     /// A folder with nothing in it that a data directory has.
     #[error("{} is no data directory: nothing in it is of Kafka or brokerless; name another place", .0.display())]
     NotADataDirectory(PathBuf),

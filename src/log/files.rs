@@ -50,6 +50,13 @@ pub(crate) fn offset_of(name: &str, suffix: &str) -> Option<i64> {
     offset.filter(|offset| *offset <= MAX_BASE)
 }
 
+/// Whether a file of that name is one that a partition's folder has.
+pub(crate) fn is_of_partition(name: &str) -> bool {
+    let has_offset = |suffix: &&str| offset_of(name, suffix).is_some();
+    [LEADER_EPOCHS, PARTITION_METADATA].contains(&name)
+        || [LOG, INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT].iter().any(has_offset)
+}
+
 /// All bytes of a small file, `None` if it does not exist.
 pub(crate) fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>> {
     let file = match storage.open(path, Access::Read) {

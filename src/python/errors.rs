@@ -22,6 +22,7 @@ fn class_name(error: &Error) -> &'static str {
         | Error::NetworkFileSystem { .. }
         | Error::NotWritable { .. }
         | Error::NotADirectory(_)
+        | Error::InTheWay(_)
         | Error::NotADataDirectory(_)
         | Error::Damaged { .. }
         | Error::Missing { .. }

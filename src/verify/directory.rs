@@ -40,19 +40,16 @@ pub(crate) fn describe(storage: &dyn Storage, path: &Path) -> Result<Option<Desc
 
 /// Whether a folder has anything that makes it a data directory.
 pub(crate) fn is_one(storage: &dyn Storage, dir: &Path) -> Result<bool> {
-    let of_partition = |name: &str| {
-        files::offset_of(name, files::LOG).is_some() || name == files::PARTITION_METADATA
-    };
     for entry in storage.list(dir).at("list", dir)? {
         if !entry.is_dir && entry.name != LOCK && is_needed(&entry.name) {
             return Ok(true);
         }
         // Other folders have such names too.
-        if entry.is_dir && topics::partition_of(&entry.name).is_some() {
-            let inside = storage.list(&dir.join(&entry.name)).unwrap_or_default();
-            if inside.iter().any(|entry| of_partition(&entry.name)) {
-                return Ok(true);
-            }
+        if entry.is_dir
+            && topics::partition_of(&entry.name).is_some()
+            && topics::is_of_partition(storage, &dir.join(&entry.name)).unwrap_or(false)
+        {
+            return Ok(true);
         }
     }
     Ok(false)
@@ -161,6 +158,11 @@ impl Task<'_> {
                     findings.add(described.not_a_file(path, true));
                 }
                 Kind::Folder => match topics::partition_of(&name) {
+                    Some((topic, _))
+                        if survey.topics.get(topic).is_none() && self.is_other(path) =>
+                    {
+                        findings.add(no_partition(path));
+                    }
                     Some((topic, number)) => partitions.push(TopicPartition::new(topic, number)),
                     None => findings.extend(folder(&name)),
                 },
@@ -177,6 +179,13 @@ impl Task<'_> {
         self.check_topics(survey, &partitions, findings)?;
         findings.extend(strays(survey, &partitions));
         Ok(partitions)
+    }
+
+    /// Whether there is something in the folder, and nothing that one of a partition has.
+    fn is_other(&self, folder: &Path) -> bool {
+        let (storage, folder) = (&*self.env.storage, self.dir.join(folder));
+        storage.list(&folder).is_ok_and(|entries| !entries.is_empty())
+            && topics::is_of_partition(storage, &folder).is_ok_and(|is_one| !is_one)
     }
 
     fn check_file(&self, name: &str, survey: &Survey, findings: &mut Findings) {
@@ -321,6 +330,12 @@ fn is_needed(name: &str) -> bool {
 }
 
 /// A folder that is no partition.
+fn no_partition(path: &Path) -> Finding {
+    let what = "a folder with the name of a partition and no file of one: it is passed over here, and \
+                a Kafka broker takes it for a partition";
+    Finding::warning("unknown-folder", path, what).remedy("move it to another place")
+}
+
 fn folder(name: &str) -> Option<Finding> {
     let path = Path::new(name);
     let partition = |behind: &str| {

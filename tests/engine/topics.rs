@@ -629,6 +629,28 @@ fn an_empty_folder_of_no_listed_topic_makes_none() {
 }
 
 #[test]
+fn a_folder_of_other_things_is_no_topic_and_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("orders-1/precious.txt");
+    std::fs::create_dir(dir.path().join("orders-1")).unwrap();
+    std::fs::write(&file, "precious").unwrap();
+    let engine = open(dir.path());
+
+    assert_eq!(engine.topics().unwrap().iter().count(), 0);
+    let refused = engine.create_topic(ORDERS, Some(3), &[]);
+
+    assert!(matches!(refused, Err(Error::InTheWay(_))), "{refused:?}");
+    assert!(!dir.path().join("orders-0").exists());
+    engine.create_topic(ORDERS, Some(1), &[]).unwrap();
+    assert!(matches!(engine.create_partitions(ORDERS, 2), Err(Error::InTheWay(_))));
+    drop(engine);
+    let engine = open(dir.path());
+    assert_eq!(engine.topic(ORDERS).unwrap().unwrap().partition_count(), 1);
+    engine.delete_topic(ORDERS).unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+}
+
+#[test]
 fn folders_that_were_exchanged_are_not_taken_for_one_another() {
     let disk = MemDisk::new();
     let storage = disk.env().storage;

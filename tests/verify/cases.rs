@@ -437,7 +437,7 @@ const BESIDE_LOGS: [Case; 16] = [
         ..CLEAN
     },
 ];
-const OF_THE_DIRECTORY: [Case; 27] = [
+const OF_THE_DIRECTORY: [Case; 28] = [
     Case {
         name: "a list of recovery points",
         damage: |dir| write(&dir.join("recovery-point-offset-checkpoint"), "0\n9\n"),
@@ -571,6 +571,16 @@ const OF_THE_DIRECTORY: [Case; 27] = [
         name: "ids of the directory",
         damage: |dir| write(&dir.join("meta.properties"), "version=1\nnode.id=1\n"),
         found: (Warning, "bad-meta", "meta.properties"),
+        mended: false,
+        ..CLEAN
+    },
+    Case {
+        name: "a folder of somebody else's with the name of a partition",
+        damage: |dir| {
+            fs::create_dir(dir.join("photos-1")).unwrap();
+            write(&dir.join("photos-1/sea.jpg"), "blue");
+        },
+        found: (Warning, "unknown-folder", "photos-1"),
         mended: false,
         ..CLEAN
     },

@@ -265,8 +265,12 @@ impl Engine {
     }
 
     fn make_folder(&self, topic: &Topic, number: i32) -> Result<()> {
-        let folder = topics::folder(self.dir(), &TopicPartition::new(topic.name.clone(), number));
-        self.env().storage.create_dir(&folder).at("create", &folder)?;
+        let (dir, storage) = (self.dir(), &self.env().storage);
+        let folder = topics::folder(dir, &TopicPartition::new(topic.name.clone(), number));
+        storage.create_dir(&folder).at("create", &folder)?;
+        if !storage.list(&folder).at("list", &folder)?.is_empty() {
+            return Err(Error::InTheWay(folder));
+        }
         point("topics.folder");
         Ok(())
     }

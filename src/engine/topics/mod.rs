@@ -197,7 +197,7 @@ impl Topics {
             let known = file.get(name);
             let is_gone = topics.deleted.iter().any(|gone| *gone.name == **name);
             let listed = known.map_or(0, |topic| topic.partition_count());
-            let numbers = without_begun(storage, dir, name, numbers, listed)?;
+            let numbers = with_files(storage, dir, name, numbers, listed)?;
             if !is_gone && !numbers.is_empty() {
                 topics.find(storage, dir, known, name, &numbers, control)?;
             }
@@ -275,7 +275,7 @@ pub(crate) fn list_of_folders(storage: &dyn Storage, dir: &Path) -> Result<Strin
     let mut topics = Vec::new();
     let entries = storage.list(dir).at("list", dir)?;
     for (name, numbers) in folders(storage, dir, &entries)? {
-        let numbers = without_begun(storage, dir, &name, &numbers, 0)?;
+        let numbers = with_files(storage, dir, &name, &numbers, 0)?;
         let partitions = count(None, &numbers) as usize;
         if partitions == 0 {
             continue;
@@ -326,10 +326,10 @@ fn folders(storage: &dyn Storage, dir: &Path, entries: &[Entry]) -> Result<Folde
     Ok(topics)
 }
 
-/// Without the empty folders behind the `listed` ones: somebody has made them who died before they
-/// were listed, or before he saw that the topic was deleted. What a broker has made has files from the
-/// beginning.
-fn without_begun(
+/// Without the folders behind the `listed` ones that have no file of a partition. Empty ones somebody
+/// has made who died before they were listed, or before he saw that the topic was deleted; others are
+/// not ours. What a broker has made has files from the beginning.
+fn with_files(
     storage: &dyn Storage,
     dir: &Path,
     name: &str,
@@ -339,11 +339,17 @@ fn without_begun(
     let mut known = BTreeSet::new();
     for &number in numbers {
         let folder = folder(dir, &TopicPartition::new(name, number));
-        if number < listed || !storage.list(&folder).at("list", &folder)?.is_empty() {
+        if number < listed || is_of_partition(storage, &folder)? {
             known.insert(number);
         }
     }
     Ok(known)
+}
+
+/// Whether there is a file in the folder that one of a partition has.
+pub(crate) fn is_of_partition(storage: &dyn Storage, folder: &Path) -> Result<bool> {
+    let entries = storage.list(folder).at("list", folder)?;
+    Ok(entries.iter().any(|entry| !entry.is_dir && files::is_of_partition(&entry.name)))
 }
 
 /// A file in the place of a partition's folder is passed over, as a broker does. A link is not: what
