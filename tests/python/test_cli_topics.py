@@ -47,6 +47,7 @@ def test_a_topic_is_not_created_twice(command: Command) -> None:
         (["a/b"], 2),
         ([".."], 2),
         (["a", "b/c"], 2),
+        (["a.b", "a_b"], 2),
         (["__consumer_offsets"], 1),
     ],
 )

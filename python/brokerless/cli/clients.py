@@ -98,11 +98,22 @@ def check_new_topics(topics: Sequence[NewTopic], *, if_not_exists: bool) -> list
     """Check topics before anything is made, and give how many partitions each has or will have."""
     from brokerless._brokerless import check_topic
 
+    _check_collisions([it.name for it in topics])
     if not is_data_directory(Path(default_directory())):
         with wrong_arguments():
             return [check_topic(it.name, _count(it), it.topic_configs) for it in topics]
     with admin() as client, wrong_arguments():
         return [_checked(client, topic, if_not_exists) for topic in topics]
+
+
+def _check_collisions(names: Sequence[str]) -> None:
+    """Refuse names that differ by periods and underscores only, as Kafka does."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.replace(".", "_"), name)
+        if other != name:
+            said = f"topics '{other}' and '{name}' collide: '.' and '_' count as the same"
+            raise click.UsageError(said)
 
 
 def _count(topic: NewTopic) -> int | None:
