@@ -133,6 +133,18 @@ def test_what_cannot_be_altered_is_told_and_nothing_changes(admin: KafkaAdminCli
     assert "UnknownTopicOrPartitionError" in told["topic"]["none"]
 
 
+def test_a_resource_that_is_given_twice_is_not_altered(admin: KafkaAdminClient) -> None:
+    admin.create_topics(["u"])
+    other = ConfigResource("topic", "u", {"retention.ms": "4"})
+
+    told = admin.alter_configs([*topic({"flush.ms": "5"}), other, *topic({"flush.ms": "6"})])
+
+    twice = (InvalidRequestError.errno, "Each resource must appear at most once.", 2, "t")
+    assert told.resources == [twice, (0, None, 2, "u"), twice]
+    assert values(admin, topic()) == {"retention.ms": "1000"}
+    assert values(admin, [other]) == {"retention.ms": "4"}
+
+
 @pytest.mark.parametrize("operation", ["set", "append", "subtract"])
 def test_nothing_is_no_value(admin: KafkaAdminClient, operation: str) -> None:
     nothing = {"cleanup.policy": (operation, None), "retention.ms": "7"}

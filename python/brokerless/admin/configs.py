@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -244,8 +245,10 @@ class ConfigAdmin(AdminBase):
         self, resources: list[ConfigResource], changes: list[list[Any]], validate_only: bool
     ) -> Answers:
         answers = Answers()
+        count = Counter(map(_key, resources))
         for resource, wishes in zip(resources, changes, strict=True):
-            error = attempt(self._change, resource, wishes, validate_only)
+            change = self._change if count[_key(resource)] == 1 else _refuse_twice
+            error = attempt(change, resource, wishes, validate_only)
             code, said = (0, None) if error is None else (error.errno, _sentence(error))
             older = (code, said, resource.resource_type.value, resource.name)
             answers.add(resource, "OK" if error is None else str(error), older)
@@ -297,6 +300,14 @@ class ConfigAdmin(AdminBase):
             for kind, names in found.items()
             if names and (not wanted or kind in wanted)
         }
+
+
+def _key(resource: ConfigResource) -> tuple[ConfigResourceType, str]:
+    return (resource.resource_type, str(resource.name))
+
+
+def _refuse_twice(*_: Any) -> None:
+    raise InvalidRequestError("Each resource must appear at most once.")
 
 
 def _broker(resource: ConfigResource) -> int:
