@@ -28,6 +28,13 @@ pub(crate) struct Expiry {
     next_check: AtomicI64,
 }
 
+impl Expiry {
+    /// When offsets may expire next, by the wall clock, if that is known.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        Some(self.next_check.load(Ordering::Relaxed)).filter(|next| *next != 0)
+    }
+}
+
 impl Engine {
     /// Takes offsets away that have expired (`offsets.retention.minutes`). To be called every second
     /// or so, by any number of processes: it costs next to nothing while there is nothing to do.

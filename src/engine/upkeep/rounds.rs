@@ -139,6 +139,7 @@ impl Engine {
         removed.and(retained).and(compacted).and(expired).and(done)?;
         let next = rounds.next_retention.load(Ordering::Relaxed);
         let next = next.min(rounds.next_compaction.load(Ordering::Relaxed));
+        let next = next.min(self.expiry.next().unwrap_or(next));
         Ok(Duration::from_millis(u64::try_from(next.saturating_sub(now)).unwrap_or(0)))
     }
 
