@@ -311,10 +311,13 @@ def test_a_group_of_commands_alone_shows_its_help_page(command: Command, group: 
     assert done.stderr.splitlines() == command(group, "--help").stdout.splitlines()
 
 
-def test_a_file_is_no_directory(command: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line", ["topics list --dir file", "topics --dir file list", "--dir file topics list"]
+)
+def test_a_file_is_no_directory(command: Command, tmp_path: Path, line: str) -> None:
     (tmp_path / "file").write_text("x")
 
-    done = command("topics", "list", "--dir", "file")
+    done = command(*line.split())
 
     said = f"brokerless: --dir: {tmp_path / 'file'} is no directory".encode()
     assert (done.returncode, done.stderr.split(b" (see")[0].strip()) == (2, said)

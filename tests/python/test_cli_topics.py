@@ -329,6 +329,19 @@ def test_where_something_else_is_scripts_can_tell(
         assert (facts["directory"], facts["usable"]) == (str(directory), False)
 
 
+@pytest.mark.parametrize("line", ["--dir file where --json", "where --json --dir file"])
+def test_where_tells_of_a_file_that_is_given_as_the_directory(
+    command: Command, tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "file").write_text("Dear Sir")
+
+    done = command(*line.split())
+
+    assert done.returncode == 1
+    facts = json.loads(done.stdout)
+    assert (facts["directory"], facts["usable"]) == (str(tmp_path / "file"), False)
+
+
 def test_where_there_is_nothing_yet_is_no_error(command: Command, directory: Path) -> None:
     directory.mkdir()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brokerless.cli.interrupts import importing
-from brokerless.cli.options import directory_option
+from brokerless.cli.options import check_chosen, directory_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,8 @@ class Lazy(click.Group):
             near = get_close_matches(name, self._places, 1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             ctx.fail(f"No such command '{name}'.{hint}")
+        if not ctx.resilient_parsing:
+            check_chosen(ctx, name)
         return super().resolve_command(ctx, args)
 
 

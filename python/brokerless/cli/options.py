@@ -36,6 +36,7 @@ __all__ = [
     "TOPIC_PARTITIONS",
     "Partitions",
     "Place",
+    "check_chosen",
     "directory_option",
     "json_option",
     "read_only_option",
@@ -51,7 +52,10 @@ SHIFT = click.IntRange(-MOST, MOST)
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
-def _choose_directory(_: click.Context, __: click.Parameter, value: str | None) -> None:
+_CHOSEN = "brokerless.cli.directory"
+
+
+def _choose_directory(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is None:
         return
     from brokerless.cli.directory import choose
@@ -59,6 +63,22 @@ def _choose_directory(_: click.Context, __: click.Parameter, value: str | None) 
 
     try:
         choose(value)
+    except SettingError as error:
+        raise click.UsageError(str(error.args[0])) from None
+    ctx.meta[_CHOSEN] = True
+    if not isinstance(ctx.command, click.Group):
+        check_chosen(ctx, ctx.command.name)
+
+
+def check_chosen(ctx: click.Context, command: str | None) -> None:
+    """Refuse a `--dir` that is no folder, except for the command that tells what is there."""
+    if command == "where" or _CHOSEN not in ctx.meta:
+        return
+    from brokerless.cli.directory import check_folder
+    from brokerless.errors.base import SettingError
+
+    try:
+        check_folder()
     except SettingError as error:
         raise click.UsageError(str(error.args[0])) from None
 
