@@ -342,6 +342,23 @@ def test_records_that_are_deleted_before_they_are_read_are_said(
     assert said.endswith(b" to 99999 were deleted before they were read\n")
 
 
+@pytest.mark.parametrize("before", [7, 10])
+def test_a_group_says_what_was_deleted_since_it_read_and_goes_on_with_what_is_left(
+    command: Command, before: int
+) -> None:
+    command("produce", "t", input=b"".join(b"%d\n" % number for number in range(10)))
+    command("consume", "t", "-g", "g", "--from-beginning", "-n", "5")
+    command("topics", "purge", "t", "--before", before)
+
+    done = command("consume", "t", "-g", "g", "-e")
+    again = command("consume", "t", "-g", "g", "-e")
+
+    gone = f"offsets 5 to {before - 1} were deleted before they were read"
+    assert done.stderr == f"brokerless: t-0: {gone}\n".encode()
+    assert done.stdout == b"".join(b"%d\n" % number for number in range(before, 10))
+    assert (done.returncode, again.stdout, again.stderr) == (0, b"", b"")
+
+
 @pytest.mark.parametrize("args", [["where"], ["dump"]], ids=" ".join)
 def test_a_folder_of_something_else_is_said(
     command: Command, tmp_path: Path, args: list[str]

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from brokerless import KafkaConsumer, TopicPartition
+    from brokerless.cli.jumps import Jumps
     from brokerless.cli.polling import Found, Polling
 
 __all__ = ["Commits"]
@@ -20,6 +21,14 @@ class Commits:
         self._client = client
         self._polling = polling
         self._known: set[TopicPartition] = set()
+
+    def expect(self, jumps: Jumps) -> None:
+        """Say what should be read next of gained partitions: what the group has committed."""
+        gained = self._polling.working() - self._known
+        for partition in self._polling.positions(gained):
+            committed = self._client.committed(partition)
+            if committed is not None:
+                jumps.expect(partition, committed)
 
     def begin(self, polled: Found) -> None:
         """Commit where gained partitions begin; without that nothing may be printed."""

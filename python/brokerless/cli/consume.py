@@ -265,18 +265,20 @@ def _print(
     while left is None or left > 0:
         wanted = CONSUMER["max_poll_records"]
         polled = polling.poll(PAUSE_MS, wanted if left is None else min(left, wanted))
-        jumps.look(polled)
+        if commits is not None:
+            commits.expect(jumps)
+        jumped = jumps.look(polled)
         if commits is not None:
             commits.begin(polled)
         records = [record for found in polled.values() for record in found]
         if records:
             output.write(b"".join(map(emit, records)))
             left = None if left is None else left - len(records)
-            if commits is not None:
-                commits.printed()
         else:
             output.check_reader()
             if topic not in client.topics():
                 raise FailedError(f"topic '{topic}' is gone: somebody deleted it")
+        if commits is not None and (records or jumped):
+            commits.printed()
         if polling.is_over() or (exit_at_end and ends.are_reached()):
             return
