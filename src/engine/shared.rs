@@ -61,13 +61,18 @@ impl Settings {
     pub(crate) fn read(storage: &dyn Storage, dir: &Path, control: &Control) -> Result<Self> {
         let generation = control.settings_generation();
         let path = dir.join(directory::FILE);
-        let bytes = files::read(storage, &path)?.unwrap_or_default();
+        let (bytes, config) = Self::load(storage, &path)?;
         for (line, what) in DirectoryConfig::unknown(&bytes) {
             log::warn!("{}, line {line}, is passed over: {what}", path.display());
         }
-        let config = DirectoryConfig::parse(&bytes, &path)?;
         unheeded::warn(&config.given);
         Ok(Self { generation, config: Arc::new(config) })
+    }
+
+    fn load(storage: &dyn Storage, path: &Path) -> Result<(Vec<u8>, DirectoryConfig)> {
+        let bytes = files::read(storage, path)?.unwrap_or_default();
+        let config = DirectoryConfig::parse(&bytes, path)?;
+        Ok((bytes, config))
     }
 }
 
@@ -123,18 +128,40 @@ impl Shared {
 
     /// The directory's settings as they are now. While the file cannot be read, as they were.
     pub(crate) fn config(&self) -> Arc<DirectoryConfig> {
-        let generation = self.control.settings_generation();
+        let generation = self.settings_generation();
         let known = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if known.generation == generation || generation % 2 == 1 {
+        let in_change = generation % 2 == 1;
+        if known.generation == generation && !in_change {
             return known.config;
         }
-        match Settings::read(&*self.env.storage, &self.dir, &self.control) {
-            Ok(read) => self.remember_settings(read),
-            Err(error) => {
-                log::warn!("the settings stay as they were: {error}");
-                self.remember_settings(Settings { generation, ..known })
+        let read = if in_change { self.settings_in_change() } else { self.new_settings() };
+        read.unwrap_or_else(|error| {
+            log::warn!("the settings stay as they were: {error}");
+            if in_change {
+                return known.config;
             }
+            self.remember_settings(Settings { generation, ..known })
+        })
+    }
+
+    fn settings_generation(&self) -> u64 {
+        if self.control.settings_generation() % 2 == 1 {
+            // Ends the change if who made it is dead.
+            self.topics_generation();
         }
+        self.control.settings_generation()
+    }
+
+    /// Under the number of a change that is not over, the file may change once more.
+    fn settings_in_change(&self) -> Result<Arc<DirectoryConfig>> {
+        let path = self.dir.join(directory::FILE);
+        let (_, config) = Settings::load(&*self.env.storage, &path)?;
+        Ok(Arc::new(config))
+    }
+
+    fn new_settings(&self) -> Result<Arc<DirectoryConfig>> {
+        let read = Settings::read(&*self.env.storage, &self.dir, &self.control)?;
+        Ok(self.remember_settings(read))
     }
 
     fn remember_settings(&self, read: Settings) -> Arc<DirectoryConfig> {

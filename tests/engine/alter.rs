@@ -1,11 +1,14 @@
 //! Settings that change while others use them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use brokerless::config::Change;
 use brokerless::engine::{Engine, Partition};
 use brokerless::env::mem::MemDisk;
+use brokerless::env::point;
 use brokerless::record::BatchBuilder;
 use brokerless::types::{Durability, TimestampType};
 use brokerless::{Compression, Error, TopicPartition};
@@ -128,6 +131,36 @@ fn a_directorys_setting_holds_for_every_handle_at_once() {
     assert_eq!(text, "# ours\nmessage.max.bytes=60\nnum.partitions=3\n");
     alter_directory(&one, &[delete("message.max.bytes")]);
     append(&partition, &["a"]);
+}
+
+/// What a process obeys that has altered settings, while another is in the middle of altering more.
+fn obeyed_in_the_middle(place: &'static str) -> Vec<(i32, u32)> {
+    let disk = MemDisk::new();
+    let (one, two) = (open_mem(&disk), open_mem(&disk.process()));
+    let own = partition(&one);
+    append(&own, &["a"]);
+    alter_directory(&one, &[set("message.max.bytes", "60"), set("num.partitions", "3")]);
+
+    let obeyed = Rc::new(RefCell::new(Vec::new()));
+    let seen = obeyed.clone();
+    let look = move |point| {
+        if point == place {
+            let max = own.config().max_message_bytes;
+            seen.borrow_mut().push((one.config().num_partitions, max));
+        }
+    };
+    point::with_hook(look, || {
+        alter(&two, &[set("segment.ms", "5")]);
+        alter_directory(&two, &[set("log.roll.ms", "5")]);
+    });
+    obeyed.take()
+}
+
+#[test]
+fn what_was_altered_is_obeyed_while_another_process_alters_more() {
+    for place in ["topics.begun", "settings.begun"] {
+        assert_eq!(obeyed_in_the_middle(place), [(3, 60)], "{place}");
+    }
 }
 
 #[test]

@@ -125,10 +125,13 @@ impl Partition {
     pub fn config(&self) -> Arc<TopicConfig> {
         let generation = self.shared.topics_generation();
         let (known, config) = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if known == generation || generation % 2 == 1 {
+        let in_change = generation % 2 == 1;
+        if known == generation && !in_change {
             return config;
         }
         match self.resolve() {
+            // Under the number of a change that is not over, they may change once more.
+            Ok(Some(config)) if in_change => config,
             Ok(Some(config)) => self.remember(generation, config),
             // It was deleted.
             Ok(None) => config,
