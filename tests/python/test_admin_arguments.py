@@ -149,6 +149,34 @@ def test_a_topic_with_an_option_that_cannot_be_is_not_made(given: Any, said: str
         assert admin.list_topics() == []
 
 
+@pytest.mark.parametrize("method", ["describe_configs", "alter_configs", "reset_configs"])
+@pytest.mark.parametrize(
+    ("resource", "said"),
+    [
+        (ConfigResource("topic", 5), "the name of a ConfigResource in .* must be a str, not 5"),  # type: ignore[arg-type]
+        (ConfigResource("group", None), "the name of a ConfigResource in .* must be a str"),  # type: ignore[arg-type]
+        (ConfigResource("broker", 1.5), "the name of a ConfigResource in .* must be an int"),  # type: ignore[arg-type]
+        (ConfigResource("topic", "t", 7), "configs of .* must be a dict of settings, or a list"),
+        (ConfigResource("topic", "t", "flush.ms"), "configs of .* must be a dict of settings"),
+    ],
+)
+def test_a_resource_that_cannot_be_is_named(method: str, resource: Any, said: str) -> None:
+    with KafkaAdminClient() as admin, pytest.raises(ArgumentTypeError, match=said):
+        getattr(admin, method)([resource])
+
+
+def test_a_broker_may_be_named_by_its_number() -> None:
+    with KafkaAdminClient() as admin:
+        by_number = admin.describe_configs([ConfigResource("broker", 1)])  # type: ignore[arg-type]
+
+    assert list(by_number["broker"]) == [1]
+
+
+def test_a_type_of_resources_that_there_is_not_is_named() -> None:
+    with pytest.raises(ValueError, match="Unrecognized ConfigResourceType: topik"):
+        ConfigResource("topik", "t")
+
+
 def test_flags_need_not_be_bool() -> None:
     with KafkaAdminClient() as admin:
         admin.create_topics(["t"], validate_only=1)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from brokerless.admin.configs import ConfigResource
+from brokerless.admin.configs import ConfigResource, ConfigResourceType
 from brokerless.admin.groups import MemberToRemove
 from brokerless.admin.partitions import NewPartitions
 from brokerless.admin.topics import NewTopic
@@ -135,6 +135,16 @@ def _offset(value: Any, name: str) -> int:
     if abs(offset) >= 1 << 63:
         raise IllegalArgumentError(f"{name}: there is no offset {offset}")
     return offset
+
+
+def _resources(value: Any, name: str) -> list[ConfigResource]:
+    listed: list[ConfigResource] = _list_of(ConfigResource, "ConfigResources")(value, name)
+    for one in listed:
+        of_node = one.resource_type is ConfigResourceType.BROKER and not isinstance(one.name, str)
+        (whole if of_node else _text)(one.name, f"the name of a ConfigResource in {name}")
+        if isinstance(one.configs, (bytes, str)) or not isinstance(one.configs or (), Iterable):
+            raise no("a dict of settings, or a list of names", f"configs of {one}", one.configs)
+    return listed
 
 
 def _replicas(value: Any, name: str) -> dict[TopicPartition, list[Any] | None]:
@@ -295,7 +305,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "broker_id": _or_none(_id),
     "broker_ids": _or_none(_ids),
     "brokers": _or_none(_ids),
-    "config_resources": _list_of(ConfigResource, "ConfigResources"),
+    "config_resources": _resources,
     "cursor": _or_none(_cursor),
     "group_id": _text,
     "group_ids": _list_of(str, "group ids"),

@@ -121,7 +121,7 @@ class ConfigResource:
         configs: Any = None,
     ) -> None:
         if not isinstance(resource_type, ConfigResourceType):
-            resource_type = ConfigResourceType[str(resource_type).upper()]
+            resource_type = ConfigResourceType.build_from(resource_type)
         self.resource_type = resource_type
         self.name = name
         self.configs = configs
