@@ -221,10 +221,9 @@ fn offsets_of_a_live_group_are_its_members_alone() {
     member.commit(&[(orders(0), at(5, ""))]).unwrap();
 
     let altered = scene.group.alter_offsets(&[(orders(0), at(3, ""))]).unwrap();
-    let reset =
-        scene.group.reset_offsets(&[(orders(0), ResetTo::At(Place::Earliest))], false).unwrap();
+    let reset = scene.group.reset_offsets(&[(orders(0), ResetTo::At(Place::Earliest))]).unwrap();
     let tried =
-        scene.group.reset_offsets(&[(orders(0), ResetTo::At(Place::Earliest))], true).unwrap();
+        scene.theirs.preview_reset("g", &[(orders(0), ResetTo::At(Place::Earliest))]).unwrap();
 
     assert!(matches!(altered[0], Err(Error::UnknownMemberId { .. })), "{altered:?}");
     assert!(matches!(reset[0].outcome, Err(Error::UnknownMemberId { .. })), "{reset:?}");
@@ -253,9 +252,9 @@ fn offsets_are_reset_by_every_rule_and_stay_within_the_log() {
     for (rule, due) in cases {
         scene.group.alter_offsets(&[(orders(0), at(5, "kept"))]).unwrap();
 
-        let tried = scene.group.reset_offsets(&[(orders(0), rule)], true).unwrap();
+        let tried = scene.theirs.preview_reset("g", &[(orders(0), rule)]).unwrap();
         assert_eq!((tried[0].offset, scene.committed()), (due, vec![5]), "{rule:?}");
-        let reset = scene.group.reset_offsets(&[(orders(0), rule)], false).unwrap();
+        let reset = scene.group.reset_offsets(&[(orders(0), rule)]).unwrap();
 
         assert!(reset[0].outcome.is_ok(), "{reset:?}");
         assert_eq!(reset[0].offset, due, "{rule:?}");
@@ -265,7 +264,7 @@ fn offsets_are_reset_by_every_rule_and_stay_within_the_log() {
 
 #[test]
 fn what_was_never_committed_is_not_shifted() {
-    let shifted = scene().group.reset_offsets(&[(orders(0), ResetTo::Shift(1))], false);
+    let shifted = scene().group.reset_offsets(&[(orders(0), ResetTo::Shift(1))]);
 
     assert!(matches!(shifted, Err(Error::InvalidArgument(_))), "{shifted:?}");
 }

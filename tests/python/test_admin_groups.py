@@ -328,6 +328,17 @@ def test_groups_of_a_directory_that_is_read_only_are_seen_and_stay(
     assert admin.list_group_offsets("g")["g"][T0].offset == 10
 
 
+def test_a_reset_is_tried_also_where_nothing_may_be_written(admin: KafkaAdminClient) -> None:
+    admin.alter_group_offsets("g", {T0: at(5)})
+    with KafkaAdminClient(read_only=True) as reader:
+        tried = reader.reset_group_offsets("g", {T0: OffsetShift(2)}, validate_only=True)
+
+        assert tried == {T0: {"error": NoError, "offset": 7}}
+        with pytest.raises(KafkaStorageError, match="read-only"):
+            reader.reset_group_offsets("g", {T0: 0})
+    assert admin.list_group_offsets("g")["g"][T0].offset == 5
+
+
 def test_members_to_remove_are_equal_by_what_they_say() -> None:
     one = MemberToRemove("m", reason="slow")
 

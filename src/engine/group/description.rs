@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// Who is in the group now. Makes no files for a group that has none.
-    fn state_of_group(self: &Arc<Self>, id: &str) -> Result<Arc<State>> {
+    pub(super) fn state_of_group(self: &Arc<Self>, id: &str) -> Result<Arc<State>> {
         let path = self.group_lock(id).with_extension("state");
         if self.is_read_only() || self.env().storage.open(&path, Access::Read).is_err() {
             return Ok(Arc::default());

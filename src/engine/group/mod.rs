@@ -81,6 +81,13 @@ impl Drop for Turn<'_> {
     }
 }
 
+fn check_id(id: &str) -> Result<()> {
+    if id.is_empty() || id.len() > usize::from(i16::MAX.unsigned_abs()) {
+        return Err(Error::InvalidGroupId(id.to_owned()));
+    }
+    Ok(())
+}
+
 impl Engine {
     /// The group of that id, with or without members.
     pub fn group(self: &Arc<Self>, id: &str) -> Result<Arc<Group>> {
@@ -88,9 +95,7 @@ impl Engine {
         if self.shared.read_only {
             return Err(Error::ReadOnly(self.dir().to_owned()));
         }
-        if id.is_empty() || id.len() > usize::from(i16::MAX.unsigned_abs()) {
-            return Err(Error::InvalidGroupId(id.to_owned()));
-        }
+        check_id(id)?;
         let core = self.group_core(id)?;
         Ok(Arc::new(Group { engine: self.clone(), core }))
     }

@@ -1,9 +1,10 @@
 //! Committed offsets that are set back, or forward, by a rule.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::Group;
-use crate::engine::{Partition, Place};
+use super::{Group, check_id};
+use crate::engine::{Engine, Partition, Place};
 use crate::error::{Error, Result};
 use crate::types::{IsolationLevel, OffsetAndMetadata, TopicPartition};
 
@@ -27,38 +28,50 @@ pub struct Reset {
     pub outcome: Result<()>,
 }
 
+type Offsets = Vec<(TopicPartition, OffsetAndMetadata)>;
+
 impl Group {
-    /// Sets committed offsets of a group without members; the metadata beside them stays. With
-    /// `validate_only` it only tells what would be done.
-    pub fn reset_offsets(
-        &self,
+    /// Sets committed offsets of a group without members; the metadata beside them stays.
+    pub fn reset_offsets(&self, resets: &[(TopicPartition, ResetTo)]) -> Result<Vec<Reset>> {
+        let offsets = self.engine.find_offsets(self.id(), resets)?;
+        let outcomes = self.alter_offsets(&offsets)?;
+        Ok(told(offsets, outcomes))
+    }
+}
+
+impl Engine {
+    /// Only tells what [`Group::reset_offsets`] would do, also where nothing may be written.
+    pub fn preview_reset(
+        self: &Arc<Self>,
+        group: &str,
         resets: &[(TopicPartition, ResetTo)],
-        validate_only: bool,
     ) -> Result<Vec<Reset>> {
-        let committed = self.engine.committed_offsets(self.id())?;
-        let mut offsets = Vec::new();
-        for (id, reset) in resets {
-            let partition = self.engine.partition(id)?;
-            let offset = find(&partition, *reset, committed.get(id))?;
-            offsets.push((id.clone(), renewed(offset, id, &committed)));
-        }
-        let outcomes = if validate_only {
-            self.may_alter(offsets.len())?
-        } else {
-            self.alter_offsets(&offsets)?
-        };
-        let resets = offsets.into_iter().zip(outcomes);
-        let resets = resets.map(|((_, to), outcome)| Reset { offset: to.offset, outcome });
-        Ok(resets.collect())
+        check_id(group)?;
+        let offsets = self.find_offsets(group, resets)?;
+        let state = self.state_of_group(group)?;
+        let refused = |_| has_members(group);
+        let outcomes = offsets.iter().map(|_| state.may_commit_alone().map_err(refused)).collect();
+        Ok(told(offsets, outcomes))
     }
 
-    fn may_alter(&self, count: usize) -> Result<Vec<Result<()>>> {
-        self.sweep(self.engine.env().clock.monotonic())?;
-        let state = self.state()?;
-        let refused = || self.unknown("it has members, and only they may commit".to_owned());
-        let check = |_| state.may_commit_alone().map_err(|_| refused());
-        Ok((0..count).map(check).collect())
+    fn find_offsets(&self, group: &str, resets: &[(TopicPartition, ResetTo)]) -> Result<Offsets> {
+        let committed = self.committed_offsets(group)?;
+        let found = resets.iter().map(|(id, reset)| {
+            let offset = find(&*self.partition(id)?, *reset, committed.get(id))?;
+            Ok((id.clone(), renewed(offset, id, &committed)))
+        });
+        found.collect()
     }
+}
+
+fn has_members(group: &str) -> Error {
+    let why = "it has members, and only they may commit".to_owned();
+    Error::UnknownMemberId { group: group.to_owned(), why }
+}
+
+fn told(offsets: Offsets, outcomes: Vec<Result<()>>) -> Vec<Reset> {
+    let resets = offsets.into_iter().zip(outcomes);
+    resets.map(|((_, to), outcome)| Reset { offset: to.offset, outcome }).collect()
 }
 
 fn renewed(

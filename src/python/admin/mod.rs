@@ -268,7 +268,13 @@ impl Admin {
         validate_only: bool,
     ) -> PyResult<Vec<(Bound<'py, PyAny>, i64, Failure)>> {
         let (engine, to) = (self.engine()?, arguments::by_partition(resets, groups::reset_to)?);
-        let done = wait::call(py, || engine.group(group)?.reset_offsets(&to, validate_only))?;
+        let done = wait::call(py, || {
+            if validate_only {
+                engine.preview_reset(group, &to)
+            } else {
+                engine.group(group)?.reset_offsets(&to)
+            }
+        })?;
         groups::resets(py, to.into_iter().map(|(id, _)| id), &done)
     }
 
