@@ -341,6 +341,7 @@ def test_a_copy_is_read_without_a_change(command: Command, directory: Path) -> N
         ["ten", "-g", "g", "-p", "0"],
         ["ten", "-g", "g", "-o", "0"],
         ["ten", "--from-beginning", "-o", "0"],
+        ["ten", "--from-beginning", "--read-only"],
         ["ten", "-n", "-1"],
     ],
 )

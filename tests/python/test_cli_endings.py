@@ -1,6 +1,7 @@
 """How commands of `brokerless` end: errors, exit codes, closed pipes, Ctrl-C, a full output."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -340,6 +341,21 @@ def test_records_that_are_deleted_before_they_are_read_are_said(
     assert process.returncode == code
     assert said.startswith(b"brokerless: many-0: offsets ")
     assert said.endswith(b" to 99999 were deleted before they were read\n")
+
+
+def test_a_consumer_ends_when_the_directory_is_removed(
+    command: Command, start: Start, directory: Path
+) -> None:
+    command("produce", "t", input=b"x\n")
+    process = start("consume", "t", "--from-beginning")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"x\n"
+    shutil.rmtree(directory)
+
+    _, said = process.communicate(timeout=60)
+
+    gone = f"brokerless: there is no directory {directory}"
+    assert (process.returncode, said.splitlines()[-1]) == (1, gone.encode())
 
 
 @pytest.mark.parametrize("before", [7, 10])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brokerless.cli.clients import check_partitions, check_topic, consumer
+from brokerless.cli.clients import check_partitions, check_topic, consumer, existing_directory
 from brokerless.cli.commits import Commits
 from brokerless.cli.ending import FailedError
 from brokerless.cli.failures import Failures
@@ -151,6 +151,10 @@ def _check(given: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "--group decides where to read: give no --offset, --partition or --read-only with it"
         )
+    if given["read_only"] and not given["exit_at_end"]:
+        raise click.UsageError(
+            "--read-only shows what is there now and nothing that comes: give --exit-at-end with it"
+        )
     if given["key_separator"] is not None and (given["as_json"] or given["text"] is not None):
         raise click.UsageError("give --key-separator, --json or --format, not several")
     if given["from_beginning"] and given["place"]:
@@ -276,6 +280,7 @@ def _print(
             left = None if left is None else left - len(records)
         else:
             output.check_reader()
+            existing_directory()
             if topic not in client.topics():
                 raise FailedError(f"topic '{topic}' is gone: somebody deleted it")
         if commits is not None and (records or jumped):
