@@ -139,6 +139,22 @@ fn positions_are_committed_at_the_poll_after_the_interval() {
 }
 
 #[test]
+fn a_position_that_was_committed_is_again_after_the_topic_of_offsets_was_deleted() {
+    let world = filled(1, 4);
+    let interval = ConsumerConfig { auto_commit_interval: Duration::ZERO, ..in_group("g") };
+    let reader = assigned(&world, interval, &[0]);
+    let committed = || reader.0.committed(&tp(0)).unwrap().map(|commit| commit.offset);
+    assert_eq!(reader.drain().len(), 4);
+    assert_eq!(committed(), Some(4));
+
+    world.engine.delete_topic("__consumer_offsets").unwrap();
+    assert_eq!(committed(), None);
+    reader.poll(Duration::ZERO, 1);
+
+    assert_eq!(committed(), Some(4));
+}
+
+#[test]
 fn closing_commits_unless_it_is_told_not_to() {
     for (autocommit, expected) in [(true, Some(4)), (false, None)] {
         let world = filled(1, 10);

@@ -197,6 +197,11 @@ impl Assignment {
         self.all.iter().filter(due).filter_map(commit).collect()
     }
 
+    /// Nothing counts as committed any more.
+    pub(super) fn forget_committed(&mut self) {
+        self.all.iter_mut().for_each(|assigned| assigned.committed = None);
+    }
+
     /// Drops what was handed out and not consumed, so that it is read again.
     pub(super) fn rewind(&mut self) {
         for assigned in &mut self.all {

@@ -25,7 +25,7 @@ use crate::client::consumer::polled::Polled;
 use crate::client::consumer::subscription::{Pattern, Rules, Subscription};
 use crate::client::tender;
 use crate::config::consumer::{ConsumerConfig, OffsetReset};
-use crate::engine::{Doorbell, Engine, Partition};
+use crate::engine::{Doorbell, Engine, Id, Partition};
 use crate::env::{Clock, lock};
 use crate::error::{Error, Result};
 use crate::types::TopicPartition;
@@ -65,6 +65,8 @@ struct State {
     member: Member,
     /// When positions are committed next.
     next_commit: Option<Duration>,
+    /// The topic of committed offsets that what is known to be committed is in.
+    committed_in: Option<Id>,
     /// Since when there were not enough bytes.
     waiting_since: Option<Duration>,
 }

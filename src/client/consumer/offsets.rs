@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::client::consumer::Consumer;
 use crate::client::consumer::assignment::{Position, Seek};
 use crate::config::consumer::OffsetReset;
+use crate::engine::topics::OFFSETS_TOPIC;
 use crate::engine::{Partition, TimedOffset};
 use crate::error::{Error, Result};
 use crate::types::{IsolationLevel, OffsetAndMetadata, Timestamp, TopicPartition};
@@ -203,6 +204,22 @@ impl Consumer {
                 assigned.committed = Some(commit.offset);
             }
         }
+        drop(state);
+        self.follow_offsets_topic()
+    }
+
+    /// Once the topic of committed offsets was deleted, nothing is committed any more.
+    fn follow_offsets_topic(&self) -> Result<()> {
+        // Who cannot look is told by what he does next.
+        let Ok(topic) = self.engine().and_then(|engine| engine.topic(OFFSETS_TOPIC)) else {
+            return Ok(());
+        };
+        let topic = topic.map(|topic| topic.id);
+        let mut state = self.state()?;
+        let known = std::mem::replace(&mut state.committed_in, topic);
+        if known.is_some() && known != topic {
+            state.assignment.forget_committed();
+        }
         Ok(())
     }
 
@@ -234,6 +251,7 @@ impl Consumer {
     /// Commits the positions that changed, if that is the consumer's own business.
     pub(super) fn auto_commit_positions(&self) -> Result<()> {
         let Some(group) = self.group().filter(|_| self.commits_itself()) else { return Ok(()) };
+        self.follow_offsets_topic()?;
         let mut offsets = self.state()?.assignment.to_commit(true);
         offsets.retain(|(id, _)| self.is_there(id));
         self.commit_for(group, &offsets)
