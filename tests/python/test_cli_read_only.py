@@ -43,6 +43,24 @@ def test_read_only_needs_no_right_to_write(command: Command, locked: Path, line:
     assert done.stdout != b""
 
 
+@pytest.mark.parametrize("line", LOOKING)
+def test_what_can_be_read_only_says_so(command: Command, locked: Path, line: str) -> None:
+    done = command(*line.split())
+
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"; get the right to write, or give --read-only\n")
+
+
+@pytest.mark.parametrize("line", ["consume t -g g -e", "topics purge t", "groups delete g"])
+def test_what_has_to_write_says_only_that_it_cannot(
+    command: Command, locked: Path, line: str
+) -> None:
+    done = command(*line.split())
+
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"; get the right to write\n")
+
+
 @pytest.mark.parametrize("line", ["where", "verify", "dump data/t-0"])
 def test_what_only_looks_at_files_needs_no_right_to_write(
     command: Command, locked: Path, line: str

@@ -105,7 +105,8 @@ def _message(error: Exception) -> str:
         return f"{place}{deed}{error.strerror or error}"
     # Of an error of the engine the sentence alone, without the system's number.
     said = str(error.args[0] if error.args else type(error).__name__)
-    return re.sub(r" \(os error \d+\)", "", said)
+    # What can be opened read-only has said how.
+    return re.sub(r" \(os error \d+\)|, or open it read-only$", "", said)
 
 
 def _drop_output() -> None:

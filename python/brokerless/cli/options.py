@@ -6,9 +6,12 @@ import os
 import re
 import time
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
+
+from brokerless.errors.base import KafkaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,12 +105,24 @@ def json_option(what: str) -> Callable[[Command], Command]:
 
 
 def read_only_option(command: Command) -> Command:
-    """Give the command `--read-only`."""
+    """Give the command `--read-only`, which it names where the directory cannot be written to."""
+
+    @wraps(command)
+    def hinting(*args: Any, **given: Any) -> Any:
+        try:
+            return command(*args, **given)
+        except KafkaError as error:
+            # A member of a group writes.
+            if error.args and given.get("group") is None:
+                hint = str(error.args[0]).replace("or open it read-only", "or give --read-only")
+                error.args = (hint, *error.args[1:])
+            raise
+
     return click.option(
         "--read-only",
         is_flag=True,
         help="Change and lock nothing: for the directory of a stopped broker, or a copy.",
-    )(command)
+    )(cast("Command", hinting))
 
 
 class _Text(Parameter):
