@@ -79,6 +79,12 @@ pub struct DirectoryConfig {
     pub given: BTreeMap<String, String>,
 }
 
+/// The first that is given counts.
+const RETENTION: [&str; 3] = ["log.retention.ms", "log.retention.minutes", "log.retention.hours"];
+
+/// As a broker says it.
+const NOTHING_KEPT: &str = "log.retention.ms must be unlimited (-1) or, greater than or equal to 1";
+
 static DEFAULTS: LazyLock<DirectoryConfig> = LazyLock::new(|| {
     let mut config = DirectoryConfig::ZERO;
     for setting in &SETTINGS {
@@ -122,6 +128,15 @@ impl DirectoryConfig {
     /// An impossible value is refused: `path` is for the error. An unknown name says nothing, as in
     /// Kafka: see [`unknown`](Self::unknown).
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let config = Self::read(bytes, path)?;
+        let Some(name) = config.nothing_kept() else { return Ok(config) };
+        let lines = properties::parse(bytes).unwrap_or_default();
+        let line = lines.iter().rfind(|one| one.name == name).map_or(0, |one| one.line);
+        let what = format!("{name}={}: {NOTHING_KEPT}", config.given[name]);
+        Err(Error::InvalidProperty { path: path.into(), line, what })
+    }
+
+    fn read(bytes: &[u8], path: &Path) -> Result<Self> {
         let refused = |line, what: String| Error::InvalidProperty { path: path.into(), line, what };
         let properties = properties::parse(bytes)
             .map_err(|line| refused(line, "\\u needs four hexadecimal digits".to_owned()))?;
@@ -156,9 +171,19 @@ impl DirectoryConfig {
         for (name, value) in setting::resolve(&SETTINGS, "directory", changes, current)? {
             text = properties::rewrite(&text, &name, value.as_deref());
         }
-        let altered = Self::parse(&text, path)?;
+        let altered = Self::read(&text, path)?;
+        if let Some(name) = altered.nothing_kept() {
+            return Err(setting::invalid(name, &altered.given[name], NOTHING_KEPT));
+        }
         TopicConfig::default().within(&altered).check()?;
         Ok(text)
+    }
+
+    /// The setting that says for how long records are kept, if it says for no time at all. A topic
+    /// may say that of itself.
+    fn nothing_kept(&self) -> Option<&'static str> {
+        let name = RETENTION.into_iter().find(|name| self.given.contains_key(*name))?;
+        (self.given[name].parse() == Ok(0)).then_some(name)
     }
 
     fn value(&self, setting: &Setting<Self>) -> Option<String> {
@@ -327,8 +352,25 @@ mod tests {
     }
 
     #[test]
+    fn no_directory_keeps_records_for_no_time_at_all() {
+        for name in RETENTION {
+            let none = [(name, Change::Set("0".into()))];
+            let error = altered("", &none).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(NOTHING_KEPT), "{error}");
+        }
+        let overruled = "log.retention.hours=0\nlog.retention.ms=1\n";
+        assert!(parse(overruled).is_ok());
+        assert!(altered(overruled, &[(RETENTION[0], Change::Delete)]).is_err());
+        assert!(parse("log.retention.ms=-1").is_ok());
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_file_line_and_name() {
         let cases = [
+            (
+                "log.retention.hours=1\nlog.retention.hours=0",
+                "line 2: log.retention.hours=0: log.retention.ms must be unlimited (-1)",
+            ),
             (
                 "offsets.retention.minutes=0",
                 "line 1: offsets.retention.minutes=0: a whole number from 1 to 2147483647 is due",

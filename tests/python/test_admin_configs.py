@@ -156,7 +156,7 @@ def test_nothing_is_no_value(admin: KafkaAdminClient, operation: str) -> None:
     assert values(admin, topic()) == {"retention.ms": "1000"}
 
 
-@pytest.mark.parametrize("value", ["-2", "soon", ""])
+@pytest.mark.parametrize("value", ["-2", "0", "soon", ""])
 def test_a_wrong_value_for_the_directory_is_a_brokers_error(
     admin: KafkaAdminClient, value: str
 ) -> None:
