@@ -330,3 +330,18 @@ def test_where_no_more_can_be_written_the_lines_that_are_missing_are_named(
     assert done.returncode == 1
     assert last.startswith(f"brokerless: stopped at file, line {count + len(numbers)}: ")
     assert last.endswith(f"File too large; {count:,} records imported, {len(numbers):,} not")
+
+
+def test_a_name_that_no_topic_can_have_is_a_wrong_argument(command: Command) -> None:
+    done = command("import", "--topic", "a/b", input=b'{"value":"x"}\n')
+
+    assert done.returncode == 2
+    assert b'topic name "a/b" is invalid' in done.stderr
+
+
+def test_a_line_of_an_unknown_type_ends_the_import(command: Command) -> None:
+    done = command("import", input=b'{"type":"zzz","topic":"x"}\n')
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"brokerless: standard input, line 1: the type of a line is ")
+    assert command("topics", "list").stdout == b""

@@ -258,3 +258,14 @@ def test_groups_complete(billing: str) -> None:
 
     assert (done.stdout, done.stderr) == ("plain,billing\n", "")
     assert Path(os.environ["BROKERLESS_DIR"]).exists()
+
+
+def test_in_one_file_what_is_said_of_a_group_stands_before_its_table(command: Command) -> None:
+    command("produce", "t", input=b"x\n")
+    for group in ("a", "b"):
+        command("consume", "t", "-g", group, "--from-beginning", "-e")
+
+    done = command("groups", "describe", stderr=subprocess.STDOUT)
+
+    begins = [line.split()[0] for line in done.stdout.splitlines() if line]
+    assert begins == [b"Consumer", b"GROUP", b"a", b"Consumer", b"GROUP", b"b"]

@@ -214,6 +214,7 @@ def test_the_file_that_is_too_large_is_named(command: Command, tmp_path: Path) -
         ["t", "-p", "-1"],
         ["t", "-K", ""],
         ["t", "-D", ""],
+        ["t", "--whole", "-D", "x", "-"],
         ["t", "-K", ":", "-k", "k"],
         ["t", "--json", "-K", ":"],
         ["t", "-H", "=x"],

@@ -409,3 +409,14 @@ def test_topics_of_which_one_is_named_twice_are_not_created(
     assert done.returncode == 2
     assert done.stderr.startswith(b"brokerless: topic 'a' is named twice")
     assert not directory.exists()
+
+
+@pytest.mark.parametrize("line", ["create n", "alter t"])
+def test_a_setting_that_is_given_twice_is_refused(command: Command, line: str) -> None:
+    command("topics", "create", "t")
+
+    done = command("topics", *line.split(), "-c", "retention.ms=5", "-c", "retention.ms=6")
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"brokerless: setting 'retention.ms' is given twice")
+    assert command("topics", "list").stdout == b"t\n"

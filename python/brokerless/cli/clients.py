@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "admin",
+    "check_name",
     "check_new_topics",
     "check_not_internal",
     "check_partitions",
@@ -92,6 +93,14 @@ def wrong_arguments() -> Iterator[None]:
         yield
     except (InvalidConfigurationError, InvalidTopicError, KafkaConfigurationError) as error:
         raise click.UsageError(sentence(error)) from None
+
+
+def check_name(topic: str) -> None:
+    """Refuse what no topic can be called."""
+    from brokerless._brokerless import check_topic
+
+    with wrong_arguments():
+        check_topic(topic)
 
 
 def check_new_topics(topics: Sequence[NewTopic], *, if_not_exists: bool) -> list[int]:

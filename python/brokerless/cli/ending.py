@@ -18,7 +18,17 @@ from brokerless.errors.base import KafkaError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FAILED", "INTERRUPTED", "NO_READER", "WRONG", "FailedError", "call", "say", "sentence"]
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "NO_READER",
+    "WRONG",
+    "FailedError",
+    "call",
+    "note",
+    "say",
+    "sentence",
+]
 
 # Could not be done; wrong arguments; a closed pipe, as shells report it.
 FAILED, WRONG, NO_READER = 1, 2, 141
@@ -86,8 +96,22 @@ def say(message: str) -> None:
     """Print a line about what is wrong."""
     if sys.stderr is None:  # print would take the standard output
         return
+    _flush()
     with contextlib.suppress(OSError):  # there may be nobody to tell
         print(f"brokerless: {message}", file=sys.stderr, flush=True)
+
+
+def note(message: str) -> None:
+    """Print a line on the standard error output that tells of no error."""
+    _flush()
+    click.echo(message, err=True)
+
+
+def _flush() -> None:
+    """In one file with what is wrong, what was printed before stands before it."""
+    # What fails here fails at the end again, and is said there.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
 
 
 def sentence(error: Exception) -> str:

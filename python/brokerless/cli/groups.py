@@ -8,7 +8,7 @@ import click
 
 from brokerless.cli.app import Lazy
 from brokerless.cli.clients import admin, check_partitions, check_topic, consumer
-from brokerless.cli.ending import FAILED, FailedError, say
+from brokerless.cli.ending import FAILED, FailedError, note, say
 from brokerless.cli.failures import Failures
 from brokerless.cli.options import (
     DURATION,
@@ -116,9 +116,9 @@ def _key(column: str) -> str:
 
 def _note(name: str, state: str) -> None:
     if state == "Empty":
-        click.echo(f"Consumer group '{name}' has no active members.", err=True)
+        note(f"Consumer group '{name}' has no active members.")
     elif state != "Stable":
-        click.echo(f"Warning: Consumer group '{name}' is rebalancing.", err=True)
+        note(f"Warning: Consumer group '{name}' is rebalancing.")
 
 
 def _rows(
@@ -295,7 +295,7 @@ def reset(
         columns = ["GROUP", "TOPIC", "PARTITION", "NEW-OFFSET"]
         print_table(columns, [list(row.values()) for row in rows])
     if not execute:
-        click.echo("Nothing is changed without --execute.", err=True)
+        note("Nothing is changed without --execute.")
     for failure in failures:
         say(failure)
     return FAILED if failures else 0

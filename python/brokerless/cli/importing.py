@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brokerless.cli.clients import admin, producer
+from brokerless.cli.clients import admin, check_name, producer
 from brokerless.cli.ending import FAILED, FailedError, say, sentence
 from brokerless.cli.intake import Intake
 from brokerless.cli.options import TOPIC, directory_option
@@ -40,6 +40,8 @@ def import_records(files: Sequence[str], topic: str | None) -> int:
     there is made with as many partitions as it had. A record that its topic refuses is said, and
     left out; a line that is no record ends the import.
     """
+    if topic is not None:
+        check_name(topic)
     paths = files or ("-",)
     with (
         admin(make=True) as maker,
@@ -71,7 +73,10 @@ def _take(
     line: bytes, place: tuple[str, int], topic: str | None, maker: KafkaAdminClient, intake: Intake
 ) -> None:
     given = load(line)
-    if given.pop("type", "record") == "topic":
+    kind = given.pop("type", "record")
+    if kind not in ("topic", "record"):
+        raise ValueError("the type of a line is 'topic', or it is a record and has none")
+    if kind == "topic":
         _make(maker, {**given, **({"topic": topic} if topic else {})})
         return
     record = parse_object(given)

@@ -14,7 +14,7 @@ import click
 from brokerless.errors.base import KafkaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -43,14 +43,35 @@ __all__ = [
     "directory_option",
     "json_option",
     "read_only_option",
+    "settings_once",
 ]
 
+
+def whole(text: str) -> int:
+    """A whole number in plain digits; Python's may have spaces, underscores and any script's."""
+    if not re.fullmatch("[+-]?[0-9]+", text):
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)
+
+
+class _Whole(click.IntRange):
+    """A whole number in plain digits."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Any:
+        try:
+            return super().convert(whole(str(value)), param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 # What partitions are numbered and counted with, and offsets.
-NUMBER = click.IntRange(0, (1 << 31) - 1)
-COUNT = click.IntRange(1, (1 << 31) - 1)
+NUMBER = _Whole(0, (1 << 31) - 1)
+COUNT = _Whole(1, (1 << 31) - 1)
 MOST = (1 << 63) - 1
-OFFSET = click.IntRange(0, MOST)
-SHIFT = click.IntRange(-MOST, MOST)
+OFFSET = _Whole(0, MOST)
+SHIFT = _Whole(-MOST, MOST)
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -226,7 +247,7 @@ class _Bytes(Parameter):
             self.fail(str(error), param, ctx)
 
 
-_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{1,2}|.?)", re.DOTALL)
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.?)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0", b"\\": b"\\"}
 
 
@@ -284,6 +305,15 @@ class _Setting(Parameter):
 
 
 SETTING = _Setting()
+
+
+def settings_once(given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The settings, each of which is given once."""
+    names = [name for name, _ in given]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise click.UsageError(f"setting '{twice[0]}' is given twice")
+    return dict(given)
 
 
 class _Moment(Parameter):
@@ -392,7 +422,7 @@ class _Place(Parameter):
         try:
             if value.startswith("@"):
                 return Place("time", moment(value[1:]))
-            number = int(value)
+            number = whole(value)
         except ValueError as error:
             reason = f": {error}" if value.startswith("@") else ""
             self.fail(

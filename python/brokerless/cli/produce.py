@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from brokerless.cli.clients import (
     check_new_topics,
@@ -139,6 +140,9 @@ def produce(
     )
     if whole and not files:
         raise click.UsageError("--whole needs FILES; - is the standard input")
+    source_of = click.get_current_context().get_parameter_source
+    if whole and source_of("delimiter") is not ParameterSource.DEFAULT:
+        raise click.UsageError("give --whole or --delimiter, not both")
     _check(as_json, whole, lines, delimiter)
     settings: dict[str, Any] = {
         **PRODUCER,

@@ -17,12 +17,13 @@ from brokerless.cli.options import (
     directory_option,
     json_option,
     read_only_option,
+    settings_once,
 )
 from brokerless.cli.output import print_json, print_table
 from brokerless.cli.topics import partitions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from brokerless import KafkaAdminClient
 
@@ -131,12 +132,13 @@ def alter(
     both = {setting for setting, _ in changes} & set(deletions)
     if both:
         raise click.UsageError(f"{min(both)} cannot be set and deleted at once")
+    wanted = settings_once(changes)
     with admin() as client:
         check_topic(name, client.list_topics())
         if partitions:
             client.create_partitions({name: partitions}, validate_only=True)
         if changes or deletions:
-            _alter(client, name, changes, deletions, validate_only)
+            _alter(client, name, wanted, deletions, validate_only)
         if partitions and not validate_only:
             client.create_partitions({name: partitions})
     click.echo(f"Topic {name} can be altered." if validate_only else f"Altered topic {name}.")
@@ -145,7 +147,7 @@ def alter(
 def _alter(
     client: KafkaAdminClient,
     name: str,
-    changes: Sequence[tuple[str, str]],
+    changes: Mapping[str, str],
     deletions: Sequence[str],
     validate_only: bool,
 ) -> None:
@@ -153,7 +155,7 @@ def _alter(
     from brokerless.errors import InvalidConfigurationError
 
     wishes = {
-        **{setting: (AlterConfigOp.SET, value) for setting, value in changes},
+        **{setting: (AlterConfigOp.SET, value) for setting, value in changes.items()},
         **dict.fromkeys(deletions, (AlterConfigOp.DELETE, None)),
     }
     answers = client.alter_configs(

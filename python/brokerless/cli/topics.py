@@ -28,6 +28,7 @@ from brokerless.cli.options import (
     directory_option,
     json_option,
     read_only_option,
+    settings_once,
 )
 from brokerless.cli.output import print_json, print_table
 from brokerless.location import default_directory
@@ -161,7 +162,7 @@ def create(
     twice = sorted({it for it in names if names.count(it) > 1})
     if twice:
         raise click.UsageError(f"topic '{twice[0]}' is named twice")
-    configs = dict(settings)
+    configs = settings_once(settings)
     wanted = [NewTopic(it, partitions or -1, -1, topic_configs=configs) for it in names]
     check_new_topics(wanted, if_not_exists=if_not_exists)
     with admin(make=True) as client:
