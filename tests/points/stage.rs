@@ -61,9 +61,13 @@ impl Stage {
             records: 0,
         };
         fs::create_dir(stage.data()).unwrap();
-        let settings = "offsets.topic.num.partitions=2\noffsets.topic.segment.bytes=6000\n\
-                        offsets.retention.check.interval.ms=1\n\
-                        log.flush.offset.checkpoint.interval.ms=1\n";
+        // Processes tend the directory by clocks that are ahead by weeks.
+        let minutes = if offsets_expire { 10_080 } else { i32::MAX };
+        let settings = format!(
+            "offsets.topic.num.partitions=2\noffsets.topic.segment.bytes=6000\n\
+             offsets.retention.minutes={minutes}\noffsets.retention.check.interval.ms=1\n\
+             log.flush.offset.checkpoint.interval.ms=1\n"
+        );
         fs::write(stage.data().join("brokerless.properties"), settings).unwrap();
         make_topics(&open(&stage.data()));
         stage
