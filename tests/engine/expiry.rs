@@ -151,6 +151,7 @@ fn a_group_whose_members_all_died_is_empty_from_when_that_is_seen() {
         let there = open(&victim);
         let member = there.group("g").unwrap().join(join(ORDERS)).unwrap();
         commit(&engine, "g", ORDERS, 1);
+        assert_eq!(kept(&disk, &engine, "g"), [ORDERS]);
         disk.clock().advance(5 * RETENTION);
         victim.kill();
         drop((member, there));
@@ -245,6 +246,19 @@ fn a_topic_of_offsets_whose_folders_are_not_made_yet_has_nothing_that_expires() 
     };
 
     with_hook(look, || engine.topic_or_create("__consumer_offsets")).unwrap();
+}
+
+#[test]
+fn nothing_expires_at_the_first_look_at_a_directory() {
+    let disk = machine("");
+    let engine = open(&disk);
+    commit(&engine, "g", ORDERS, 1);
+    disk.clock().advance(5 * RETENTION);
+
+    assert_eq!(kept(&disk, &engine, "g"), [ORDERS], "the clock may be wrong");
+
+    disk.clock().advance(MOMENT);
+    assert_eq!(kept(&disk, &engine, "g"), [""; 0]);
 }
 
 /// Ten years, in milliseconds.

@@ -342,12 +342,15 @@ impl Worker {
         unless_busy(self.engine().commit_offsets("gone", &[(orders(1), commit)]));
         let year = 365 * 24 * 3_600_000;
         let later = year * self.dice.between(1, 9) as i64;
-        // With what was noted of the clock, years are a jump, and nothing expires.
+        // With what was noted of the clock, years are a jump, and nothing expires; without it, the
+        // first look only begins to count.
         if let Ok(noted) = File::options().write(true).open(self.dir.join(".brokerless-upkeep")) {
             noted.set_len(0).unwrap();
         }
-        let now = self.engine().env().clock.now();
-        self.engine().expire_offsets(now + later).unwrap();
+        let later = self.engine().env().clock.now() + later;
+        for now in [later, later + 1] {
+            self.engine().expire_offsets(now).unwrap();
+        }
     }
 }
 
