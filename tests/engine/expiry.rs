@@ -1,5 +1,6 @@
 //! Committed offsets over time: they expire, and their log does not grow for ever.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use brokerless::env::{Access, Clock};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{IsolationLevel, TopicPartition};
 
+use crate::damage::warnings;
 use crate::support::{ORDERS, batch_at};
 
 const RETENTION: Duration = Duration::from_secs(60);
@@ -53,7 +55,7 @@ fn commit(engine: &Engine, group: &str, topic: &str, offset: i64) {
     engine.commit_offsets(group, &[(TopicPartition::new(topic, 0), at(offset))]).unwrap();
 }
 
-fn join(topic: &str) -> Join {
+pub(crate) fn join(topic: &str) -> Join {
     Join {
         client_id: "c".into(),
         instance_id: None,
@@ -102,6 +104,25 @@ fn offsets_of_a_group_that_never_had_members_expire_each_by_its_commit() {
     assert_eq!(kept(&disk, &engine, "g"), ["other"]);
     disk.clock().advance(MOMENT);
     assert_eq!(kept(&disk, &engine, "g"), [""; 0]);
+}
+
+#[test]
+fn offsets_that_expire_may_go_with_their_topic() {
+    let disk = machine("");
+    let (engine, other) = (open(&disk), open(&disk.process()));
+    commit(&engine, "g", ORDERS, 1);
+    assert_eq!(kept(&disk, &engine, "g"), [ORDERS]);
+    disk.clock().advance(RETENTION);
+    let decided = Cell::new(false);
+    let delete = move |point| match point {
+        "expire.decided" => decided.set(true),
+        "offsets.found" if decided.take() => other.delete_topic("__consumer_offsets").unwrap(),
+        _ => {}
+    };
+
+    let (_, told) = warnings::of(|| with_hook(delete, || kept(&disk, &engine, "g")));
+
+    assert_eq!(told, [""; 0]);
 }
 
 #[test]

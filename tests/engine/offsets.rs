@@ -1,12 +1,19 @@
 //! Committed offsets.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
-use brokerless::engine::Engine;
+use brokerless::engine::{Engine, with_patience};
 use brokerless::env::mem::MemDisk;
+use brokerless::env::point;
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, TopicPartition};
 
+use crate::damage::warnings;
+use crate::expiry::join;
 use crate::support::{ORDERS, append, open, partition};
 use crate::topics::open_mem;
 
@@ -99,6 +106,120 @@ fn nothing_is_committed_after_the_topic_of_offsets_was_deleted_but_what_came_sin
         for engine in [&one, &two] {
             assert_eq!(engine.committed_offsets("g").unwrap(), committed(since.end - 1));
         }
+    }
+}
+
+/// Runs `work` in a directory with a commit of offset 1, and has another process delete the topic of
+/// offsets when that comes to the point of number `place`; what came of it, and whether it came there.
+fn deleted_at<T>(place: usize, work: impl FnOnce(&Arc<Engine>) -> T) -> (T, Arc<Engine>, bool) {
+    let disk = MemDisk::new();
+    let (engine, other) = (open_mem(&disk), open_mem(&disk.process()));
+    append(&partition(&engine), &["a", "b", "c"]);
+    commit(&engine, "g", 1);
+    let passed = Rc::new(Cell::new(0));
+    let delete = {
+        let passed = passed.clone();
+        move |_| {
+            if passed.replace(passed.get() + 1) == place {
+                // At some points the work holds locks that this would wait for.
+                let _ = with_patience(Duration::ZERO, || other.delete_topic("__consumer_offsets"));
+            }
+        }
+    };
+    let done = point::with_hook(delete, || work(&engine));
+    (done, engine, passed.get() > place)
+}
+
+/// At each point that `work` comes to in turn.
+fn deleted_at_each<T>(work: impl Fn(&Arc<Engine>) -> T, check: impl Fn(usize, T, &Engine)) {
+    for place in 0.. {
+        let (done, engine, met) = deleted_at(place, &work);
+        check(place, done, &engine);
+        if !met {
+            assert_ne!(place, 0, "it comes to no point");
+            return;
+        }
+    }
+}
+
+fn to_commit(offset: i64) -> [(TopicPartition, OffsetAndMetadata); 1] {
+    [(TopicPartition::new(ORDERS, 0), at(offset))]
+}
+
+#[test]
+fn a_commit_goes_on_wherever_it_meets_the_deletion_of_the_topic_of_offsets() {
+    let in_group = |engine: &Arc<Engine>| engine.group("g").unwrap().commit(&to_commit(3));
+    let alone = |engine: &Arc<Engine>| engine.commit_offsets("g", &to_commit(3));
+    let is_done = |place, done: Result<(), Error>, _: &Engine| {
+        assert!(done.is_ok(), "deleted at point {place}: {done:?}");
+    };
+
+    deleted_at_each(in_group, is_done);
+    deleted_at_each(alone, is_done);
+}
+
+#[test]
+fn who_looks_at_what_is_committed_while_it_is_deleted_finds_it_or_nothing() {
+    let of_group = |engine: &Arc<Engine>| engine.committed_offsets("g");
+    let groups = |engine: &Arc<Engine>| engine.groups();
+
+    deleted_at_each(of_group, |place, found, _| {
+        let found = found.unwrap_or_else(|error| panic!("deleted at point {place}: {error}"));
+        assert!(found.is_empty() || found == committed(1), "deleted at point {place}: {found:?}");
+    });
+    deleted_at_each(groups, |place, found, _| {
+        let found = found.unwrap_or_else(|error| panic!("deleted at point {place}: {error}"));
+        assert!(found.len() < 2, "deleted at point {place}: {found:?}");
+    });
+}
+
+#[test]
+fn what_is_to_be_taken_back_may_go_with_the_topic_of_offsets() {
+    let orders = [TopicPartition::new(ORDERS, 0)];
+    let offsets = |engine: &Arc<Engine>| engine.group("g").unwrap().delete_offsets(&orders);
+    let group = |engine: &Arc<Engine>| engine.group("g").unwrap().delete();
+    let check = |place, done: Result<(), Error>, engine: &Engine| {
+        let is_gone = matches!(done, Ok(()) | Err(Error::GroupIdNotFound(_)));
+        assert!(is_gone, "deleted at point {place}: {done:?}");
+        assert!(engine.committed_offsets("g").unwrap().is_empty(), "deleted at point {place}");
+    };
+
+    deleted_at_each(offsets, |place, done, engine| check(place, done.map(drop), engine));
+    deleted_at_each(group, check);
+}
+
+/// Else the number of a generation is lost when nobody is left who knows it.
+#[test]
+fn a_generation_is_noted_wherever_it_meets_the_deletion_of_the_topic_of_offsets() {
+    let join = |engine: &Arc<Engine>| {
+        warnings::of(|| engine.group("g").unwrap().join(join(ORDERS)).unwrap().leave().unwrap()).1
+    };
+    // The other's own words are about the locks it would have to wait for.
+    let is_of_group = |warning: &&String| warning.contains("could not be noted");
+
+    deleted_at_each(join, |place, told, _| {
+        assert_eq!(told.iter().find(is_of_group), None, "deleted at point {place}");
+    });
+}
+
+#[test]
+fn a_commit_is_there_after_the_topic_of_offsets_was_deleted_while_it_was_made() {
+    for name in ["commit.prepared", "commit.locked", "commit.appended", "commit.unlocked"] {
+        let disk = MemDisk::new();
+        let (engine, other) = (open_mem(&disk), open_mem(&disk.process()));
+        append(&partition(&engine), &["a", "b", "c"]);
+        commit(&engine, "g", 1);
+        let deleted = Cell::new(false);
+        let delete = move |point| {
+            if point == name && !deleted.replace(true) {
+                other.delete_topic("__consumer_offsets").unwrap();
+            }
+        };
+
+        let done = point::with_hook(delete, || engine.group("g").unwrap().commit(&to_commit(3)));
+
+        assert!(done.is_ok(), "deleted at {name}: {done:?}");
+        assert_eq!(engine.committed_offsets("g").unwrap(), committed(3), "deleted at {name}");
     }
 }
 

@@ -118,6 +118,8 @@ pub(crate) const PLACES: &[Place] = &[
     place("delete.renamed", Crowd, "topics", 3),
     place("delete.removing", Crowd, "topics", 8),
     place("delete.removed", Crowd, "topics", 3),
+    place("offsets.found", Crowd, "commit", 20),
+    place("offsets.read", Crowd, "commit", 20),
     place("commit.prepared", Crowd, "commit", 20),
     place("commit.locked", Crowd, "commit", 20),
     place("commit.appended", Crowd, "commit", 20),

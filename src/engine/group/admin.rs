@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Group, Turn};
 use crate::coord::group::{Phase, Refused, State};
 use crate::coord::offsets::Offsets;
-use crate::engine::group::offsets::Prepared;
+use crate::engine::group::offsets::{Prepared, or_gone};
 use crate::env::point::point;
 use crate::error::{Error, Result};
 use crate::types::{OffsetAndMetadata, TopicPartition};
@@ -140,11 +140,11 @@ impl Group {
             let (state, committed) = self.existing(&turn)?;
             let (records, outcome) = decide(&state, &committed)?;
             point("admin.decided");
-            (self.append(records)?, outcome)
+            (or_gone(self.append(records))?, outcome)
         };
         point("admin.appended");
         if let Some((prepared, end)) = appended {
-            prepared.sync(end)?;
+            or_gone(prepared.sync(end))?;
         }
         Ok(outcome)
     }

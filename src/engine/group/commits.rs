@@ -1,6 +1,7 @@
 //! What a group puts into `__consumer_offsets`: its commits, and itself.
 
 use super::Group;
+use super::offsets::{despite_deletion, or_gone};
 use crate::coord::group::{Refused, State};
 use crate::coord::offsets::{Expiry, Offsets};
 use crate::coord::schema;
@@ -19,12 +20,20 @@ impl Group {
     pub(super) fn commit_if(
         &self,
         offsets: &[(TopicPartition, OffsetAndMetadata)],
-        allowed: impl FnOnce(&State) -> Result<(), Refused>,
+        allowed: impl Fn(&State) -> Result<(), Refused>,
     ) -> Result<()> {
         if offsets.is_empty() {
             return Ok(());
         }
         self.engine.shared.check_fork()?;
+        despite_deletion(|| self.commit_once(offsets, &allowed))
+    }
+
+    fn commit_once(
+        &self,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+        allowed: impl Fn(&State) -> Result<(), Refused>,
+    ) -> Result<()> {
         let prepared = self.engine.prepare_commit(self.id(), offsets)?;
         point("commit.prepared");
         let end = {
@@ -69,8 +78,8 @@ impl Group {
         let metadata = after.metadata(self.engine.env().clock.now());
         let value = schema::encode_group_value(&metadata);
         let record = (schema::encode_group_key(self.id()), Some(value));
-        let prepared = self.engine.prepare_records(self.id(), [record]);
-        if let Err(error) = prepared.and_then(|prepared| prepared.append()) {
+        let append = || self.engine.prepare_records(self.id(), [record.clone()])?.append();
+        if let Err(error) = despite_deletion(append) {
             log::warn!("generation of group {:?} could not be noted: {error}", self.id());
         }
     }
@@ -101,7 +110,8 @@ impl Group {
             }
         };
         point("expire.decided");
-        self.engine.prepare_records(self.id(), records.iter().cloned())?.append()?;
+        let prepared = self.engine.prepare_records(self.id(), records.iter().cloned());
+        or_gone(prepared.and_then(|prepared| prepared.append()))?;
         point("expire.appended");
         Ok(records.iter().filter(|(_, value)| value.is_none()).count())
     }

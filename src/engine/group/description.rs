@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::offsets::despite_deletion;
 use super::{Group, files};
 use crate::coord::group::{Phase, Process, State};
 use crate::coord::offsets::Offsets;
@@ -50,7 +51,7 @@ pub struct MemberDescription {
 impl Engine {
     /// All groups: those that have members, and those of which anything was noted.
     pub fn groups(self: &Arc<Self>) -> Result<Vec<GroupDescription>> {
-        let mut ids = self.noted_groups()?;
+        let mut ids = despite_deletion(|| self.noted_groups())?;
         if !self.is_read_only() {
             ids.extend(files::ids(&self.env().storage, self.dir())?);
         }

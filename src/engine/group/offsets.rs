@@ -22,6 +22,9 @@ use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartitio
 /// who has the lock may have been stopped.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How often is begun with a topic of offsets that others keep deleting.
+const TRIES: u32 = 10;
+
 /// Bytes of `__consumer_offsets` that are read at once.
 const STRETCH: usize = 256 * 1024;
 
@@ -82,10 +85,12 @@ impl Engine {
         if offsets.is_empty() {
             return Ok(());
         }
-        let prepared = self.prepare_commit(group, offsets)?;
-        let end = prepared.append()?;
-        point("commit.alone");
-        prepared.sync(end)
+        despite_deletion(|| {
+            let prepared = self.prepare_commit(group, offsets)?;
+            let end = prepared.append()?;
+            point("commit.alone");
+            prepared.sync(end)
+        })
     }
 
     /// Does what a commit needs no lock of the group for: after it, every record below the offsets
@@ -111,7 +116,7 @@ impl Engine {
         records: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
     ) -> Result<Prepared> {
         let topic = self.topic_or_create(OFFSETS_TOPIC)?;
-        let partition = self.partition(&partition_of(&topic, group))?;
+        let partition = self.partition_for(&topic, group)?;
         let now = self.env().clock.now();
         let mut builder = BatchBuilder::new(Compression::None, None);
         for (key, value) in records {
@@ -178,12 +183,19 @@ impl Engine {
     pub(crate) fn group_records<T>(
         &self,
         group: &str,
-        look: impl FnOnce(&Offsets) -> T,
+        look: impl Fn(&Offsets) -> T,
     ) -> Result<Option<T>> {
-        let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(None) };
-        let id = partition_of(&topic, group);
-        let partition = self.partition(&id)?;
-        self.partition_records(&partition, look).map(Some)
+        despite_deletion(|| {
+            let Some(topic) = self.topic(OFFSETS_TOPIC)? else { return Ok(None) };
+            let partition = self.partition_for(&topic, group)?;
+            self.partition_records(&partition, &look).map(Some)
+        })
+    }
+
+    /// The partition of `__consumer_offsets` that a group has.
+    fn partition_for(&self, topic: &Topic, group: &str) -> Result<Arc<Partition>> {
+        point("offsets.found");
+        self.partition(&partition_of(topic, group))
     }
 
     /// What the records of a partition of `__consumer_offsets` add up to.
@@ -192,6 +204,7 @@ impl Engine {
         partition: &Partition,
         look: impl FnOnce(&Offsets) -> T,
     ) -> Result<T> {
+        point("offsets.read");
         let state = self.offsets.state(partition.id().partition);
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.catch_up(partition)?;
@@ -206,6 +219,30 @@ pub(crate) fn create_offsets_topic(engine: &Engine) -> Result<Arc<Topic>> {
     let settings = [("cleanup.policy", "compact"), ("segment.bytes", &*segment_bytes)];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     engine.create_topic(OFFSETS_TOPIC, Some(config.offsets_topic_num_partitions), &settings)
+}
+
+/// Does what `__consumer_offsets` is needed for, and does it again where somebody has deleted the
+/// topic between two steps: then it is made anew, or found to be gone.
+pub(super) fn despite_deletion<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..TRIES {
+        match work() {
+            Err(error) if met_deletion(&error) => {}
+            done => return done,
+        }
+    }
+    work()
+}
+
+/// What was to be taken away has gone with the topic, if somebody has deleted that meanwhile.
+pub(super) fn or_gone<T: Default>(done: Result<T>) -> Result<T> {
+    match done {
+        Err(error) if met_deletion(&error) => Ok(T::default()),
+        done => done,
+    }
+}
+
+fn met_deletion(error: &Error) -> bool {
+    matches!(error, Error::UnknownTopicOrPartition(id) if *id.topic == *OFFSETS_TOPIC)
 }
 
 /// Kafka's rule (`GroupMetadataManager.partitionFor`).
