@@ -88,3 +88,16 @@ def test_a_truncation_tells_where() -> None:
 
     assert error.divergent_offsets == {("t", 0): None}
     assert pickle.loads(pickle.dumps(error)).divergent_offsets == error.divergent_offsets
+
+
+def test_an_exception_is_caught_by_the_name_it_had() -> None:
+    assert errors.GroupCoordinatorNotAvailableError is errors.CoordinatorNotAvailableError
+    assert errors.GroupLoadInProgressError is errors.CoordinatorLoadInProgressError
+    assert errors.InvalidMessageError is errors.CorruptRecordError
+    assert errors.NotCoordinatorForGroupError is errors.NotCoordinatorError
+    assert errors.ProtocolError is errors.KafkaProtocolError
+
+
+def test_an_old_exception_has_what_it_was_about() -> None:
+    assert errors.FailedPayloadsError("request").payload == "request"
+    assert errors.AsyncProducerQueueFull(["message"]).failed_msgs == ["message"]
