@@ -150,7 +150,8 @@ interop: venv $(PEERS)/made $(PEERS_2)/made ## Kafka's own tools and broker besi
 	PYTHONPATH="$(CURDIR)/$(PEERS)" $(BIN)/python tests/interop/run.py $(ARGS)
 	PYTHONPATH="$(CURDIR)/$(PEERS_2)" $(BIN)/python tests/interop/groups.py
 	for peers in $(PEERS) $(PEERS_2); do \
-	    PYTHONPATH="$(CURDIR)/$$peers" $(BIN)/python tests/interop/admin_names.py --check; done
+	    PYTHONPATH="$(CURDIR)/$$peers" $(BIN)/python tests/interop/admin_names.py --check; \
+	    PYTHONPATH="$(CURDIR)/$$peers" $(BIN)/python tests/interop/names.py --check; done
 	PYTHONPATH="$(CURDIR)/$(PEERS)" $(BIN)/python tests/interop/decoder.py \
 	    20000 $${SEED:-$$RANDOM} 1500 > target/decoder.tsv
 	DECODER_ANSWERS=target/decoder.tsv cargo test --locked --test decoder many -- --ignored --nocapture

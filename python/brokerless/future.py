@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Future"]
+    from brokerless.structs import TopicPartition
+
+__all__ = ["Future", "FutureProduceResult"]
 
 
 class Future:
@@ -112,3 +114,17 @@ class Future:
             log().exception("Error processing %s", "callback" if on_success else "errback")
             if self.error_on_callbacks:
                 raise
+
+
+class FutureProduceResult(Future):
+    """The future of a whole batch in kafka-python; nothing here makes one."""
+
+    def __init__(self, topic_partition: TopicPartition) -> None:
+        super().__init__()
+        self.topic_partition = topic_partition
+        self._done = threading.Event()
+        self.add_both(lambda _: self._done.set())
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether it is done after at most `timeout` seconds."""
+        return self._done.wait(timeout)

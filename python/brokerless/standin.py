@@ -53,6 +53,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "kafka.coordinator.assignors.sticky": ("assignors",),
     "kafka.coordinator.assignors.sticky.sticky_assignor": ("assignors",),
     "kafka.coordinator.assignors.sticky.user_data": ("assignors",),
+    "kafka.coordinator.base": (),
     "kafka.coordinator.protocol": ("assignors.protocol",),
     "kafka.errors": ("errors",),
     "kafka.future": ("future",),
@@ -62,7 +63,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "kafka.partitioner.roundrobin": ("partitioner",),
     "kafka.partitioner.sticky": ("partitioner",),
     "kafka.producer": ("producer",),
-    "kafka.producer.future": ("producer",),
+    "kafka.producer.future": ("producer", "future"),
     "kafka.producer.kafka": ("producer",),
     "kafka.protocol": (),
     "kafka.protocol.consumer": ("isolation", "assignors.protocol"),
@@ -76,6 +77,16 @@ MODULES: dict[str, tuple[str, ...]] = {
     "kafka.structs": ("structs",),
     "kafka.version": (),
 }
+
+# Where these modules of kafka-python import from, and so programs from them, too.
+_IMPORTING = (
+    "kafka.admin",
+    "kafka.consumer",
+    "kafka.coordinator",
+    "kafka.future",
+    "kafka.producer",
+)
+_IMPORTED = ("errors", "structs", "future", "isolation", "assignors", "assignors.protocol")
 
 # What a module has beside: names that only old programs use.
 _EXTRA: dict[str, dict[str, str]] = {
@@ -135,6 +146,13 @@ def _getattr(module: str) -> Any:
             return import_module(f"{module}.{name}")
         if module == "kafka" and name in _source("").__all__:
             return getattr(_source(""), name)
+        for source in map(_source, _imported(module)):
+            if name in source.__all__:
+                return getattr(source, name)
         raise AttributeError(f"module {module!r} of brokerless has no attribute {name!r}")
 
     return __getattr__
+
+
+def _imported(module: str) -> tuple[str, ...]:
+    return _IMPORTED if module.startswith(_IMPORTING) else ()

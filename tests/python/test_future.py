@@ -2,8 +2,9 @@ import logging
 
 import pytest
 
-from brokerless.errors import KafkaTimeoutError
-from brokerless.future import Future
+from brokerless.errors import KafkaError, KafkaTimeoutError
+from brokerless.future import Future, FutureProduceResult
+from brokerless.structs import TopicPartition
 
 
 def test_callbacks_get_the_value_before_and_after() -> None:
@@ -74,3 +75,12 @@ def test_a_future_can_be_awaited() -> None:
     assert stopped.value.value == 3
     with pytest.raises(ValueError, match="x"):
         wait(Future().failure(ValueError("x"))).send(None)
+
+
+def test_the_future_of_a_batch_waits_until_it_is_done() -> None:
+    future = FutureProduceResult(TopicPartition("orders", 0))
+
+    early = future.wait(0)
+    future.failure(KafkaError("why"))
+
+    assert (early, future.wait(0), future.topic_partition.topic) == (False, True, "orders")

@@ -28,6 +28,7 @@ __all__ = [
     "ConsumerProtocol_v0",
     "JoinGroupResponse",
     "StickyAssignorUserData",
+    "StickyAssignorUserDataV1",
 ]
 
 ConsumerProtocolType = "consumer"
@@ -302,6 +303,7 @@ ConsumerProtocolMemberMetadata = ConsumerProtocolSubscription
 ConsumerProtocolMemberAssignment = ConsumerProtocolAssignment
 ConsumerProtocolMemberMetadata_v0 = ConsumerProtocolSubscription
 ConsumerProtocolMemberAssignment_v0 = ConsumerProtocolAssignment
+StickyAssignorUserDataV1 = StickyAssignorUserData
 
 
 class ConsumerProtocol_v0:  # noqa: N801
