@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use brokerless::config::Change;
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition, with_patience};
 use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::env::{Access, Clock, Env, point};
@@ -677,6 +678,39 @@ fn a_tombstone_does_not_go_by_a_jump_of_the_clock() {
     disk.clock().advance(std::time::Duration::from_secs(24 * 3_600));
     roll();
     assert!(compact());
+    assert_eq!(of_a(), 0);
+}
+
+/// By the clock at its end the round would look like one in which the clock was set back.
+#[test]
+fn a_tombstone_goes_in_its_time_in_a_slow_round_too() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    let brief = ("delete.retention.ms".to_owned(), Change::Set("100".to_owned()));
+    engine.alter_topic(ORDERS, &[brief], false).unwrap();
+    let put = |records: &[(&str, Option<&str>)]| drop(partition.append(&mut batch(records)));
+    let roll = || (0..8).for_each(|_| put(&[("pad", Some("0"))]));
+    let of_a = || read_from(&partition, 0).iter().filter(|it| it.1 == "a").count();
+    let tend = || {
+        roll();
+        disk.clock().advance(Duration::from_secs(300));
+        engine.tend(disk.clock().now()).unwrap();
+    };
+    tend();
+    put(&[("a", Some("1")), ("b", Some("2"))]);
+    put(&[("a", None), ("c", Some("3"))]);
+    tend();
+    assert_eq!(of_a(), 1, "seen for the first time");
+    let clock = disk.clone();
+    let slow = move |point| {
+        if point == "retain.round" {
+            clock.clock().advance(Duration::from_millis(300));
+        }
+    };
+
+    point::with_hook(slow, tend);
+
     assert_eq!(of_a(), 0);
 }
 

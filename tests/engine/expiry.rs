@@ -282,6 +282,25 @@ fn nothing_expires_at_the_first_look_at_a_directory() {
     assert_eq!(kept(&disk, &engine, "g"), [""; 0]);
 }
 
+#[test]
+fn offsets_expire_in_their_time_in_a_slow_round_too() {
+    let disk = machine("");
+    let engine = open(&disk);
+    commit(&engine, "g", ORDERS, 1);
+    engine.tend(disk.clock().now()).unwrap();
+    disk.clock().advance(Duration::from_secs(300));
+    let clock = disk.clone();
+    let slow = move |point| {
+        if point == "retain.round" {
+            clock.clock().advance(Duration::from_secs(10));
+        }
+    };
+
+    with_hook(slow, || engine.tend(disk.clock().now())).unwrap();
+
+    assert!(engine.committed_offsets("g").unwrap().is_empty());
+}
+
 /// Ten years, in milliseconds.
 const YEARS: i64 = 10 * 365 * 24 * 3_600_000;
 

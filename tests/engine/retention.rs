@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
-use brokerless::env::Clock;
-use brokerless::env::Env;
 use brokerless::env::mem::{MemDisk, Repeat};
+use brokerless::env::{Clock, Env, point};
 use brokerless::{Error, IsolationLevel, TopicPartition};
 
 use crate::support::{ORDERS, batch_at, read_from};
@@ -314,6 +313,26 @@ fn nothing_goes_by_a_jump_of_the_clock_but_all_in_its_time() {
         engine.tend(now(&disk)).unwrap();
         assert_eq!(start(&partition), 5, "{jump}");
     }
+}
+
+#[test]
+fn what_is_due_goes_in_a_slow_round_too() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    engine.tend(now(&disk)).unwrap();
+    append_slowly(&disk, &partition, 5);
+    disk.clock().advance(2 * HOUR);
+    let clock = disk.clone();
+    let slow = move |point| {
+        if point == "retain.round" {
+            clock.clock().advance(minutes(10));
+        }
+    };
+
+    point::with_hook(slow, || engine.tend(now(&disk))).unwrap();
+
+    assert_eq!(start(&partition), 5);
 }
 
 #[test]

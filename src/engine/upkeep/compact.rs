@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::config::directory::MAX_DECOMPRESSED_SETTING;
 use crate::engine::partition::Partition;
 use crate::engine::topics::OFFSETS_TOPIC;
+use crate::engine::upkeep::jumps::Moment;
 use crate::env::point::point;
 use crate::env::{Mode, RecordLock};
 use crate::error::{At, Error, Result};
@@ -61,19 +62,20 @@ impl Partition {
     ///
     /// Offsets stay as they are. After `Err` the log has what it had, whole or compacted.
     pub fn compact_if_due(&self, now: Timestamp) -> Result<bool> {
-        Ok(self.look_at(now)?.unwrap_or(false))
+        Ok(self.look_at(self.shared.moment(now))?.unwrap_or(false))
     }
 
     /// The same; `None` if somebody else is at it, who may die of it.
-    pub(crate) fn look_at(&self, now: Timestamp) -> Result<Option<bool>> {
-        let rolled = if self.shared.read_only { Ok(()) } else { self.roll_if_late(now) };
-        let compact = |()| self.compact_where(now, |work| Ok(work.is_due(self, now)));
+    pub(super) fn look_at(&self, now: Moment) -> Result<Option<bool>> {
+        let rolled = if self.shared.read_only { Ok(()) } else { self.roll_if_late(now.wall) };
+        let compact = |()| self.compact_where(now, |work| Ok(work.is_due(self, now.wall)));
         self.unless_deleted(rolled.and_then(compact))
     }
 
     /// Compacts all that may be, due or not: also what was compacted before, if a tombstone or a
     /// marker has been there for its time. A broker lets these stay until something else is due.
     pub fn compact(&self, now: Timestamp) -> Result<bool> {
+        let now = self.shared.moment(now);
         let is_worth_it =
             |work: &Work| Ok(work.dirty_bytes > 0 || self.has_expired(&work.bases, now)?);
         let compacted = self.unless_deleted(self.compact_where(now, is_worth_it));
@@ -118,7 +120,7 @@ impl Partition {
 
     fn compact_where(
         &self,
-        now: Timestamp,
+        now: Moment,
         is_due: impl Fn(&Work) -> Result<bool>,
     ) -> Result<Option<bool>> {
         if self.shared.read_only {
@@ -131,11 +133,7 @@ impl Partition {
         compacted.map(Some)
     }
 
-    fn compact_alone(
-        &self,
-        now: Timestamp,
-        is_due: impl Fn(&Work) -> Result<bool>,
-    ) -> Result<bool> {
+    fn compact_alone(&self, now: Moment, is_due: impl Fn(&Work) -> Result<bool>) -> Result<bool> {
         self.clear_leftovers()?;
         let mut work = self.work(now)?;
         if !is_due(&work)? {
@@ -195,7 +193,7 @@ impl Partition {
         Ok(())
     }
 
-    fn work(&self, now: Timestamp) -> Result<Work> {
+    fn work(&self, now: Moment) -> Result<Work> {
         let tail = self.page.tail();
         let edition = Edition { newest: tail.segment_base, swaps: self.page.swaps() };
         let mut bases = self.segments.bases(edition)?;
@@ -215,7 +213,7 @@ impl Partition {
                 continue;
             }
             if lag > 0
-                && (!believed || retention::youngest(&segment, len)? > now.saturating_sub(lag))
+                && (!believed || retention::youngest(&segment, len)? > now.wall.saturating_sub(lag))
             {
                 end = *base;
                 break;
@@ -238,13 +236,13 @@ impl Partition {
     }
 
     /// Whether a batch of the segments waits for a time that is over to lose its tombstones.
-    fn has_expired(&self, bases: &[i64], now: Timestamp) -> Result<bool> {
+    fn has_expired(&self, bases: &[i64], now: Moment) -> Result<bool> {
         if !self.believes_horizons(now)? {
             return Ok(false);
         }
         for base in bases {
             self.may_go_on()?;
-            if compaction::has_expired(&self.shared.env.storage, &self.dir, *base, now)? {
+            if compaction::has_expired(&self.shared.env.storage, &self.dir, *base, now.wall)? {
                 return Ok(true);
             }
         }
@@ -252,12 +250,12 @@ impl Partition {
     }
 
     /// Whether the clock can be believed as far as tombstones are concerned.
-    fn believes_horizons(&self, now: Timestamp) -> Result<bool> {
+    fn believes_horizons(&self, now: Moment) -> Result<bool> {
         let time = self.config().delete_retention_ms;
         Ok(planted("no-jump-test") || self.shared.doubts(now)?.allow(time))
     }
 
-    fn round(&self, work: &Work, now: Timestamp) -> Result<i64> {
+    fn round(&self, work: &Work, now: Moment) -> Result<i64> {
         let aborted = self.aborted(0, work.end)?;
         let memory = self.shared.config().log_cleaner_dedupe_buffer_size;
         let memory = usize::try_from(memory).unwrap_or(usize::MAX).max(LEAST_MEMORY);
@@ -271,7 +269,7 @@ impl Partition {
             dirty_from: work.dirty_from,
             aborted: &aborted,
             has_producers: self.page.has_producers(),
-            now,
+            now: now.wall,
             by_clock: self.believes_horizons(now)?,
             memory,
             max_decompressed: self.shared.config().max_decompressed_bytes,

@@ -8,7 +8,7 @@ use crate::coord::offsets::Offsets;
 use crate::engine::partition::Partition;
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::engine::upkeep::compact::LOCKS;
-use crate::engine::upkeep::jumps::Check;
+use crate::engine::upkeep::jumps::{Check, Moment};
 use crate::engine::{Engine, Topic};
 use crate::env::point::point;
 use crate::env::{Access, Mode};
@@ -39,6 +39,11 @@ impl Engine {
     /// Takes offsets away that have expired (`offsets.retention.minutes`). To be called every second
     /// or so, by any number of processes: it costs next to nothing while there is nothing to do.
     pub fn expire_offsets(self: &Arc<Self>, now: Timestamp) -> Result<()> {
+        self.expire_at(self.shared.moment(now))
+    }
+
+    pub(super) fn expire_at(self: &Arc<Self>, moment: Moment) -> Result<()> {
+        let now = moment.wall;
         self.shared.check_fork()?;
         if self.shared.read_only {
             return Ok(());
@@ -64,7 +69,7 @@ impl Engine {
         self.expiry.next_check.store(last.saturating_add(interval), Ordering::Relaxed);
         if is_due {
             let before = Check::parse(&before);
-            let check = self.judge(before, now);
+            let check = self.judge(before, moment);
             // Who looks first has nothing to judge the clock by, and only begins to count.
             if (before.is_some() && check.is_believed()) || planted("no-jump-test") {
                 self.check_expiry(&topic, now)?;
@@ -76,17 +81,13 @@ impl Engine {
     }
 
     /// What this check says of the clock, after the one before it.
-    fn judge(&self, before: Option<Check>, wall: Timestamp) -> Check {
-        let env = self.env();
-        let uptime = i64::try_from(env.clock.uptime().as_millis()).unwrap_or(i64::MAX);
-        let boot = i64::from(crc32c::crc32c(env.storage.boot_id().as_bytes()));
-        let check = Check { wall, uptime, boot, hold: 0 };
-        let check = check.after(before, self.retention());
+    fn judge(&self, before: Option<Check>, now: Moment) -> Check {
+        let check = Check::at(now).after(before, self.retention());
         if before.is_some_and(|before| before.hold != check.hold) {
             log::warn!(
                 "the clock of this machine was set, or the machine was off for long: no committed \
                  offset expires for {} s",
-                check.hold.saturating_sub(wall) / 1000
+                check.hold.saturating_sub(now.wall) / 1000
             );
         }
         check

@@ -5,6 +5,7 @@
 //! the machine's own count since it was started. If they differ, nothing is deleted before the
 //! clock has gone on for as long as things are kept: then they are that old in any case.
 
+use crate::env::Env;
 use crate::types::Timestamp;
 
 /// Clocks are corrected by less all the time, in milliseconds.
@@ -13,19 +14,43 @@ const LEAST: i64 = 3_600_000;
 /// How long a clock is doubted that may have been right, in milliseconds.
 const DAY: i64 = 24 * LEAST;
 
-/// What was noted at a check. Times are in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Check {
+/// A moment by both clocks, read at once: what goes by in between looks like a jump. Times are in
+/// milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
     pub(super) wall: Timestamp,
     /// Since the machine was started, also while it slept.
     pub(super) uptime: i64,
     /// Names this start of the machine.
+    pub(super) boot: i64,
+}
+
+impl Moment {
+    /// This moment, in which the wall clock shows `wall`.
+    pub(super) fn of(env: &Env, wall: Timestamp) -> Self {
+        let uptime = i64::try_from(env.clock.uptime().as_millis()).unwrap_or(i64::MAX);
+        let boot = i64::from(crc32c::crc32c(env.storage.boot_id().as_bytes()));
+        Self { wall, uptime, boot }
+    }
+}
+
+/// What was noted at a check. Times are in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Check {
+    pub(super) wall: Timestamp,
+    /// As in [`Moment`].
+    pub(super) uptime: i64,
     pub(super) boot: i64,
     /// By the wall clock: nothing is deleted before.
     pub(super) hold: Timestamp,
 }
 
 impl Check {
+    /// The present, with nothing known of before.
+    pub(super) fn at(Moment { wall, uptime, boot }: Moment) -> Self {
+        Self { wall, uptime, boot, hold: 0 }
+    }
+
     /// `None` for bytes of an earlier version, and where nothing was noted yet: what is noted behind
     /// them makes the file longer.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
@@ -94,7 +119,7 @@ impl Doubts {
     pub(super) const LEN: usize = 64;
 
     /// The present, with nothing known of before.
-    pub(super) fn at(wall: Timestamp, uptime: i64, boot: i64) -> Self {
+    pub(super) fn at(Moment { wall, uptime, boot }: Moment) -> Self {
         Self { wall, uptime, boot, ..Self::default() }
     }
 
@@ -184,12 +209,13 @@ mod doubts_tests {
     const BEGAN: i64 = 20_000 * DAY;
 
     fn began() -> Doubts {
-        Doubts::at(BEGAN, 0, 1)
+        Doubts::at(Moment { wall: BEGAN, uptime: 0, boot: 1 })
     }
 
     /// A look so much later, by a clock that is so much ahead, in that start of the machine.
     fn look(before: Doubts, time: i64, ahead: i64, boot: i64) -> Doubts {
-        Doubts::at(BEGAN + time + ahead, time, boot).after(Some(before))
+        let wall = BEGAN + time + ahead;
+        Doubts::at(Moment { wall, uptime: time, boot }).after(Some(before))
     }
 
     #[test]

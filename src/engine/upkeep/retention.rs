@@ -18,6 +18,7 @@ use crate::engine::partition::Partition;
 use crate::engine::patience;
 use crate::engine::topics::{OFFSETS_TOPIC, is_internal};
 use crate::engine::upkeep::compact::CHECKPOINT_BYTE;
+use crate::engine::upkeep::jumps::Moment;
 use crate::env::point::point;
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::{self, LeaderEpochs};
@@ -54,6 +55,10 @@ impl Partition {
     /// After a jump of the wall clock nothing is deleted for its age before the clock has gone on
     /// for `retention.ms`. After `Err` the log has what it had, or starts where it would have.
     pub fn retain_if_due(&self, now: Timestamp) -> Result<bool> {
+        self.retain_at(self.shared.moment(now))
+    }
+
+    pub(super) fn retain_at(&self, now: Moment) -> Result<bool> {
         self.check_writable()?;
         self.ready()?;
         let Some(_alone) = self.try_upkeep()? else { return Ok(false) };
@@ -62,17 +67,17 @@ impl Partition {
         self.unless_deleted(retained)
     }
 
-    fn retain(&self, now: Timestamp) -> Result<bool> {
+    fn retain(&self, now: Moment) -> Result<bool> {
         self.clear_leftovers()?;
         self.remove_deleted()?;
         let limits = self.limits(now)?;
         let before = self.page.log_start_offset();
-        match self.first_kept(limits, now)? {
+        match self.first_kept(limits, now.wall)? {
             Kept::All => return Ok(false),
             Kept::From(start) if start <= before => self.drop_segments(start)?,
             Kept::From(start) => self.start_at(start)?,
             Kept::Nothing => {
-                let start = self.seal_if_due(limits, now)?;
+                let start = self.seal_if_due(limits, now.wall)?;
                 self.start_at(start)?;
             }
         }
@@ -132,7 +137,7 @@ impl Partition {
     }
 
     /// What may be in the log, by a clock that may have jumped.
-    fn limits(&self, now: Timestamp) -> Result<Limits> {
+    fn limits(&self, now: Moment) -> Result<Limits> {
         if *self.id.topic == *OFFSETS_TOPIC {
             return Ok(Limits::default());
         }

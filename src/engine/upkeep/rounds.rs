@@ -15,7 +15,7 @@ use crate::config::TopicConfig;
 use crate::engine::patience::with_patience;
 use crate::engine::shared::Shared;
 use crate::engine::upkeep::compact::LOCKS;
-use crate::engine::upkeep::jumps::Doubts;
+use crate::engine::upkeep::jumps::{Doubts, Moment};
 use crate::engine::{Engine, Topic, topics};
 use crate::env::point::point;
 use crate::env::{Access, Mode};
@@ -80,15 +80,14 @@ impl Shared {
         self.check_open()
     }
 
-    /// What is to be thought of the clock now.
-    pub(super) fn doubts(&self, now: Timestamp) -> Result<Doubts> {
-        Ok(self.present(now).after(self.noted_doubts()?))
+    /// This moment, in which the wall clock shows `now`.
+    pub(super) fn moment(&self, now: Timestamp) -> Moment {
+        Moment::of(&self.env, now)
     }
 
-    fn present(&self, now: Timestamp) -> Doubts {
-        let uptime = i64::try_from(self.env.clock.uptime().as_millis()).unwrap_or(i64::MAX);
-        let boot = i64::from(crc32c::crc32c(self.env.storage.boot_id().as_bytes()));
-        Doubts::at(now, uptime, boot)
+    /// What is to be thought of the clock at that moment.
+    pub(super) fn doubts(&self, now: Moment) -> Result<Doubts> {
+        Ok(Doubts::at(now).after(self.noted_doubts()?))
     }
 
     fn noted_doubts(&self) -> Result<Option<Doubts>> {
@@ -119,6 +118,7 @@ impl Engine {
     /// that were to stay a while, and does the chores. For whoever has a thread for that: it may take
     /// long. It ends early when the directory is closed. Gives how long nothing more is due.
     pub fn tend(self: &Arc<Self>, now: Timestamp) -> Result<Duration> {
+        let moment = self.shared.moment(now);
         self.shared.check_fork()?;
         if self.shared.read_only {
             return Ok(Duration::MAX);
@@ -126,15 +126,15 @@ impl Engine {
         self.shared.tended.hurry.store(false, Ordering::SeqCst);
         let rounds = &self.rounds;
         let removed = self.remove_buried(false);
-        let retained = self.retain_all_if_due(now);
+        let retained = self.retain_all_if_due(moment);
         let backoff = self.config().log_cleaner_backoff_ms;
         let compacted = if is_due(&rounds.next_compaction, now, backoff) {
             rounds.next_compaction.store(now.saturating_add(backoff), Ordering::Relaxed);
-            self.compact_all(now)
+            self.compact_all(moment)
         } else {
             Ok(())
         };
-        let expired = self.expire_offsets(now);
+        let expired = self.expire_at(moment);
         let done = self.do_chores(now);
         removed.and(retained).and(compacted).and(expired).and(done)?;
         let next = rounds.next_retention.load(Ordering::Relaxed);
@@ -148,9 +148,9 @@ impl Engine {
         self.known_partitions().iter().try_for_each(|partition| partition.remove_buried(all))
     }
 
-    fn retain_all_if_due(&self, now: Timestamp) -> Result<()> {
+    fn retain_all_if_due(&self, now: Moment) -> Result<()> {
         let next = &self.rounds.next_retention;
-        if !is_due(next, now, self.config().log_retention_check_interval_ms) {
+        if !is_due(next, now.wall, self.config().log_retention_check_interval_ms) {
             return Ok(());
         }
         let Some(allowed) = self.begin_round(now)? else { return Ok(()) };
@@ -159,7 +159,7 @@ impl Engine {
 
     /// Notes that a round begins now; `None` if it was not yet due, or somebody else is at it, and
     /// `false` if it is the first one.
-    fn begin_round(&self, now: Timestamp) -> Result<Option<bool>> {
+    fn begin_round(&self, now: Moment) -> Result<Option<bool>> {
         let path = self.dir().join(LOCKS);
         let lock = self.env().storage.lock_byte(&path, RETENTION_BYTE).at("open", &path)?;
         if !lock.try_acquire(Mode::Exclusive).at("lock", &path)? {
@@ -169,13 +169,13 @@ impl Engine {
         let interval = self.config().log_retention_check_interval_ms;
         let last = noted
             .map(|noted| noted.wall)
-            .filter(|last| (*last..last.saturating_add(interval)).contains(&now));
-        let next = last.unwrap_or(now).saturating_add(interval);
+            .filter(|last| (*last..last.saturating_add(interval)).contains(&now.wall));
+        let next = last.unwrap_or(now.wall).saturating_add(interval);
         self.rounds.next_retention.store(next, Ordering::Relaxed);
         if last.is_some() {
             return Ok(None);
         }
-        let doubts = self.shared.present(now).after(noted);
+        let doubts = Doubts::at(now).after(noted);
         self.shared.note_doubts(&doubts)?;
         point("retain.round");
         if noted.is_some_and(|noted| doubts.is_worth_a_warning(&noted)) {
@@ -208,7 +208,7 @@ impl Engine {
         Ok(())
     }
 
-    fn retain(&self, site: &Site<'_>, now: Timestamp) -> Result<()> {
+    fn retain(&self, site: &Site<'_>, now: Moment) -> Result<()> {
         if !self.shared.control.page(site.slot)?.is_valid() {
             // What nobody uses is not opened in vain.
             let id = site.id();
@@ -216,22 +216,22 @@ impl Engine {
             let start = self.shared.log_starts.get(&id).copied().unwrap_or(0);
             let storage = &self.env().storage;
             let limits = Limits::of(site.config);
-            let looked = retention::is_worth_a_look(storage, &folder, limits, start, now);
+            let looked = retention::is_worth_a_look(storage, &folder, limits, start, now.wall);
             if !unless_gone(looked)?.unwrap_or(false) {
                 return Ok(());
             }
         }
-        self.partition_of(site.topic, site.number)?.retain_if_due(now).map(drop)
+        self.partition_of(site.topic, site.number)?.retain_at(now).map(drop)
     }
 
-    fn compact_all(&self, now: Timestamp) -> Result<()> {
+    fn compact_all(&self, now: Moment) -> Result<()> {
         if !self.config().log_cleaner_enable {
             return Ok(());
         }
         self.each(|site| self.compact(site, now))
     }
 
-    fn compact(&self, site: &Site<'_>, now: Timestamp) -> Result<()> {
+    fn compact(&self, site: &Site<'_>, now: Moment) -> Result<()> {
         let config = site.config;
         if !(config.compacted || site.is_of_offsets()) {
             return Ok(());
@@ -240,12 +240,12 @@ impl Engine {
         let newest = if page.is_valid() { page.tail().segment_base } else { -1 };
         let look = Look { newest, edition: site.edition };
         let last = self.rounds.looked_at().get(&site.slot).copied();
-        if last.is_some_and(|(last, again)| last == look && now < again) {
+        if last.is_some_and(|(last, again)| last == look && now.wall < again) {
             return Ok(());
         }
-        let due = if newest < 0 { self.first_due(site) } else { Ok(now) };
+        let due = if newest < 0 { self.first_due(site) } else { Ok(now.wall) };
         let looked = match due {
-            Ok(due) if now < due => {
+            Ok(due) if now.wall < due => {
                 self.rounds.looked_at().insert(site.slot, (look, due));
                 return Ok(());
             }
