@@ -188,6 +188,21 @@ fn what_was_polled_ahead_counts_only_when_it_is_consumed() {
 }
 
 #[test]
+fn of_many_partitions_too_only_what_was_consumed_counts() {
+    let world = filled(3, 3);
+    let reader = assigned(&world, in_group("g"), &[0, 1, 2]);
+    let Step::Records(polled) = reader.0.poll_ahead(SECOND, 100).unwrap() else { panic!() };
+    assert_eq!(read(&polled).len(), 9);
+    let positions = || [0, 1, 2].map(|number| reader.0.position(&tp(number)).unwrap());
+    assert_eq!(positions(), [0, 0, 0]);
+
+    reader.0.consumed(polled.iter().find(|some| *some.topic_partition() == tp(1)).unwrap(), 2);
+
+    assert_eq!(positions(), [0, 2, 0]);
+    assert_eq!(reader.poll(SECOND, 100).len(), 7);
+}
+
+#[test]
 fn polling_ahead_goes_on_behind_what_was_consumed() {
     let world = filled(2, 700);
     let reader = assigned(&world, in_group("g"), &[0, 1]);

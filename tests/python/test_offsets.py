@@ -52,6 +52,34 @@ def test_a_commit_covers_what_iteration_gave_not_what_was_fetched(filled: str) -
         assert next(consumer).offset == 1
 
 
+@pytest.fixture
+def spread(topic: str) -> str:
+    with KafkaProducer() as producer:
+        for n in range(9):
+            producer.send(topic, b"%d" % n, partition=n % 3)
+    return topic
+
+
+def test_a_commit_covers_what_iteration_gave_of_many_partitions(spread: str) -> None:
+    seen = []
+    for _ in range(9):
+        with member(spread) as consumer:
+            record = next(consumer)
+            seen.append((record.partition, record.offset))
+            consumer.commit()
+
+    assert sorted(seen) == [(partition, n) for partition in range(3) for n in range(3)]
+
+
+def test_what_is_left_of_an_iteration_is_polled(spread: str) -> None:
+    with member(spread) as consumer:
+        seen = [next(consumer).value]
+        while polled := consumer.poll(timeout_ms=300):
+            seen += [record.value for records in polled.values() for record in records]
+
+    assert sorted(seen) == [b"%d" % n for n in range(9)]
+
+
 def test_metadata_comes_back_as_a_string(filled: str) -> None:
     with member(filled) as consumer:
         record = next(consumer)

@@ -308,12 +308,13 @@ impl Assigned {
     /// Records up to `offset` were handed out.
     fn handed_out(&mut self, offset: i64, ahead: bool, taken: &Taken) {
         let Ok(position) = &mut self.position else { return };
-        let last = taken.polled.last().filter(|last| last.topic_partition == self.id);
-        // Without a record before it, what was passed (control batches) counts at once.
-        if ahead && last.is_some() {
+        // Without a record that waits, what was passed (control batches) counts at once.
+        let waits = self.fetch.as_ref().is_some_and(|fetch| fetch.handed() > position.offset);
+        if ahead && waits {
             return;
         }
         position.offset = offset;
+        let last = taken.polled.last().filter(|last| last.topic_partition == self.id);
         if let Some(epoch) = last.and_then(Polled::leader_epoch) {
             position.leader_epoch = epoch;
             self.was_read();
