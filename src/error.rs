@@ -89,6 +89,19 @@ pub enum Error {
         /// The setting that limits.
         setting: &'static str,
     },
+    /// A batch that no segment could hold: Kafka's `RecordBatchTooLargeException`, in its words.
+    #[error(
+        "Message batch size is {size} bytes in append to partition {partition}, which exceeds the \
+         maximum configured segment size of {max}."
+    )]
+    BatchTooLarge {
+        /// The partition.
+        partition: TopicPartition,
+        /// The size of the batch, in bytes.
+        size: usize,
+        /// `segment.bytes`.
+        max: usize,
+    },
     /// A record without a key on a compacted topic: Kafka's `InvalidRecordException`.
     #[error("{0} is compacted, so every record needs a key")]
     KeyRequired(TopicPartition),

@@ -13,6 +13,7 @@
 #                                     a network file system, a write to a read-only directory
 #   CorruptRecordError                bytes that are not what was written
 #   MessageSizeTooLargeError          a record above max_request_size or max.message.bytes
+#   RecordListTooLargeError           a batch above segment.bytes
 #   InvalidTopicError                 a topic's name that Kafka refuses, or that collides
 #                                     with another's by '.' and '_'
 #   UnknownTopicOrPartitionError, TopicAlreadyExistsError, InvalidPartitionsError,

@@ -1,5 +1,6 @@
 //! A topic's settings (Kafka's `TopicConfig` and `LogConfig`).
 
+mod limits;
 mod table;
 mod window;
 
@@ -11,6 +12,7 @@ use crate::config::setting::{self, Change, Described, Setting, Source, Synonym, 
 use crate::error::Result;
 use crate::types::{Compression, TimestampType};
 
+pub(crate) use limits::BatchLimits;
 pub use table::SETTINGS;
 pub(crate) use window::TimestampWindow;
 
@@ -160,12 +162,6 @@ impl TopicConfig {
             return Err(setting::invalid("min.compaction.lag.ms", &least.to_string(), why));
         }
         Ok(())
-    }
-
-    /// The largest batch that an append takes, and the setting that says so.
-    pub(crate) fn largest_batch(&self) -> (usize, &'static str) {
-        let by_segment = (self.segment_bytes as usize, "segment.bytes");
-        by_segment.min((self.max_message_bytes as usize, "max.message.bytes"))
     }
 
     /// The level of a codec; `None` is the codec's own default.

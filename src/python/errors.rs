@@ -31,6 +31,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::RecordTooLarge { .. } | Error::DecompressedTooLarge { .. } => {
             "MessageSizeTooLargeError"
         }
+        Error::BatchTooLarge { .. } => "RecordListTooLargeError",
         Error::InvalidTopic(_) | Error::InternalTopic(_) | Error::TopicCollision { .. } => {
             "InvalidTopicError"
         }

@@ -158,6 +158,21 @@ fn a_topics_limit_is_kept_to_the_byte() {
 }
 
 #[test]
+fn a_batch_that_no_segment_could_hold_is_refused_before_and_after_compression() {
+    let world = World::with_topic("t", 1, &[("segment.bytes", "1000")]);
+    let mut random = 1_u64;
+    let noise: Vec<u8> = (0..5_000).map(|_| next(&mut random)).collect();
+    let plain = world.producer(config());
+    let packing = world.producer(ProducerConfig { compression: Compression::Zstd, ..config() });
+
+    let before = plain.send(&value("t", &noise)).unwrap_err();
+    let after = packing.send(&value("t", &noise)).unwrap().wait(LONG).unwrap().unwrap_err();
+
+    assert!(matches!(before, Error::BatchTooLarge { max: 1000, .. }), "{before:?}");
+    assert!(matches!(*after, Error::BatchTooLarge { max: 1000, .. }), "{after:?}");
+}
+
+#[test]
 fn compression_counts_before_a_topics_limit() {
     let world = World::with_topic("t", 1, &[("max.message.bytes", "1000")]);
     let producer = world.producer(ProducerConfig { compression: Compression::Zstd, ..config() });

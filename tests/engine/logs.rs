@@ -210,6 +210,26 @@ fn a_batch_above_the_limit_is_refused_and_the_next_one_taken() {
 }
 
 #[test]
+fn a_batch_that_no_segment_could_hold_is_refused_as_by_a_broker() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let settings = settings(&[("segment.bytes", "150"), ("max.message.bytes", "200")]);
+    engine.create_topic(ORDERS, None, &settings).unwrap();
+    let orders = partition(&engine);
+    let append = |size| orders.append(&mut batch_at(0, &[&"x".repeat(size)])).unwrap_err();
+
+    let (for_a_segment, for_a_message) = (append(100), append(200));
+
+    assert_eq!(
+        for_a_segment.to_string(),
+        "Message batch size is 173 bytes in append to partition orders-0, which exceeds the \
+         maximum configured segment size of 150."
+    );
+    assert!(!for_a_segment.is_retriable());
+    assert!(matches!(for_a_message, Error::RecordTooLarge { max: 200, .. }), "{for_a_message:?}");
+}
+
+#[test]
 fn an_offset_outside_the_log_is_named_with_its_edges() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());

@@ -25,6 +25,7 @@ from brokerless.errors import (
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     OffsetOutOfRangeError,
+    RecordListTooLargeError,
     UnknownTopicOrPartitionError,
     UnsupportedVersionError,
 )
@@ -140,6 +141,18 @@ def test_a_record_above_the_topics_limit(read: Read) -> None:
             producer.send("t", b"x" * 2000).get(10)
         producer.send("t", b"fits").get(10)
 
+    assert [r.value for r in read("t")] == [b"fits"]
+
+
+def test_a_batch_that_no_segment_could_hold(read: Read) -> None:
+    with KafkaAdminClient() as admin:
+        admin.create_topics([NewTopic("t", 1, 1, topic_configs={"segment.bytes": 1000})])
+    with KafkaProducer() as producer:
+        with pytest.raises(RecordListTooLargeError, match="size of 1000") as raised:
+            producer.send("t", b"x" * 2000).get(10)
+        producer.send("t", b"fits").get(10)
+
+    assert (raised.value.errno, raised.value.retriable) == (18, False)
     assert [r.value for r in read("t")] == [b"fits"]
 
 

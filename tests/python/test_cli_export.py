@@ -228,6 +228,7 @@ def test_records_of_any_size_that_their_topic_takes_are_carried(command: Command
     ("setting", "refused", "why"),
     [
         ("max.message.bytes=300", f'"value": "{"x" * 500}"', "more than max.message.bytes"),
+        ("segment.bytes=300", f'"value": "{"x" * 500}"', "maximum configured segment size of 300"),
         ("cleanup.policy=compact", '"key": null', "every record needs a key"),
         ("message.timestamp.before.max.ms=1000", '"timestamp": 5', "timestamp 5 of a record"),
     ],

@@ -12,6 +12,7 @@ from brokerless.errors.broker import (
     InvalidRecordError,
     InvalidTimestampError,
     MessageSizeTooLargeError,
+    RecordListTooLargeError,
 )
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["Intake"]
 
 # What is the matter with one record, and not with those that follow.
-_REFUSALS = (InvalidRecordError, InvalidTimestampError, MessageSizeTooLargeError)
+_REFUSALS = (
+    InvalidRecordError,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
 
 
 class Intake(Sending):

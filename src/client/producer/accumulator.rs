@@ -11,7 +11,7 @@ use crate::client::producer::memory::Memory;
 use crate::client::producer::sender::Sender;
 use crate::config::TopicConfig;
 use crate::config::producer::ProducerConfig;
-use crate::config::topic::TimestampWindow;
+use crate::config::topic::{BatchLimits, TimestampWindow};
 use crate::engine::Partition;
 use crate::error::{Error, Result};
 use crate::record::BatchBuilder;
@@ -37,9 +37,8 @@ pub(super) struct Limits {
     pub(super) record: usize,
     pub(super) compression: Compression,
     pub(super) level: Option<i32>,
-    /// The largest batch of the topic, after compression, and the setting that says so.
-    pub(super) message: usize,
-    message_setting: &'static str,
+    /// What the topic says of a batch, after compression.
+    batch: BatchLimits,
     /// A compacted topic takes no record without a key.
     pub(super) needs_key: bool,
     window: Option<TimestampWindow>,
@@ -47,7 +46,8 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn new(config: &ProducerConfig, topic: &TopicConfig) -> Self {
-        let (message, message_setting) = topic.largest_batch();
+        let batch = topic.batch_limits();
+        let message = batch.least();
         let compression = topic.compression_type.unwrap_or(config.compression);
         // As a broker does, which leaves a batch as it is that comes with the topic's codec.
         let is_own = compression == config.compression;
@@ -70,8 +70,7 @@ impl Limits {
             } else {
                 topic.compression_level(compression)
             },
-            message,
-            message_setting,
+            batch,
             needs_key: topic.compacted,
             window: topic.timestamp_window(),
         }
@@ -91,9 +90,8 @@ impl Limits {
             return Err(Error::RecordTooLarge { size, max, setting });
         }
         let least = size.saturating_sub(SLACK);
-        if self.compression == Compression::None && least > self.message {
-            let (max, setting) = (self.message, self.message_setting);
-            return Err(Error::RecordTooLarge { size: least, max, setting });
+        if self.compression == Compression::None {
+            self.batch.check(id, least)?;
         }
         if self.needs_key && record.key.is_none() {
             return Err(Error::KeyRequired(id.clone()));
@@ -117,7 +115,7 @@ pub(super) struct OpenBatch {
     /// Bytes taken from the producer's memory.
     pub(super) reserved: usize,
     /// What it may take after compression.
-    pub(super) max_size: usize,
+    pub(super) limits: BatchLimits,
 }
 
 /// What a builder came to.
@@ -360,7 +358,7 @@ impl Accumulator {
     }
 
     fn open(&self, slot: &Slot, batches: &mut Batches, sender: &Weak<Sender>, opened: Duration) {
-        let Limits { compression, level, message, .. } = batches.limits;
+        let Limits { compression, level, batch, .. } = batches.limits;
         let builder = BatchBuilder::with_buffer(compression, level, self.memory.buffer());
         let state = Arc::new(BatchState::new(slot.id.clone(), sender.clone()));
         batches.last = Some(Arc::clone(&state));
@@ -370,7 +368,7 @@ impl Accumulator {
             pledge: Pledge(state),
             opened,
             reserved: 0,
-            max_size: message,
+            limits: batch,
         });
         batches.full.extend(old);
     }

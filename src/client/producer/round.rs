@@ -10,7 +10,7 @@ use crate::client::producer::sender::Sender;
 use crate::engine::{Appended, with_patience};
 use crate::error::{Error, Result};
 use crate::record::BatchBuilder;
-use crate::types::{Compression, Durability};
+use crate::types::{Compression, Durability, TopicPartition};
 
 /// How long an append waits for a partition's lock before the other partitions have their turn:
 /// who has it may have been stopped.
@@ -143,7 +143,7 @@ impl Sender {
             let records = batch.records();
             return Ok(Written::new(slot, batch, records, Err(error)));
         }
-        let outcome = finished(&mut batch)
+        let outcome = finished(&mut batch, &slot.id)
             .and_then(|()| with_patience(patience, || append(slot, &mut batch, self.config.acks)));
         if let Err(Error::Timeout { .. }) = outcome {
             return Err(Box::new(batch));
@@ -251,28 +251,23 @@ fn append(slot: &Slot, batch: &mut OpenBatch, acks: Durability) -> Result<Append
 }
 
 /// Finishes a batch, unless an earlier attempt did.
-fn finished(batch: &mut OpenBatch) -> Result<()> {
+fn finished(batch: &mut OpenBatch, id: &TopicPartition) -> Result<()> {
     if batch.finished.is_none() {
         let builder =
             std::mem::replace(&mut batch.builder, BatchBuilder::new(Compression::None, None));
         let (records, uncompressed) = (builder.count(), builder.len());
-        let bytes = finish(builder, batch.max_size)?;
+        let bytes = finish(builder)?;
+        batch.limits.check(id, bytes.len())?;
         batch.finished = Some(Finished { bytes, records, uncompressed });
     }
     Ok(())
 }
 
-/// Compresses and checksums a batch; refuses one that is too long even so.
-fn finish(builder: crate::record::BatchBuilder, max: usize) -> Result<Vec<u8>> {
-    let bytes = builder
+/// Compresses and checksums a batch.
+fn finish(builder: BatchBuilder) -> Result<Vec<u8>> {
+    builder
         .finish()
-        .map_err(|what| Error::InvalidArgument(format!("the records cannot be encoded: {what}")))?;
-    match bytes.len() {
-        size if size > max => {
-            Err(Error::RecordTooLarge { size, max, setting: "max.message.bytes" })
-        }
-        _ => Ok(bytes),
-    }
+        .map_err(|what| Error::InvalidArgument(format!("the records cannot be encoded: {what}")))
 }
 
 /// Signals are for those who wait in a user's call.

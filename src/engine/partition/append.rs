@@ -76,7 +76,7 @@ impl Partition {
     }
 
     fn append_as_it_is(&self, batch: &mut [u8], config: &TopicConfig) -> Result<Appended> {
-        check_size(batch.len(), config)?;
+        config.batch_limits().check(&self.id, batch.len())?;
         self.ready()?;
         self.hold();
         let early = planted("end-from-cache").then(|| self.page.tail());
@@ -327,11 +327,6 @@ impl Partition {
         }
         Ok(producers)
     }
-}
-
-fn check_size(size: usize, config: &TopicConfig) -> Result<()> {
-    let (max, setting) = config.largest_batch();
-    if size > max { Err(Error::RecordTooLarge { size, max, setting }) } else { Ok(()) }
 }
 
 /// The same records with another codec, for a topic that says which (`compression.type`).

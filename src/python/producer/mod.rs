@@ -87,9 +87,10 @@ impl Producer {
     /// milliseconds since 1970, by default the time now. Without `partition` the partitioner
     /// chooses.
     ///
-    /// Raises `MessageSizeTooLargeError`, `InvalidTopicError`, `UnknownTopicOrPartitionError`,
-    /// `KafkaTimeoutError` if the buffer is full for `max_block_ms`, `IllegalArgumentError` and
-    /// `ArgumentTypeError` for arguments that cannot be, `ClosedError` after `close`.
+    /// Raises `MessageSizeTooLargeError`, `RecordListTooLargeError`, `InvalidTopicError`,
+    /// `UnknownTopicOrPartitionError`, `KafkaTimeoutError` if the buffer is full for `max_block_ms`,
+    /// `IllegalArgumentError` and `ArgumentTypeError` for arguments that cannot be, `ClosedError`
+    /// after `close`.
     #[pyo3(signature = (topic, value=None, key=None, headers=None, partition=None, timestamp_ms=None))]
     fn send<'py>(
         &self,
