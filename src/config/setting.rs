@@ -50,6 +50,9 @@ pub enum Valid {
     Between(i64, i64),
     /// gzip's levels: 1 to 9, and -1 for the codec's own default.
     GzipLevel,
+    /// Whole numbers from 1 on, and -1 for no limit. 0 is refused where it counts, which only who
+    /// knows the other settings can tell.
+    Limit,
     /// Numbers from 0 to 1.
     Ratio,
     /// These texts, each alone or (of a list) several.
@@ -66,6 +69,7 @@ impl Valid {
             Self::From(least) => format!("[{least},...]"),
             Self::Between(least, most) => format!("[{least},...,{most}]"),
             Self::GzipLevel => "[1,...,9] or -1".to_owned(),
+            Self::Limit => "[1,...] or -1".to_owned(),
             Self::Ratio => "[0,...,1]".to_owned(),
             Self::OneOf(texts) => format!("[{}]", texts.join(", ")),
             Self::Replicas => "[partitionId]:[brokerId],[partitionId]:[brokerId],...".to_owned(),
@@ -81,6 +85,7 @@ impl Valid {
         match self {
             Self::From(least) => (least, most),
             Self::Between(least, most) => (least, most),
+            Self::Limit => (-1, most),
             _ => (least, most),
         }
     }
@@ -190,6 +195,7 @@ impl<C> Setting<C> {
         });
         let due = || match self.valid {
             Valid::GzipLevel => "a whole number from 1 to 9, or -1, is due".to_owned(),
+            Valid::Limit => format!("a whole number from 1 to {most}, or -1, is due"),
             _ => format!("a whole number from {least} to {most} is due"),
         };
         number.map(Value::Whole).ok_or_else(due)

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use brokerless::config::setting::{Change, Described, Setting};
+use brokerless::config::setting::{Change, Described, Kind, Setting};
 use brokerless::config::{TopicConfig, directory, topic};
 
 use crate::support::{ORDERS, open};
@@ -155,6 +155,30 @@ fn every_setting_says_what_it_is_for_in_one_sentence() {
 
     for (name, sentence) in topic.chain(directory) {
         assert!(sentence.ends_with('.') && sentence.len() > 20, "{name}: {sentence}");
+    }
+}
+
+/// Whether a range takes a whole number, as who reads it would say.
+fn takes(range: &str, number: i64) -> bool {
+    let (edges, other) = range.split_once(" or ").unwrap_or((range, ""));
+    let mut edges = edges.trim_matches(['[', ']']).split(',').map(str::parse::<i64>);
+    let least = edges.next().unwrap().unwrap_or(i64::MIN);
+    let most = edges.next_back().and_then(Result::ok).unwrap_or(i64::MAX);
+    (least..=most).contains(&number) || other.parse() == Ok(number)
+}
+
+#[test]
+fn what_a_range_says_is_what_a_directory_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+
+    let whole = directory::SETTINGS.iter().filter(|one| matches!(one.kind, Kind::Int | Kind::Long));
+    for (setting, number) in whole.flat_map(|one| [-3, -2, -1, 0, 1, 2].map(|it| (one, it))) {
+        let change = (setting.name.to_owned(), Change::Set(number.to_string()));
+        let is_taken = engine.alter_directory(&[change], true).is_ok();
+        let range = setting.valid.text();
+
+        assert_eq!(is_taken, takes(&range, number), "{}: {range}: {number}", setting.name);
     }
 }
 
