@@ -71,6 +71,9 @@ pub struct DirectoryConfig {
     /// `log.cleaner.dedupe.buffer.size`: the most memory, in bytes, for the keys of a log that is
     /// compacted.
     pub log_cleaner_dedupe_buffer_size: i64,
+    /// `producer.id.expiration.ms`: how long after its last batch compaction keeps what tells of a
+    /// producer with an id.
+    pub producer_id_expiration_ms: i64,
     /// `max.decompressed.bytes`, which Kafka does not have: the most that one batch may decompress
     /// to where the log itself has to look into it, in compaction, in a search by time, and where
     /// a topic's `compression.type` is not the producer's. Readers have a setting of their own.
@@ -120,6 +123,7 @@ impl DirectoryConfig {
         log_cleaner_enable: false,
         log_cleaner_backoff_ms: 0,
         log_cleaner_dedupe_buffer_size: 0,
+        producer_id_expiration_ms: 0,
         max_decompressed_bytes: 0,
         given: BTreeMap::new(),
     };

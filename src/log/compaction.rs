@@ -45,6 +45,8 @@ pub(crate) struct Round<'a> {
     pub(crate) aborted: &'a [AbortedTransaction],
     /// Whether producers with ids have written to them.
     pub(crate) has_producers: bool,
+    /// Those that wrote nothing after this have expired, if the clock can be believed so far.
+    pub(crate) expired_until: Option<Timestamp>,
     pub(crate) now: Timestamp,
     /// Whether the clock can be believed.
     pub(crate) by_clock: bool,
@@ -141,6 +143,9 @@ impl Round<'_> {
             while let Some((info, _)) = batches.next()? {
                 last.take(&info);
             }
+        }
+        if let Some(time) = self.expired_until {
+            last.forget_until(time);
         }
         Ok(last)
     }

@@ -4,7 +4,8 @@
 //!   is then written into its batch (the *delete horizon*, KIP-534).
 //! - No record of an aborted transaction; the record that ends a transaction as long as there is
 //!   a batch of it, and then for a time like a tombstone.
-//! - The last batch of each producer, empty if need be: it has the producer's last sequence.
+//! - The last batch of each producer that has not expired, empty if need be: it has the producer's
+//!   last sequence.
 //! - The last batch of what is compacted in one round, empty if need be; and the last one of a
 //!   segment that takes the place of several, if without it nothing told so.
 //!

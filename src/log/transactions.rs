@@ -7,6 +7,7 @@ use crate::log::aborted::AbortedTransaction;
 use crate::planted::planted;
 use crate::record::BatchInfo;
 use crate::record::control::ControlType;
+use crate::types::Timestamp;
 
 /// The transactions that are open at one place of the log.
 #[derive(Debug)]
@@ -89,11 +90,13 @@ impl Transactions {
 #[derive(Debug, Default)]
 pub(crate) struct LastBatches(HashMap<i64, Last>);
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Last {
     epoch: i16,
     /// `None`: it has written nothing since its epoch began.
     data: Option<i64>,
+    /// Of its last batch, whatever that is.
+    timestamp: Timestamp,
 }
 
 impl LastBatches {
@@ -102,14 +105,22 @@ impl LastBatches {
         if info.producer_id < 0 {
             return;
         }
-        let epoch = info.producer_epoch;
-        let last = self.0.entry(info.producer_id).or_insert(Last { epoch, data: None });
+        let (epoch, timestamp) = (info.producer_epoch, info.max_timestamp);
+        let fresh = Last { epoch, data: None, timestamp };
+        let last = self.0.entry(info.producer_id).or_insert(fresh);
         if last.epoch != epoch {
-            *last = Last { epoch, data: None };
+            *last = fresh;
         }
+        last.timestamp = timestamp;
         if !info.is_control {
             last.data = Some(info.last_offset);
         }
+    }
+
+    /// Forgets the producers that wrote nothing after `time`, as a broker does with those that have
+    /// expired.
+    pub(crate) fn forget_until(&mut self, time: Timestamp) {
+        self.0.retain(|_, last| last.timestamp > time);
     }
 
     /// Whether a batch is one of them.

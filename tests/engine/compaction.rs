@@ -314,6 +314,81 @@ fn of_what_is_outdated_nothing_is_left_but_what_tells_where_it_ended() {
     }
 }
 
+/// The producers whose batches are in the log.
+fn producers(partition: &Partition) -> Vec<i64> {
+    let mut found = Vec::new();
+    let mut cursor = Cursor::new(0);
+    loop {
+        let chunk = partition.read(&mut cursor, 10_000, IsolationLevel::ReadUncommitted).unwrap();
+        let mut rest = chunk.bytes;
+        if rest.is_empty() {
+            return found;
+        }
+        while !rest.is_empty() {
+            let info = BatchInfo::parse(&rest).unwrap();
+            found.extend((info.producer_id >= 0).then_some(info.producer_id));
+            rest = rest.slice(info.size..);
+        }
+    }
+}
+
+/// One that wrote at 1,000 and at 2,000 to a key that has another value since.
+fn with_producer(partition: &Partition) {
+    for time in [1_000, 2_000] {
+        let mut builder = BatchBuilder::new(Compression::None, None);
+        builder.set_producer(7, 0, (time / 1_000) as i32);
+        builder.append(time, Some(b"pad"), Some(b"0"), &[("h", Some(b"x"))]);
+        partition.append(&mut builder.finish().unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn what_was_last_of_a_producer_stays_until_the_producer_has_expired() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    let roll = || (0..8).for_each(|_| drop(partition.append(&mut batch(&[("pad", Some("0"))]))));
+    with_producer(&partition);
+    roll();
+
+    assert!(partition.compact(1_999 + DAY).unwrap());
+    assert_eq!(producers(&partition), [7], "a moment too early");
+    roll();
+    assert!(partition.compact(2_000 + DAY).unwrap());
+
+    assert_eq!(producers(&partition), [0; 0]);
+}
+
+#[test]
+fn a_producer_expires_when_the_directory_says_so() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let soon = ("producer.id.expiration.ms".to_owned(), Change::Set("10".to_owned()));
+    engine.alter_directory(&[soon], false).unwrap();
+    let partition = partition(&engine).unwrap();
+    with_producer(&partition);
+    (0..8).for_each(|_| drop(partition.append(&mut batch(&[("pad", Some("0"))]))));
+
+    assert!(partition.compact(2_010).unwrap());
+
+    assert_eq!(producers(&partition), [0; 0]);
+}
+
+#[test]
+fn no_producer_expires_by_a_jump_of_the_clock() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let partition = partition(&engine).unwrap();
+    engine.tend(disk.clock().now()).unwrap();
+    with_producer(&partition);
+    (0..8).for_each(|_| drop(partition.append(&mut batch(&[("pad", Some("0"))]))));
+
+    disk.clock().set_now(disk.clock().now() + 10 * DAY);
+    assert!(partition.compact(disk.clock().now()).unwrap());
+
+    assert_eq!(producers(&partition), [7]);
+}
+
 #[test]
 fn where_a_round_ended_stays_though_nothing_else_of_it_does() {
     let disk = MemDisk::new();

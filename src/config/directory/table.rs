@@ -7,7 +7,7 @@ use crate::config::setting::{Kind, Setting, Valid, Value};
 
 /// Every setting of a directory, by name. What is said here is all that decides which there are,
 /// what they may be and what they are.
-pub const SETTINGS: [Setting<DirectoryConfig>; 50] = [
+pub const SETTINGS: [Setting<DirectoryConfig>; 51] = [
     Setting {
         name: "auto.create.topics.enable",
         kind: Kind::Boolean,
@@ -448,6 +448,15 @@ pub const SETTINGS: [Setting<DirectoryConfig>; 50] = [
         documentation: "`segment.bytes` of the topic of committed offsets when it is made.",
         synonyms: &[],
         set: |config, value| config.offsets_topic_segment_bytes = value.unsigned(),
+    },
+    Setting {
+        name: "producer.id.expiration.ms",
+        kind: Kind::Int,
+        default: Some("86400000"),
+        valid: Valid::From(1),
+        documentation: "How long after its last batch compaction keeps what tells of a producer with an id.",
+        synonyms: &[],
+        set: |config, value| config.producer_id_expiration_ms = value.whole(),
     },
     Setting {
         name: "unclean.leader.election.enable",

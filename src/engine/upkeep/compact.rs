@@ -251,8 +251,18 @@ impl Partition {
 
     /// Whether the clock can be believed as far as tombstones are concerned.
     fn believes_horizons(&self, now: Moment) -> Result<bool> {
-        let time = self.config().delete_retention_ms;
+        self.believes(now, self.config().delete_retention_ms)
+    }
+
+    /// Whether what is as old by the clock as `time` is so.
+    fn believes(&self, now: Moment, time: i64) -> Result<bool> {
         Ok(planted("no-jump-test") || self.shared.doubts(now)?.allow(time))
+    }
+
+    /// The producers that wrote nothing after this have expired, if that can be said.
+    fn expired_until(&self, now: Moment) -> Result<Option<Timestamp>> {
+        let time = self.shared.config().producer_id_expiration_ms;
+        Ok(self.believes(now, time)?.then(|| now.wall.saturating_sub(time)))
     }
 
     fn round(&self, work: &Work, now: Moment) -> Result<i64> {
@@ -269,6 +279,7 @@ impl Partition {
             dirty_from: work.dirty_from,
             aborted: &aborted,
             has_producers: self.page.has_producers(),
+            expired_until: self.expired_until(now)?,
             now: now.wall,
             by_clock: self.believes_horizons(now)?,
             memory,
