@@ -20,6 +20,9 @@ use crate::types::{IsolationLevel, Timestamp};
 /// faster, and would not stay in the processor's cache.
 const STRETCH: usize = 256 * 1024;
 
+/// The largest buffer that is kept for the next read.
+const KEPT: usize = 4 * STRETCH;
+
 /// How often a reader without a lock looks again in one call, while others replace segments.
 const LOOKS_ALONE: u32 = 3;
 
@@ -58,9 +61,12 @@ impl Cursor {
         (self.offset, self.swaps) = (offset, swaps);
     }
 
-    /// Closes the file, unless few others are open.
+    /// Closes the file and gives up the buffer, unless few others have theirs.
     fn rest(&mut self, seats: &Seats) {
         self.seat = self.seat.take().or_else(|| seats.take());
+        if self.seat.is_none() || self.buffer.len() > KEPT {
+            self.buffer = Bytes::new();
+        }
         if self.seat.is_none()
             && let Some((segment, position)) = self.place.take()
         {
@@ -391,4 +397,25 @@ enum Framed {
     Batches { from: usize, to: usize, next: i64 },
     /// The first batch has this many bytes, more than were read.
     Need(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_readers_and_large_batches_keep_no_memory() {
+        let seats = Seats::default();
+        let rested = |size: usize| {
+            let mut cursor = Cursor::new(0);
+            cursor.buffer = Bytes::from(vec![0; size]);
+            cursor.rest(&seats);
+            cursor
+        };
+
+        assert_eq!(rested(KEPT).buffer.len(), KEPT);
+        assert_eq!(rested(KEPT + 1).buffer.len(), 0);
+        let _others: Vec<_> = std::iter::from_fn(|| seats.take()).collect();
+        assert_eq!(rested(1).buffer.len(), 0);
+    }
 }
