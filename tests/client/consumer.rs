@@ -238,6 +238,15 @@ fn few_bytes_are_waited_for_but_not_longer_than_the_limit() {
 }
 
 #[test]
+fn no_more_bytes_are_waited_for_than_a_poll_takes() {
+    let world = filled(1, 3);
+    let all = ConsumerConfig { fetch_min_bytes: 1_000, fetch_max_bytes: 10, ..earliest() };
+    let config = ConsumerConfig { fetch_max_wait: Duration::from_secs(600), ..all };
+
+    assert_eq!(assigned(&world, config, &[0]).poll_now().len(), 3);
+}
+
+#[test]
 fn new_partitions_are_assigned_after_a_revocation() {
     let world = filled(1, 1);
     let reader = world.consumer(in_group("g"));

@@ -216,10 +216,13 @@ impl Assignment {
         }
     }
 
-    /// Reads ahead, for `fetch_min_bytes`; gives how many bytes there are then.
-    pub(super) fn fill(&mut self, config: &ConsumerConfig) -> usize {
+    /// Reads ahead until there are `enough` bytes; gives how many there are then.
+    pub(super) fn fill(&mut self, config: &ConsumerConfig, enough: usize) -> usize {
         let mut total = 0;
         for index in 0..self.all.len() {
+            if total >= enough {
+                break;
+            }
             let Some((partition, offset)) = self.all[index].readable() else { continue };
             let fetch = self.fetch(index, offset);
             let most = config.max_partition_fetch_bytes;

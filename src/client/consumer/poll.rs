@@ -146,7 +146,9 @@ impl Consumer {
         if self.config.fetch_min_bytes <= 1 {
             return None;
         }
-        if state.assignment.fill(&self.config) >= self.config.fetch_min_bytes {
+        // As a broker has it: never more than a poll takes.
+        let enough = self.config.fetch_min_bytes.min(self.config.fetch_max_bytes);
+        if state.assignment.fill(&self.config, enough) >= enough {
             return None;
         }
         let now = self.now();
