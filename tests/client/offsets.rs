@@ -10,7 +10,7 @@ use brokerless::env::point;
 use brokerless::record::BatchBuilder;
 use brokerless::record::control::{ControlType, EndTransactionMarker};
 use brokerless::types::OffsetAndMetadata;
-use brokerless::{Compression, Error, TopicPartition};
+use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
 
 use crate::shared::{
     SECOND, World, assigned, earliest, filled, get, in_group, read, topics, tp, value,
@@ -155,6 +155,69 @@ fn a_position_that_was_committed_is_again_after_the_topic_of_offsets_was_deleted
 }
 
 #[test]
+fn a_position_that_was_committed_is_again_after_its_topic_was_made_anew() {
+    let world = filled(1, 4);
+    let reader = assigned(&world, in_group("g"), &[0]);
+    assert_eq!(reader.drain().len(), 4);
+    reader.0.commit(None).unwrap();
+    make_anew(&world);
+    assert_eq!(reader.drain().len(), 6);
+    reader.0.seek(&tp(0), 4).unwrap();
+
+    reader.0.close(true).unwrap();
+
+    let committed = world.consumer(in_group("g")).0.committed(&tp(0)).unwrap();
+    assert_eq!(committed.map(|commit| commit.offset), Some(4));
+}
+
+#[test]
+fn no_position_in_a_topic_that_is_gone_is_committed_for_one_of_its_name() {
+    let world = filled(1, 4);
+    let reader = assigned(&world, in_group("g"), &[0]);
+    assert_eq!(reader.drain().len(), 4);
+    make_anew(&world);
+
+    assert_eq!(reader.0.commit(None).unwrap(), []);
+
+    assert_eq!(reader.drain().len(), 6);
+}
+
+fn make_anew(world: &World) {
+    world.engine.delete_topic("t").unwrap();
+    world.engine.create_topic("t", Some(1), &[]).unwrap();
+    world.fill("t", 0, 0..6);
+}
+
+#[test]
+fn what_is_committed_and_in_use_is_committed_again_now_and_then() {
+    let often = "offsets.topic.num.partitions=1\noffsets.retention.check.interval.ms=1";
+    let world = World::with_properties(often);
+    world.engine.create_topic("t", Some(1), &[]).unwrap();
+    world.fill("t", 0, 0..4);
+    let interval = ConsumerConfig { auto_commit_interval: Duration::ZERO, ..in_group("g") };
+    let reader = assigned(&world, interval, &[0]);
+    let log = TopicPartition::new("__consumer_offsets", 0);
+    let look = || {
+        // Longer than what is due is apart.
+        std::thread::sleep(Duration::from_millis(2));
+        reader.poll(Duration::ZERO, 10);
+        let commits = world.engine.partition(&log).unwrap().ends().unwrap().log_end_offset;
+        (commits, reader.0.committed(&tp(0)).unwrap().unwrap().offset)
+    };
+    reader.drain();
+
+    let (before, committed) = look();
+    assert_eq!(committed, 4);
+    let (after, committed) = look();
+    assert_eq!((after - before, committed), (1, 4));
+
+    // What somebody else has committed since is not taken back.
+    let commit = OffsetAndMetadata { offset: 2, metadata: String::new(), leader_epoch: -1 };
+    world.engine.commit_offsets("g", &[(tp(0), commit)]).unwrap();
+    assert_eq!(look(), (after + 1, 2));
+}
+
+#[test]
 fn closing_commits_unless_it_is_told_not_to() {
     for (autocommit, expected) in [(true, Some(4)), (false, None)] {
         let world = filled(1, 10);
@@ -259,6 +322,24 @@ fn a_position_before_a_control_batch_or_behind_it_is_the_same() {
 
     assert_eq!(reader.drain(), [(0, 0, 1), (0, 1, 2)]);
     assert_eq!(reader.0.position(&tp(0)).unwrap(), 3);
+}
+
+#[test]
+fn what_may_not_be_read_yet_is_not_found_by_its_time() {
+    let world = World::with_topic("t", 1, &[]);
+    append(&world, transactional(7, &[1]));
+    // Nothing of ours leaves a transaction open.
+    let world = world.reopened();
+    for (isolation_level, found) in
+        [(IsolationLevel::ReadUncommitted, Some(0)), (IsolationLevel::ReadCommitted, None)]
+    {
+        let config = ConsumerConfig { isolation_level, ..earliest() };
+        let reader = assigned(&world, config, &[0]);
+
+        let times = reader.0.offsets_for_times(&[(tp(0), 1)]).unwrap();
+
+        assert_eq!(times[0].1.map(|found| found.offset), found);
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl Assigned {
         }
         if self.partition.is_some() {
             self.seek(Err(Seek::Committed));
-            self.highwater = None;
+            (self.highwater, self.committed) = (None, None);
         }
         self.partition = partition;
     }

@@ -65,6 +65,8 @@ struct State {
     member: Member,
     /// When positions are committed next.
     next_commit: Option<Duration>,
+    /// When what is committed already is committed again.
+    renewal: Option<Duration>,
     /// The topic of committed offsets that what is known to be committed is in.
     committed_in: Option<Id>,
     /// Since when there were not enough bytes.

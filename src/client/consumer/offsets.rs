@@ -7,7 +7,7 @@ use crate::client::consumer::Consumer;
 use crate::client::consumer::assignment::{Position, Seek};
 use crate::config::consumer::OffsetReset;
 use crate::engine::topics::OFFSETS_TOPIC;
-use crate::engine::{Partition, TimedOffset};
+use crate::engine::{Partition, Place, TimedOffset};
 use crate::error::{Error, Result};
 use crate::types::{IsolationLevel, OffsetAndMetadata, Timestamp, TopicPartition};
 
@@ -114,7 +114,8 @@ impl Consumer {
             OffsetReset::None => return Err(Error::NoOffsetForPartition(partition.id().clone())),
             OffsetReset::ByDuration(age) => {
                 let since = self.clock.now().saturating_sub(age.as_millis() as i64);
-                match partition.offset_for_time(since.max(0))? {
+                let place = Place::Time(since.max(0));
+                match partition.look_up(place, self.config.isolation_level)? {
                     Some(found) => found.offset,
                     None => self.end_of(partition)?,
                 }
@@ -178,7 +179,7 @@ impl Consumer {
             offsets.to_vec()
         } else {
             self.validate_positions()?;
-            self.state()?.assignment.to_commit(false)
+            self.positions_to_commit(false)?
         };
         drop(self.state()?);
         self.commit_for(group, &offsets)?;
@@ -252,9 +253,44 @@ impl Consumer {
     pub(super) fn auto_commit_positions(&self) -> Result<()> {
         let Some(group) = self.group().filter(|_| self.commits_itself()) else { return Ok(()) };
         self.follow_offsets_topic()?;
-        let mut offsets = self.state()?.assignment.to_commit(true);
+        self.commit_for(group, &self.positions_to_commit(true)?)?;
+        self.renew_commits(group);
+        Ok(())
+    }
+
+    /// The positions of partitions that are there, as offsets to commit; with `changed`, only
+    /// those not committed already.
+    fn positions_to_commit(&self, changed: bool) -> Result<Offsets> {
+        let mut offsets = self.state()?.assignment.to_commit(changed);
         offsets.retain(|(id, _)| self.is_there(id));
-        self.commit_for(group, &offsets)
+        Ok(offsets)
+    }
+
+    /// Commits once more, now and then, what is committed and still the position. Without members
+    /// the offsets of a group expire each by its commit, and a quiet topic has no new ones
+    /// (Kafka's clients commit all positions every time).
+    fn renew_commits(&self, group: &str) {
+        if let Err(error) =
+            self.commits_to_renew(group).and_then(|due| self.commit_for(group, &due))
+        {
+            log::warn!("renewing committed offsets: {error}");
+        }
+    }
+
+    fn commits_to_renew(&self, group: &str) -> Result<Offsets> {
+        let engine = self.engine()?;
+        let (now, every) = (self.now(), engine.config().offsets_retention_check_interval);
+        if self.membership()?.is_some() || self.state()?.renewal.is_some_and(|due| now < due) {
+            return Ok(Offsets::new());
+        }
+        self.state()?.renewal = Some(now.saturating_add(every));
+        let mut committed = engine.committed_offsets(group)?;
+        let positions = self.positions_to_commit(false)?.into_iter();
+        let renewed = positions.filter_map(|(id, position)| {
+            let known = committed.remove(&id)?;
+            (known.offset == position.offset).then_some((id, known))
+        });
+        Ok(renewed.collect())
     }
 
     /// Commits the positions that changed, if the settings say so, as the last thing before all is
@@ -312,7 +348,7 @@ impl Consumer {
     }
 
     /// The first record of each partition that is not older than the time given with it; `None`
-    /// if all are.
+    /// if all are, of those that this consumer may read.
     pub fn offsets_for_times(
         &self,
         times: &[(TopicPartition, Timestamp)],
@@ -323,7 +359,9 @@ impl Consumer {
                 let what = format!("time {time} for {id}: it must not be negative");
                 return Err(Error::InvalidArgument(what));
             }
-            Ok((id.clone(), engine.partition(id)?.offset_for_time(*time)?))
+            let place = Place::Time(*time);
+            let found = engine.partition(id)?.look_up(place, self.config.isolation_level)?;
+            Ok((id.clone(), found))
         };
         times.iter().map(find).collect()
     }
