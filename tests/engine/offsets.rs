@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use brokerless::engine::{Engine, with_patience};
-use brokerless::env::mem::MemDisk;
+use brokerless::env::mem::{MemDisk, Repeat};
 use brokerless::env::point;
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, TopicPartition};
@@ -221,6 +222,51 @@ fn a_commit_is_there_after_the_topic_of_offsets_was_deleted_while_it_was_made() 
         assert!(done.is_ok(), "deleted at {name}: {done:?}");
         assert_eq!(engine.committed_offsets("g").unwrap(), committed(3), "deleted at {name}");
     }
+}
+
+#[test]
+fn no_call_that_fails_takes_away_what_was_committed() {
+    for n in 1.. {
+        let disk = MemDisk::new();
+        let writer = open_mem(&disk);
+        append(&partition(&writer), &["a", "b", "c"]);
+        commit(&writer, "g", 1);
+        let process = disk.process();
+        let reader = open_mem(&process);
+        let before = process.calls();
+        process.fail(n, ErrorKind::StorageFull, Repeat::Once);
+
+        let met = reader.committed_offsets("g");
+
+        let all_calls = process.calls() - before < n;
+        process.heal();
+        assert!(met.is_err() || met.unwrap() == committed(1), "call {n}");
+        assert_eq!(reader.committed_offsets("g").unwrap(), committed(1), "after call {n}");
+        if all_calls {
+            assert!(n > 5, "it makes calls that can fail");
+            return;
+        }
+    }
+}
+
+/// Who opens a log looks at its active segment; what is in older ones, or is damaged later, nobody
+/// has looked at.
+#[test]
+fn a_commit_of_which_a_bit_was_flipped_is_damage_and_no_offset() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    append(&partition(&engine), &["a", "b", "c"]);
+    commit(&engine, "g", 3);
+    let log = dir.path().join("__consumer_offsets-3/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let text = bytes.windows(7).position(|window| window == b"up to 3").unwrap();
+    bytes[text + 6] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+
+    let found = open(dir.path()).committed_offsets("g");
+
+    let is_named = matches!(&found, Err(Error::CorruptRecord { path, .. }) if *path == log);
+    assert!(is_named, "{found:?}");
 }
 
 /// What a stopped process would hold for ever.

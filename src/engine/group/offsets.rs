@@ -15,7 +15,7 @@ use crate::engine::{AbortedTransaction, Engine, Topic, group, patience};
 use crate::env::point::point;
 use crate::error::{AtPosition, Error, Result};
 use crate::planted::planted;
-use crate::record::{Batch, BatchBuilder, BatchInfo};
+use crate::record::{Batch, BatchBuilder, BatchInfo, verify};
 use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
 
 /// How long who appends to `__consumer_offsets` waits for its lock: he holds up a whole group, and
@@ -270,8 +270,16 @@ impl State {
         Self { slot, cursor, ..Self::default() }
     }
 
-    /// Replays what was appended since the last time.
+    /// Replays what was appended since the last time. After `Err` it begins anew: of what failed in
+    /// the middle nobody knows how far it came.
     fn catch_up(&mut self, partition: &Partition) -> Result<()> {
+        let mut state = std::mem::take(self);
+        state.replay_new(partition)?;
+        *self = state;
+        Ok(())
+    }
+
+    fn replay_new(&mut self, partition: &Partition) -> Result<()> {
         loop {
             let start = partition.ends()?.log_start_offset;
             let swaps = partition.swaps();
@@ -317,6 +325,7 @@ impl State {
     }
 
     fn replay(&mut self, bytes: Bytes) -> Result<(), crate::Corruption> {
+        verify(&bytes)?;
         for record in Batch::decode(bytes, MAX_BATCH)?.records() {
             let record = record?;
             self.offsets.replay(record.key, record.value);

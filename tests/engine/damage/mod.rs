@@ -5,7 +5,7 @@ mod sites;
 mod takeover;
 pub(crate) mod warnings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use brokerless::engine::{AbortedTransaction, Cursor, Engine, OpenOptions, Partit
 use brokerless::env::mem::MemDisk;
 use brokerless::env::random;
 use brokerless::record::{Batch, BatchInfo, verify};
+use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, IsolationLevel, TopicPartition};
 
 use cases::Damage;
@@ -44,6 +45,8 @@ struct Answers {
     aborted: BTreeMap<TopicPartition, Vec<AbortedTransaction>>,
     /// What is found at some moments.
     times: BTreeMap<Id, Option<TimedOffset>>,
+    /// What group `g` has committed.
+    committed: HashMap<TopicPartition, OffsetAndMetadata>,
     errors: Vec<String>,
 }
 
@@ -65,7 +68,7 @@ impl Answers {
                 self.note(asked);
             }
         }
-        let asked = engine.committed_offsets("g").map(drop);
+        let asked = engine.committed_offsets("g").map(|found| self.committed = found);
         self.note(asked);
         Ok(())
     }
@@ -193,9 +196,14 @@ impl Site {
             };
             assert!(known, "{what}: {key:?} was never written");
         }
+        for (id, commit) in &found.committed {
+            let known = self.whole.committed.get(id);
+            assert_eq!(known, Some(commit), "{what}: it was never committed for {id}");
+        }
         match self.suffix() {
             "log" if self.left.is_settled() && !uncovered => {
-                let all = found.records == self.whole.records;
+                let all =
+                    found.records == self.whole.records && found.committed == self.whole.committed;
                 let name = self.file.file_name().unwrap().to_string_lossy();
                 let named = |error: &String| {
                     error.contains(&*name) || error.contains("was on the disk up to")
@@ -267,6 +275,17 @@ fn some(sites: &[Site], count: usize) {
 #[test]
 fn no_damage_gives_wrong_records() {
     some(&own_sites(), 250);
+}
+
+#[test]
+fn no_damage_to_commits_gives_wrong_offsets() {
+    let log = Path::new(DIR).join("__consumer_offsets-3/00000000000000000000.log");
+    let sites = Site::all("own", &sites::own(Left::Closed), Left::Closed, |file| file == log);
+    let [site] = &sites[..] else { panic!("{} files", sites.len()) };
+    assert_eq!(site.whole.committed.len(), 1);
+    for at in (Dice(seed()).below(4)..site.bytes.len()).step_by(4) {
+        site.check(Damage::Flip { at, bit: (at % 8) as u8 });
+    }
 }
 
 #[test]

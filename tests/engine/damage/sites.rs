@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use brokerless::config::Change;
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::mem::MemDisk;
 use brokerless::env::{Access, Storage};
@@ -10,6 +11,7 @@ use brokerless::types::OffsetAndMetadata;
 use brokerless::{Compression, TopicPartition};
 
 pub(super) const DIR: &str = "/data";
+const OFFSETS: &str = "__consumer_offsets";
 
 /// How a directory was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,13 @@ pub(super) fn own(left: Left) -> MemDisk {
         partition.append(&mut batch(n)).unwrap();
     }
     let commit = OffsetAndMetadata { offset: 7, metadata: "m".to_owned(), leader_epoch: 0 };
-    engine.commit_offsets("g", &[(TopicPartition::new("a", 0), commit)]).unwrap();
+    // Of two groups in one partition, in a segment each.
+    engine.topic_or_create(OFFSETS).unwrap();
+    let small = Change::Set("150".to_owned());
+    engine.alter_topic(OFFSETS, &[("segment.bytes".to_owned(), small)], false).unwrap();
+    for group in ["g", "5"] {
+        engine.commit_offsets(group, &[(TopicPartition::new("a", 0), commit.clone())]).unwrap();
+    }
     if left.is_settled() {
         drop(engine);
         return leave_again(&disk, left);
