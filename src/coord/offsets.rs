@@ -8,6 +8,7 @@ use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
 /// The offsets of all groups that share a partition of `__consumer_offsets`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offsets {
+    /// None is empty.
     commits: HashMap<String, HashMap<TopicPartition, CommitValue>>,
     groups: HashMap<String, Noted>,
 }
@@ -53,14 +54,17 @@ impl Offsets {
             return self.replay_group(group, value);
         }
         let Some(key) = schema::parse_key(key) else { return };
-        let group = self.commits.entry(key.group).or_default();
-        match value {
-            None => drop(group.remove(&key.partition)),
-            Some(value) => {
-                if let Some(value) = schema::parse_value(value) {
-                    group.insert(key.partition, value);
-                }
-            }
+        let Some(value) = value else { return self.take_back(&key.group, &key.partition) };
+        if let Some(value) = schema::parse_value(value) {
+            self.commits.entry(key.group).or_default().insert(key.partition, value);
+        }
+    }
+
+    fn take_back(&mut self, group: &str, partition: &TopicPartition) {
+        let Some(commits) = self.commits.get_mut(group) else { return };
+        commits.remove(partition);
+        if commits.is_empty() {
+            self.commits.remove(group);
         }
     }
 
@@ -95,14 +99,12 @@ impl Offsets {
     /// is known of it.
     pub(crate) fn has_protocol(&self, group: &str) -> Option<bool> {
         let noted = self.groups.get(group).map(|noted| noted.has_protocol);
-        let commits = self.commits.get(group).is_some_and(|commits| !commits.is_empty());
-        noted.or(commits.then_some(false))
+        noted.or(self.commits.contains_key(group).then_some(false))
     }
 
     /// The groups of which anything is known.
     pub(crate) fn group_ids(&self) -> BTreeSet<String> {
-        let all = self.commits.keys().chain(self.groups.keys());
-        all.filter(|group| self.has_protocol(group).is_some()).cloned().collect()
+        self.commits.keys().chain(self.groups.keys()).cloned().collect()
     }
 
     /// The groups in which something may expire by `now`, whoever their members are.
@@ -200,6 +202,21 @@ mod tests {
         offsets.replay(Some(&schema::encode_key("g", &orders)), None);
 
         assert!(offsets.of("g").is_empty());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_group_all_of_which_was_taken_back() {
+        let mut offsets = Offsets::default();
+        let orders = [(TopicPartition::new("orders", 0), at(5))];
+        for (key, value) in Offsets::commit("gone", &orders, 0) {
+            offsets.replay(Some(&key), Some(&value));
+            offsets.replay(Some(&key), Some(b"no value"));
+            offsets.replay(Some(&key), None);
+        }
+        offsets.replay(Some(&schema::encode_key("never there", &orders[0].0)), None);
+        offsets.replay(Some(&schema::encode_key("damaged", &orders[0].0)), Some(b"no value"));
+
+        assert_eq!(offsets, Offsets::default());
     }
 
     #[test]
