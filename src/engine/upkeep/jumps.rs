@@ -174,12 +174,10 @@ impl Doubts {
         }
     }
 
-    /// That is doubted once: some machines are off most of the time.
+    /// Only a longer time than any before is doubted: some machines are off most of the time.
     fn was_off(&mut self, time: i64) {
-        if self.off == 0 {
+        if time > self.off_for {
             (self.off, self.off_for) = (self.wall, time);
-        } else if self.wall < self.off.saturating_add(DAY) {
-            self.off_for = self.off_for.max(time);
         }
     }
 
@@ -279,6 +277,17 @@ mod doubts_tests {
         let again = look(look(restarted, 31 * DAY, 0, 2), 60 * DAY, 0, 3);
 
         assert!(again.allow(WEEK));
+    }
+
+    #[test]
+    fn a_short_restart_does_not_use_up_the_doubt() {
+        let restarted = look(began(), 60_000, 0, 2);
+        assert!(restarted.allow(WEEK));
+
+        let ahead = look(restarted, 2 * DAY, YEARS, 3);
+
+        assert!(!ahead.allow(WEEK));
+        assert!(look(ahead, 3 * DAY, YEARS, 3).allow(WEEK));
     }
 }
 
