@@ -342,7 +342,8 @@ class Producer:
     # Sends each of `values` in one call (with `keys`, if given, one for each) and gives one future
     # for all: it is done when every record is, has the last record's metadata, and fails as the
     # first record that fails. Serializers apply. After an exception of send_many itself, the
-    # values before the one it is about have been sent. Empty `values` raise.
+    # values before the one it is about have been sent. Empty `values` raise. Both exceptions have
+    # as `_sent` how many values stand before that one, or before the first of its batch.
     def send_many(
         self,
         topic: str,

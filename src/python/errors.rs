@@ -73,6 +73,12 @@ fn class_name(error: &Error) -> &'static str {
 const ARGUMENT_TYPE: &str = "ArgumentTypeError";
 const ARGUMENT_VALUE: &str = "IllegalArgumentError";
 
+/// Has the error of one of several records say how many were sent before it.
+pub(super) fn tell_sent(py: Python<'_>, error: &PyErr, sent: usize) {
+    // Without it the error is still the error.
+    let _ = error.value(py).setattr("_sent", sent);
+}
+
 /// The exception for an error, with the refused system call as its cause.
 pub(super) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     if matches!(error, Error::Interrupted) {

@@ -1,9 +1,11 @@
 """`brokerless produce`, as a shell uses it."""
 
+import base64
 import io
 import json
 import os
 import pty
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -194,6 +196,49 @@ def test_the_line_that_is_too_large_is_named(
     assert done.returncode == 1
     assert done.stderr.startswith(b"brokerless: input, line 1501: the record takes 20")
     assert [record.value for record in read("t")] == lines[:1500]
+
+
+# What no codec makes smaller: with one, it is known to be too long when the batch is packed.
+NOISE = bytes(byte for byte in random.Random(1).randbytes(5000) if byte not in b"\n:")
+
+
+@pytest.mark.parametrize("args", [[], ["-K", ":"], ["-k", "k"], ["-p", "1"]])
+def test_the_line_that_proves_too_large_later_is_named(
+    command: Command, tmp_path: Path, args: list[str]
+) -> None:
+    command("topics", "create", "t", "-p", "2", "-c", "max.message.bytes=1000")
+    lines = [b"x:" * 450] * 1500 + [b"k:" + NOISE] + [b"z:"] * 500
+    (tmp_path / "input").write_bytes(b"\n".join(lines))
+
+    done = command("produce", "t", "input", "-z", "zstd", *args)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"brokerless: input, line 1501: the record takes ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_object_that_proves_too_large_later_is_named(command: Command) -> None:
+    command("topics", "create", "t", "-c", "max.message.bytes=1000")
+    value = {"base64": base64.b64encode(NOISE).decode()}
+    lines = [json.dumps({"value": it}) for it in ("a", value, "b")]
+
+    done = command("produce", "t", "--json", "-z", "zstd", input="\n\n".join(lines).encode())
+
+    assert done.stderr.startswith(b"brokerless: standard input, line 3: the record takes ")
+
+
+def test_a_line_that_failed_later_is_said_also_where_the_input_ends_at_another(
+    command: Command, read: Read
+) -> None:
+    command("topics", "create", "t", "-c", "max.message.bytes=1000")
+
+    done = command("produce", "t", "-z", "zstd", "-K", ":", input=b"a:1\nb:%b\nc\n" % NOISE)
+
+    later, at_once = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert later.startswith(b"brokerless: standard input, line 2: the record takes ")
+    assert at_once.startswith(b"brokerless: standard input, line 3: there is no ':'")
+    assert [record.value for record in read("t")] == [b"1"]
 
 
 def test_the_file_that_is_too_large_is_named(command: Command, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import deque
 from pathlib import Path
@@ -16,7 +17,7 @@ from brokerless.cli.clients import (
     is_data_directory,
     producer,
 )
-from brokerless.cli.ending import FailedError, sentence
+from brokerless.cli.ending import FailedError, say, sentence
 from brokerless.cli.options import (
     BYTES,
     HEADER,
@@ -25,12 +26,13 @@ from brokerless.cli.options import (
     directory_option,
 )
 from brokerless.cli.output import Progress, counted, total_size
-from brokerless.cli.reading import Source, each_line, lines_of
+from brokerless.cli.reading import Source, each_place, lines_of
 from brokerless.cli.values import parse_line
+from brokerless.errors.base import KafkaError
 from brokerless.location import default_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from brokerless import KafkaProducer
     from brokerless.errors import BrokerResponseError
@@ -157,13 +159,13 @@ def produce(
     with producer(**settings) as client, Progress(total_size(paths)) as progress:
         _check_target(topic, lines.partition)
         sending = Sending(client)
-        for path in paths:
-            source = Source(path, progress.advance)
-            with source:
-                if as_json:
-                    _send_json(sending, topic, source, lines)
-                else:
-                    _send_lines(sending, topic, source, lines, None if whole else delimiter)
+        with _earlier_failures(sending):
+            for path in paths:
+                with Source(path, progress.advance) as source:
+                    if as_json:
+                        _send_json(sending, topic, source, lines)
+                    else:
+                        _send_lines(sending, topic, source, lines, None if whole else delimiter)
         sending.finish()
     if sys.stderr is not None and sys.stderr.isatty():
         click.echo(f"{counted(sending.count, 'record')} sent", err=True)
@@ -188,13 +190,32 @@ def _check_target(topic: str, partition: int | None) -> None:
     check_partitions(topic, [partition or 0], set(range(count)))
 
 
-class RefusedError(Exception):
-    """Of several records one cannot be sent."""
+@contextlib.contextmanager
+def _earlier_failures(sending: Sending) -> Iterator[None]:
+    """Of what ends the input, say before it what failed of the lines that were under way."""
+    try:
+        yield
+    except (FailedError, KafkaError, OSError) as error:
+        try:
+            sending.finish()
+        except (FailedError, KafkaError) as earlier:
+            if earlier.args != error.args:
+                say(sentence(earlier))
+        raise
 
-    def __init__(self, reason: str, sent: int) -> None:
-        super().__init__(reason)
-        self.sent = sent
-        """How many stand before it."""
+
+class Place(NamedTuple):
+    """Where records stand in the input."""
+
+    name: str
+    first: int | None
+    """The line of the first; of a record that is a whole file there is none."""
+
+    def failed(self, error: KafkaError) -> FailedError:
+        """Say which of the records it was, and why."""
+        # Of several sent in one call it says how many went well.
+        at = "" if self.first is None else f", line {self.first + getattr(error, '_sent', 0)}"
+        return FailedError(f"{self.name}{at}: {sentence(error)}")
 
 
 class Sending:
@@ -211,16 +232,16 @@ class Sending:
         self._bytes = 0
         self.count = 0
 
-    def many(self, topic: str, values: Sequence[Any], **what: Any) -> None:
-        """Send the values; `RefusedError` says which of them there cannot be."""
+    def many(self, topic: str, values: Sequence[Any], place: Place, **what: Any) -> None:
+        """Send the values of these lines."""
         from brokerless.errors import BrokerResponseError
 
         size = sum(len(value) for value in values if value is not NULL)
         try:
             future = self._client.send_many(topic, values, **what)
         except BrokerResponseError as error:
-            raise RefusedError(sentence(error), getattr(error, "_sent", 0)) from None
-        self._await(future, size)
+            raise place.failed(error) from None
+        self._await(future, size, place)
         self.count += len(values)
 
     def one(self, topic: str, value: bytes | None, place: Any = None, **record: Any) -> None:
@@ -247,7 +268,10 @@ class Sending:
 
     def _settle(self, future: Any, place: Any) -> None:
         """Wait for what was sent."""
-        future.get()
+        try:
+            future.get()
+        except KafkaError as error:
+            raise place.failed(error) from None
 
     def _await(self, future: Any, size: int, place: Any = None) -> None:
         self._futures.append((future, size, place))
@@ -281,11 +305,8 @@ def _send_lines(
         if lines.empty_is_null:
             values = [value or NULL for value in values]
         if values:
-            try:
-                sending.many(topic, values, **what)
-            except RefusedError as error:
-                place = "" if delimiter is None else f", line {before + error.sent + 1}"
-                raise FailedError(f"{source.name}{place}: {error.args[0]}") from None
+            place = Place(source.name, None if delimiter is None else before + 1)
+            sending.many(topic, values, place, **what)
         before += len(values)
         if len(values) < len(found):
             shown = (lines.separator or b"").decode(errors="backslashreplace")
@@ -307,10 +328,11 @@ def _keyed(found: Sequence[bytes], separator: bytes) -> tuple[list[bytes], list[
 
 
 def _send_json(sending: Sending, topic: str, source: Source, lines: Lines) -> None:
-    def send(line: bytes) -> None:
+    def send(line: bytes, place: tuple[str, int]) -> None:
         record = parse_line(line)
         sending.one(
             topic,
+            place=Place(*place),
             value=record.value or None if lines.empty_is_null else record.value,
             key=record.key,
             headers=[*record.headers, *lines.headers],
@@ -318,4 +340,4 @@ def _send_json(sending: Sending, topic: str, source: Source, lines: Lines) -> No
             timestamp_ms=record.timestamp,
         )
 
-    each_line(source, send)
+    each_place(source, send)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Source", "each_line", "each_place", "lines_of"]
+__all__ = ["Source", "each_place", "lines_of"]
 
 PIECE = 1 << 20
 
@@ -86,13 +86,11 @@ def _numbered(source: Source) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def each_line(source: Source, take: Callable[[bytes], None]) -> None:
-    """Hand over each line that is not empty; of a `ValueError` say which line it is about."""
-    each_place(source, lambda line, _: take(line))
-
-
 def each_place(source: Source, take: Callable[[bytes, tuple[str, int]], None]) -> None:
-    """Hand over each line that is not empty, with the file and the number of the line."""
+    """Hand over each line that is not empty, with the file and the number of the line.
+
+    Of a `ValueError` it is said which line it is about.
+    """
     number = 0
     try:
         for number, line in _numbered(source):

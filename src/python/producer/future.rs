@@ -26,8 +26,9 @@ pub(crate) struct FutureRecordMetadata {
 
 enum Pending {
     One(Delivery),
-    /// One of each batch; never empty, and the last one is the last record's.
-    Many(Box<[Delivery]>),
+    /// One of each batch, and how many records stand before its first; never empty, and the last
+    /// one is the last record's.
+    Many(Box<[(usize, Delivery)]>),
 }
 
 enum Outcome {
@@ -48,7 +49,7 @@ impl FutureRecordMetadata {
     }
 
     /// The future of several records; `sizes` are the last one's.
-    pub(super) fn of_many(deliveries: Vec<Delivery>, sizes: Sizes) -> Self {
+    pub(super) fn of_many(deliveries: Vec<(usize, Delivery)>, sizes: Sizes) -> Self {
         let pending = Pending::Many(deliveries.into_boxed_slice());
         Self { pending, sizes, outcome: PyOnceLock::new() }
     }
@@ -56,7 +57,7 @@ impl FutureRecordMetadata {
     fn done(&self) -> bool {
         match &self.pending {
             Pending::One(delivery) => delivery.is_done(),
-            Pending::Many(all) => all.iter().all(Delivery::is_done),
+            Pending::Many(all) => all.iter().all(|(_, delivery)| delivery.is_done()),
         }
     }
 
@@ -80,6 +81,9 @@ impl FutureRecordMetadata {
                 Ok(sent) => Outcome::Value(Py::new(py, RecordMetadata::of(sent, self.sizes))?),
                 Err(error) => {
                     let raised = errors::exception(py, error);
+                    if let Pending::Many(all) = &self.pending {
+                        errors::tell_sent(py, &raised, sent_before_failure(all));
+                    }
                     Outcome::Exception(raised.into_value(py).into_any())
                 }
             })
@@ -115,18 +119,27 @@ impl FutureRecordMetadata {
 }
 
 /// The first failure, or the last record's metadata; none while one is pending.
-fn all_results(all: &[Delivery]) -> Option<DeliveryResult> {
-    let mut results = all.iter().map(Delivery::result).collect::<Option<Vec<_>>>()?;
-    match results.iter().position(Result::is_err) {
-        Some(first) => Some(results.swap_remove(first)),
-        None => results.pop(),
+fn all_results(all: &[(usize, Delivery)]) -> Option<DeliveryResult> {
+    let results = all.iter().map(|(before, delivery)| Some((*before, delivery.result()?)));
+    let mut results = results.collect::<Option<Vec<_>>>()?;
+    let failures = results.iter().enumerate().filter(|(_, (_, result))| result.is_err());
+    match failures.min_by_key(|(_, (before, _))| *before) {
+        Some((first, _)) => Some(results.swap_remove(first).1),
+        None => results.pop().map(|(_, result)| result),
     }
 }
 
-fn when_all_done(all: &[Delivery], then: impl FnOnce(&DeliveryResult) + Send + 'static) {
+/// How many records stand before the first that failed: all these were sent.
+fn sent_before_failure(all: &[(usize, Delivery)]) -> usize {
+    let failed = |delivery: &Delivery| delivery.result().is_some_and(|result| result.is_err());
+    let failures = all.iter().filter(|(_, delivery)| failed(delivery));
+    failures.map(|(before, _)| *before).min().unwrap_or(0)
+}
+
+fn when_all_done(all: &[(usize, Delivery)], then: impl FnOnce(&DeliveryResult) + Send + 'static) {
     struct Rest<F> {
         left: AtomicUsize,
-        deliveries: Box<[Delivery]>,
+        deliveries: Box<[(usize, Delivery)]>,
         then: std::sync::Mutex<Option<F>>,
     }
     let rest = Arc::new(Rest {
@@ -134,7 +147,7 @@ fn when_all_done(all: &[Delivery], then: impl FnOnce(&DeliveryResult) + Send + '
         deliveries: all.into(),
         then: std::sync::Mutex::new(Some(then)),
     });
-    for delivery in all {
+    for (_, delivery) in all {
         let rest = Arc::clone(&rest);
         delivery.on_done(Box::new(move |result| {
             if rest.left.fetch_sub(1, Ordering::AcqRel) != 1 {
@@ -357,8 +370,11 @@ impl FutureRecordMetadata {
 }
 
 /// Waits for each in turn; they complete in nearly this order.
-fn wait_for_all(all: &[Delivery], timeout: Duration) -> crate::error::Result<DeliveryResult> {
-    for delivery in all {
+fn wait_for_all(
+    all: &[(usize, Delivery)],
+    timeout: Duration,
+) -> crate::error::Result<DeliveryResult> {
+    for (_, delivery) in all {
         drop(delivery.wait(Some(timeout))?);
     }
     all_results(all).ok_or(Error::IllegalState("a delivery is not complete after its wait"))

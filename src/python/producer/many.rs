@@ -116,35 +116,38 @@ const LONGEST_RUN: usize = 4096;
 /// So many open batches are recognized; one of more is kept twice, which is no harm.
 const LOOK_BACK: usize = 64;
 
-/// One delivery of each batch that the records of one call went to.
+/// One delivery of each batch that the records of one call went to, and how many of them stand
+/// before its first.
 #[derive(Default)]
 struct Batches {
-    deliveries: Vec<Delivery>,
-    last: Option<(Delivery, Sizes)>,
+    deliveries: Vec<(usize, Delivery)>,
+    last: Option<(usize, Delivery, Sizes)>,
     records: usize,
 }
 
 impl Batches {
     fn add(&mut self, records: usize, delivery: Delivery, sizes: Sizes) {
+        let first = match &self.last {
+            Some((first, last, _)) if last.same_batch(&delivery) => *first,
+            _ => self.records,
+        };
         self.records += records;
-        if let Some((before, _)) = self.last.replace((delivery, sizes))
-            && !self.last.as_ref().is_some_and(|(last, _)| last.same_batch(&before))
-            && !self.deliveries.iter().rev().take(LOOK_BACK).any(|known| known.same_batch(&before))
-        {
-            self.deliveries.push(before);
+        let Some((before, last, _)) = self.last.replace((first, delivery, sizes)) else { return };
+        let mut known = self.deliveries.iter().rev().take(LOOK_BACK);
+        if before != first && !known.any(|(_, known)| known.same_batch(&last)) {
+            self.deliveries.push((before, last));
         }
     }
 
     /// Has the error of a record say how many were sent before it.
     fn tell(&self, py: Python<'_>, error: PyErr) -> PyErr {
-        // Without it the error is still the error.
-        let _ = error.value(py).setattr("_sent", self.records);
+        errors::tell_sent(py, &error, self.records);
         error
     }
 
     fn into_future(mut self) -> Option<FutureRecordMetadata> {
-        let (last, sizes) = self.last?;
-        self.deliveries.push(last);
+        let (first, last, sizes) = self.last?;
+        self.deliveries.push((first, last));
         Some(FutureRecordMetadata::of_many(self.deliveries, sizes))
     }
 }
