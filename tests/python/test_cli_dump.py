@@ -241,6 +241,31 @@ def test_what_is_no_file_of_a_log_is_said(command: Command, data: Path) -> None:
     assert command("dump").returncode == 2
 
 
+UNREADABLE = Path("/proc/self/mem")
+"""For root, too: nothing lies at its beginning."""
+
+
+@pytest.mark.skipif(not UNREADABLE.exists(), reason="no such file on this system")
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_cannot_be_read_is_said_and_the_other_files_are_shown(
+    command: Command, data: Path, as_json: bool
+) -> None:
+    closed = data / "orders-0" / "cleaner-offset-checkpoint"
+    closed.symlink_to(UNREADABLE)
+    (data / "empty").mkdir()
+
+    done = command("dump", data / "empty", closed, data / "orders-0", *["--json"] * as_json)
+
+    lines = [
+        f"{data / 'empty'}: it holds no file of a log",
+        f"{closed}: Input/output error",
+        f"{closed}: Input/output error",
+    ]
+    assert (done.returncode, done.stderr.decode().splitlines()) == (1, lines)
+    assert done.stdout.count(b"leader-epoch-checkpoint") >= 1
+    assert done.stdout.count(b"value 9") == 1
+
+
 def test_a_checkpoint_that_is_not_whole_is_said(command: Command, data: Path) -> None:
     file = data / "orders-0" / "leader-epoch-checkpoint"
     file.write_text("0\n3\n0 0\nnonsense\n")

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from brokerless.cli.ending import sentence
+from brokerless.errors.base import KafkaError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Fact = dict[str, Any]
 
-__all__ = ["How", "facts_of", "kind_of"]
+__all__ = ["How", "facts_of", "kind_of", "unreadable"]
 
 # Put behind the name of a file that is about to go, or to be taken in.
 _ENDINGS = (".deleted", ".cleaned", ".swap", ".quarantined")
@@ -41,8 +44,16 @@ def facts_of(file: str, how: How) -> Iterator[Fact]:
     kind = kind_of(Path(file).name)
     if kind is None:
         yield {"kind": "unknown", "problem": "this is no file of a log directory"}
-    else:
+        return
+    try:
         yield from _READERS[kind](file, how)
+    except (KafkaError, OSError) as error:
+        yield unreadable(error, file)
+
+
+def unreadable(error: Exception, file: str) -> Fact:
+    """What there is to say of a file or folder that cannot be read, or not to its end."""
+    return {"kind": "unreadable", "problem": sentence(error).removeprefix(f"{file}: ")}
 
 
 def _log(file: str, how: How) -> Iterator[Fact]:
