@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brokerless.cli.dumping import How, facts_of, kind_of, text_of_fact
+from brokerless.cli.dumping import How, facts_of, kind_of, text_of_fact, unreadable
 from brokerless.cli.ending import FAILED, FailedError
 from brokerless.cli.options import directory_option, json_option
 from brokerless.cli.output import Output
 from brokerless.cli.values import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Fact = dict[str, Any]
 
 __all__ = ["dump"]
 
 
 @click.command(epilog="It goes on behind what is damaged, or does not fit; then it exits with 1.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, readable=False))
 @click.option("--batches", is_flag=True, help="Show batches, not their records.")
 @click.option("--no-data", is_flag=True, help="Show records without keys and values.")
 @click.option("--offsets-decoder", is_flag=True, help="Decode records of __consumer_offsets.")
@@ -54,11 +56,11 @@ def dump(files: Sequence[str], as_json: bool, **given: Any) -> int:
     output = Output(as_json=as_json)
     said: list[str] = []
     failed = False
-    for file in _files(files):
+    for file, facts in _files(files, how):
         if not as_json:
             output.write(f"Dumping {file}\n".encode(errors="surrogateescape"))
         gaps = []
-        for fact in facts_of(file, how):
+        for fact in facts:
             if "problem" in fact:
                 failed = True
                 said.append(f"{file}: {fact['problem']}")
@@ -73,16 +75,27 @@ def dump(files: Sequence[str], as_json: bool, **given: Any) -> int:
     return FAILED if failed else 0
 
 
-def _files(given: Sequence[str]) -> Iterator[str]:
+def _files(given: Sequence[str], how: How) -> Iterator[tuple[str, Iterable[Fact]]]:
+    """Each file with its facts, and each folder that has none with what is wrong with it."""
     for path in given:
-        if Path(path).is_dir():
-            found = sorted(Path(path).iterdir())
-            files = [str(file) for file in found if file.is_file() and kind_of(file.name)]
-            if not files:
-                raise FailedError(f"{path} holds no file of a log")
-            yield from files
-        else:
-            yield path
+        if not Path(path).is_dir():
+            yield path, facts_of(path, how)
+            continue
+        try:
+            files = _files_of(path)
+        except (FailedError, OSError) as error:
+            yield path, [unreadable(error, path)]
+            continue
+        for file in files:
+            yield file, facts_of(file, how)
+
+
+def _files_of(folder: str) -> list[str]:
+    found = sorted(Path(folder).iterdir())
+    files = [str(file) for file in found if file.is_file() and kind_of(file.name)]
+    if not files:
+        raise FailedError("it holds no file of a log")
+    return files
 
 
 def _line(fact: Mapping[str, Any]) -> bytes:
