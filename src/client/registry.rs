@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::client::producer::sender::Sender;
+use crate::client::tender;
 use crate::client::upkeep::Upkeep;
 use crate::engine::{Engine, Tended};
 
@@ -43,7 +44,10 @@ impl Registry {
     /// The engine that has `dir` open, if there is one of that kind.
     pub(super) fn engine(&self, dir: &Path, read_only: bool) -> Option<Arc<Engine>> {
         let mut same = self.engines.iter().filter(|o| o.dir == dir && o.read_only == read_only);
-        same.find_map(|open| open.engine.upgrade())
+        let (engine, tended) =
+            same.find_map(|open| Some((open.engine.upgrade()?, &open.tended)))?;
+        tender::welcome(tended);
+        Some(engine)
     }
 }
 

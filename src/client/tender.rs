@@ -73,4 +73,42 @@ pub(super) fn let_go(engine: Arc<Engine>) {
         tended.hurry.store(true, Ordering::SeqCst);
         clock.pause(Duration::from_millis(1));
     }
+    if left.strong_count() > 1 {
+        welcome(&tended);
+    }
+}
+
+/// Somebody has come back to the engine: its work has time again.
+pub(super) fn welcome(tended: &Tended) {
+    tended.hurry.store(false, Ordering::SeqCst);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::OpenOptions;
+    use crate::env::Env;
+
+    #[test]
+    fn nobody_hurries_who_came_back_while_the_last_one_let_go() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let open = |dir: &Path| Engine::open(dir, OpenOptions::default(), Env::system()).unwrap();
+        let engine = open(dir.path());
+        let tended = engine.tended();
+        // As the thread has it while it works.
+        let of_the_thread = Arc::clone(&engine);
+        tended.busy.store(true, Ordering::SeqCst);
+        let last = std::thread::spawn(|| let_go(engine));
+        while !tended.hurry.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+
+        let back = Arc::clone(&of_the_thread);
+        last.join().unwrap();
+
+        assert!(!tended.hurry.load(Ordering::SeqCst));
+        back.create_topic("t", None, &[]).unwrap();
+    }
 }
