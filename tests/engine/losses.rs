@@ -182,8 +182,8 @@ fn what_a_recovery_makes_anew_is_on_the_disk_with_the_next_sync() {
     let id = engine.topic(ORDERS).unwrap().unwrap().id.to_string();
     let orders = partition(&engine);
 
-    append(&orders, &["later"]);
-    orders.sync(2).unwrap();
+    let later = append(&orders, &["later"]);
+    orders.sync(later + 1).unwrap();
 
     for seed in 0..50 {
         let after = disk.after_crash(seed);
