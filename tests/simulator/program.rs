@@ -344,6 +344,7 @@ impl Program<'_> {
     fn sync_to(&self, place: &Place, partition: &Partition, end: i64) {
         if self.allow_of(place, partition.sync(end)).is_some() {
             self.model().synced(place, end);
+            self.scheduler.tell();
         }
     }
 

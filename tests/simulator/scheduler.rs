@@ -25,6 +25,9 @@ const ZEAL: usize = 5;
 /// And so much likelier before a sync.
 const SYNC_ZEAL: usize = 25;
 
+/// And so much likelier when somebody was told that something is on the disk, while a sync goes on.
+const TOLD_ZEAL: usize = 100;
+
 /// Steps for which it is looked more often then.
 const AFTERMATH: u64 = 150;
 
@@ -68,6 +71,9 @@ enum Seat {
         /// What [`State::progress`] was when it last looked.
         looked: u64,
     },
+    Syncing {
+        until: Duration,
+    },
     Done,
 }
 
@@ -81,6 +87,8 @@ struct State {
     progress: u64,
     /// The step until which it is looked more often.
     aftermath: u64,
+    /// Somebody was just told of a sync, and another one goes on.
+    told: bool,
     now: Duration,
     /// The machine stopped.
     over: bool,
@@ -115,6 +123,7 @@ impl Scheduler {
             seats: vec![Seat::Ready; seats],
             progress: 0,
             aftermath: 0,
+            told: false,
             now,
             over: false,
             poisoned: false,
@@ -160,8 +169,8 @@ impl Scheduler {
     /// Others go on while a process syncs.
     fn sleep<'a>(&self, mut state: MutexGuard<'a, State>, seat: usize) -> MutexGuard<'a, State> {
         let time = Duration::from_micros(state.dice.below(LONGEST_SYNC) as u64);
-        let until = Some(state.now + time);
-        state.seats[seat] = Seat::Blocked { until, looked: u64::MAX };
+        let until = state.now + time;
+        state.seats[seat] = Seat::Syncing { until };
         let mut state = self.hand_over(state, seat);
         state.seats[seat] = Seat::Ready;
         state
@@ -227,6 +236,12 @@ impl Scheduler {
         self.state().poisoned
     }
 
+    /// Somebody is told that something is on the disk.
+    pub(crate) fn tell(&self) {
+        let mut state = self.state();
+        state.told = state.seats.iter().any(|seat| matches!(seat, Seat::Syncing { .. }));
+    }
+
     /// A chance that belongs to the order of steps.
     pub(crate) fn chance(&self) -> Dice {
         self.state().dice.split()
@@ -264,9 +279,11 @@ impl State {
         dies
     }
 
-    fn looks(&self, what: &str) -> usize {
+    fn looks(&mut self, what: &str) -> usize {
+        let told = std::mem::take(&mut self.told);
         self.plan.looks
             * match what {
+                _ if told => TOLD_ZEAL,
                 "sync_data" => SYNC_ZEAL,
                 _ if self.progress < self.aftermath => ZEAL,
                 _ => 1,
@@ -309,7 +326,8 @@ impl State {
         match self.seats[seat] {
             Seat::Ready => true,
             Seat::Done => false,
-            Seat::Blocked { .. } if self.over => true,
+            Seat::Blocked { .. } | Seat::Syncing { .. } if self.over => true,
+            Seat::Syncing { until } => until <= self.now,
             Seat::Blocked { until, looked } => {
                 looked < self.progress || until.is_some_and(|until| until <= self.now)
             }
@@ -320,6 +338,7 @@ impl State {
     fn pass_time(&mut self) -> Option<bool> {
         let waits = self.seats.iter().filter_map(|seat| match seat {
             Seat::Blocked { until, .. } => Some(*until),
+            Seat::Syncing { until } => Some(Some(*until)),
             _ => None,
         });
         let waits: Vec<Option<Duration>> = waits.collect();
