@@ -3,6 +3,7 @@
 //! Nothing here locks or is shared: `engine` decides who may write and what is published.
 
 pub(crate) mod aborted;
+pub(crate) mod aside;
 pub(crate) mod checkpoint;
 pub(crate) mod compaction;
 pub(crate) mod files;

@@ -8,7 +8,10 @@ use brokerless::engine::{Cursor, Engine, OpenOptions as Options};
 use brokerless::env::Env;
 use brokerless::{Error, IsolationLevel};
 
-use crate::support::{append, copy_folder, numbered, open, open_read_only, partition, read};
+use crate::damage::warnings;
+use crate::support::{
+    ORDERS, append, copy_folder, numbered, open, open_read_only, partition, read,
+};
 
 const LOG: &str = "orders-0/00000000000000000000.log";
 
@@ -347,5 +350,92 @@ fn a_log_does_not_start_behind_its_end_whatever_was_noted() {
 
         assert_eq!(partition(&engine).ends().unwrap().log_start_offset, 0);
         assert_eq!(read(&partition(&engine)), numbered(&["a", "b"]));
+    }
+}
+
+/// The bytes of all files of the log, whatever their names are.
+fn all_bytes(dir: &Path) -> Vec<u8> {
+    let files = std::fs::read_dir(dir.join("orders-0")).unwrap();
+    files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+fn holds(bytes: &[u8], value: &str) -> bool {
+    bytes.windows(value.len()).any(|part| part == value.as_bytes())
+}
+
+/// The offsets that segments are named of.
+fn bases(dir: &Path) -> Vec<i64> {
+    let files = std::fs::read_dir(dir.join("orders-0")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect()
+}
+
+/// Gives a segment the name of another offset, with its indexes.
+fn rename(dir: &Path, from: i64, to: i64) {
+    for suffix in ["log", "index", "timeindex"] {
+        let named = |base: i64| dir.join(format!("orders-0/{base:020}.{suffix}"));
+        std::fs::rename(named(from), named(to)).unwrap();
+    }
+}
+
+/// A directory with sixteen records in two segments, in use.
+fn in_two_segments() -> (tempfile::TempDir, std::sync::Arc<Engine>, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    engine.create_topic(ORDERS, None, &[("segment.bytes".into(), "400".into())]).unwrap();
+    let values: Vec<String> = (0..16).map(|number| format!("value-{number:02}")).collect();
+    for pair in values.chunks(2) {
+        append(&partition(&engine), &[&pair[0], &pair[1]]);
+    }
+    assert_eq!(bases(dir.path()).len(), 2);
+    (dir, engine, values)
+}
+
+#[test]
+fn a_log_is_not_cut_for_the_name_that_somebody_gave_a_segment() {
+    let (dir, _engine, values) = in_two_segments();
+    for (base, name) in [(0, 1), (0, 3), (8, 5), (8, 7), (8, 9), (8, 11), (8, 100)] {
+        let copy = crashed(dir.path());
+        rename(copy.path(), base, name);
+        forget_the_boot(copy.path());
+
+        let refused = partition(&open(copy.path())).ends();
+
+        let path = copy.path().join(format!("orders-0/{name:020}.log"));
+        let is_named =
+            matches!(&refused, Err(Error::Damaged { path: named, .. }) if *named == path);
+        assert!(is_named, "{base} as {name}: {refused:?}");
+        rename(copy.path(), name, base);
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        assert_eq!(read(&partition(&open(copy.path()))), numbered(&values), "{base} as {name}");
+    }
+}
+
+/// A whole batch that does not belong where it stands is no torn write.
+#[test]
+fn what_is_cut_for_standing_in_the_wrong_place_is_kept_beside() {
+    // The offset of its first batch, which no checksum covers.
+    let overwrite = |log: &Path| {
+        let log = OpenOptions::new().write(true).open(log).unwrap();
+        log.write_all_at(&99_i64.to_be_bytes(), 0).unwrap();
+    };
+    let (dir, _engine, values) = in_two_segments();
+    for name in [8, 100] {
+        let copy = crashed(dir.path());
+        let path = copy.path().join(format!("orders-0/{name:020}.log"));
+        // Named behind the others, the first segment might be anything.
+        match name {
+            8 => overwrite(&path),
+            _ => rename(copy.path(), 0, name),
+        }
+        forget_the_boot(copy.path());
+
+        let (_, told) = warnings::of(|| partition(&open(copy.path())).ends().unwrap());
+
+        assert_eq!(len(&path), 0, "{name}");
+        let bytes = all_bytes(copy.path());
+        assert!(values.iter().all(|value| holds(&bytes, value)), "{name}");
+        let aside = path.with_extension("log.from-0.quarantined").display().to_string();
+        assert!(told.iter().any(|line| line.contains(&aside)), "{told:?}");
     }
 }

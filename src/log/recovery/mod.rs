@@ -4,6 +4,7 @@
 //! are never cut: if they are bad, the disk lost them, and that is an error.
 
 pub(crate) mod gaps;
+pub(crate) mod names;
 mod transactions;
 mod walk;
 
@@ -150,6 +151,8 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
         plain = plain.filter(|_| walk.was_plain());
         if let Some(what) = bad {
             walk.check_cut(what)?;
+            check_names(site, &bases, at)?;
+            walk.keep_misplaced(what)?;
             // The bad bytes go last: who dies before that leaves the reason to the next.
             quarantine(site, &bases[at + 1..])?;
             walk.cut()?;
@@ -163,6 +166,22 @@ pub(crate) fn recover(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
     let transactions = Transactions::replay(site, &entries, &bases, rebuilt, plain, &tail)?;
     point("recovery.replayed");
     finish(site, trust, &bases, suspect, transactions, tail)
+}
+
+/// Refuses to cut a log at the segment of number `at` for the name of a file that somebody has given
+/// it: the records are there.
+fn check_names(site: &Site<'_>, bases: &[i64], at: usize) -> Result<()> {
+    if !site.writable {
+        return Ok(());
+    }
+    let before = at.saturating_sub(1);
+    let epochs = LeaderEpochs::read(&**site.storage, site.dir)?;
+    let start = gaps::start(site.noted_start, &epochs).filter(|_| before == 0);
+    let places = names::places(site.storage, site.dir, &bases[before..], start)?;
+    match places.iter().find(|place| place.base != place.name) {
+        Some(place) => Err(names::refused(site.dir, *place)),
+        None => Ok(()),
+    }
 }
 
 /// The position from which on a segment is walked, if it is the active one, unless the machine

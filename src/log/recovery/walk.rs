@@ -1,7 +1,10 @@
 //! The walk over a segment that need not be whole.
 
+use std::path::Path;
+
 use crate::env::point::point;
 use crate::error::{At, AtPosition, Corruption, Result};
+use crate::log::aside::Part;
 use crate::log::recovery::{Site, Trust};
 use crate::log::scan::{Check, Found, Scan};
 use crate::log::segment::Segment;
@@ -156,6 +159,22 @@ impl<'a> Walk<'a> {
             "{} ends at position {end_position}, offset {end_offset}: {what}",
             self.segment.path.display()
         );
+        Ok(())
+    }
+
+    /// Keeps a copy of what is about to be cut where that is no torn write but a whole batch that
+    /// stands in the wrong place: how it came there nobody can say.
+    pub(crate) fn keep_misplaced(&self, what: Corruption) -> Result<()> {
+        if !self.site.writable || !matches!(what, Corruption::Offset { .. }) {
+            return Ok(());
+        }
+        let Segment { log, path, .. } = &self.segment;
+        let range = (self.tail.end_position, self.segment.len()?);
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".from-{}", range.0));
+        let part = Part { file: &**log, path, range };
+        let aside = part.keep(&**self.site.storage, Path::new(&name))?;
+        log::warn!("what is cut from {} is kept in {}", path.display(), aside.display());
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::engine::directory::root::LOCK;
 use crate::env::{Env, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
+use crate::log::aside::UNFINISHED as REPAIR;
 use crate::log::files;
 use crate::types::TopicPartition;
 use crate::verify::finding::Finding;
@@ -25,9 +26,6 @@ use crate::verify::{Options, Report, Task, Tell, check_place};
 
 /// A file that is put right may show what is wrong with the next.
 const ROUNDS: usize = 8;
-
-/// Behind the names of files that a repair is writing.
-const REPAIR: &str = ".repair";
 
 /// One thing that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
