@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use brokerless::config::Change;
 use brokerless::coord::group::{Next, Strategy};
 use brokerless::engine::{Engine, Join, MemberToRemove, Membership, OpenOptions, Partition};
-use brokerless::env::Env;
+use brokerless::env::{Env, point};
 use brokerless::record::BatchBuilder;
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Compression, Error, TopicPartition};
@@ -48,6 +49,10 @@ pub(crate) fn batch(records: &[(Option<&str>, String)]) -> Vec<u8> {
     builder.finish().unwrap()
 }
 
+/// What each sync takes longer here: where a disk is as fast as memory, nobody waits for others to
+/// sync together.
+const SYNC: Duration = Duration::from_millis(2);
+
 /// What it works with.
 struct Worker {
     name: String,
@@ -80,13 +85,20 @@ pub(crate) fn worker() {
         topics: 0,
     };
     let (focus, deeds): (String, u64) = (arg("focus"), arg("deeds").parse().unwrap());
-    worker.reopen();
-    say("ready");
-    for _ in 0..deeds {
-        worker.do_something(&focus);
-    }
-    worker.shut();
-    say("survived");
+    let slow_disk = |name| {
+        if name == "sync.synced" {
+            thread::sleep(SYNC);
+        }
+    };
+    point::with_hook(slow_disk, || {
+        worker.reopen();
+        say("ready");
+        for _ in 0..deeds {
+            worker.do_something(&focus);
+        }
+        worker.shut();
+        say("survived");
+    });
 }
 
 impl Worker {
