@@ -20,7 +20,7 @@ use brokerless::types::Durability;
 use brokerless::{Compression, Error, IsolationLevel, TopicPartition};
 use rustix::process::{Signal, getpid, kill_process};
 
-use support::{Deadline, Process, arg, say};
+use support::{Ahead, Deadline, Process, arg, say};
 
 support::roles!(holder);
 
@@ -140,12 +140,13 @@ fn an_append_gives_up_while_another_process_is_stopped_in_one() {
 #[test]
 fn a_producer_fails_what_it_cannot_deliver_and_delivers_the_rest() {
     let mut scene = Scene::new("append", "append.written");
-    let config = ProducerConfig {
-        acks: Durability::Written,
-        delivery_timeout: Duration::from_millis(200),
-        ..ProducerConfig::default()
-    };
-    let producer = Producer::new(scene.open(), config).unwrap();
+    let delivery_timeout = Duration::from_secs(20);
+    let config =
+        ProducerConfig { acks: Durability::Written, delivery_timeout, ..ProducerConfig::default() };
+    let clock = Arc::new(Ahead::default());
+    let env = Env { clock: clock.clone(), ..Env::system() };
+    let engine = Engine::open(scene.dir.path(), OpenOptions::default(), env).unwrap();
+    let producer = Producer::new(engine, config).unwrap();
     let send = |topic| {
         let record = Outgoing { topic, value: Some(b"mine"), ..Outgoing::default() };
         producer.send(&record).unwrap()
@@ -158,6 +159,7 @@ fn a_producer_fails_what_it_cannot_deliver_and_delivers_the_rest() {
     for delivery in others {
         delivery.wait(far).unwrap().unwrap();
     }
+    clock.advance(delivery_timeout);
     let failed = held_up.wait(far).unwrap().unwrap_err();
     assert!(matches!(*failed, Error::Timeout { .. } | Error::HeldAlone { .. }), "{failed:?}");
     producer.close(far).unwrap();

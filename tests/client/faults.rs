@@ -12,22 +12,31 @@ use brokerless::config::{ConsumerConfig, OffsetReset, ProducerConfig};
 use brokerless::engine::{Engine, OpenOptions};
 use brokerless::env::clock::SystemClock;
 use brokerless::env::mem::{Call, MemDisk, Repeat};
-use brokerless::env::{Env, Mode, Storage};
+use brokerless::env::{Clock, Env, Mode, Storage};
 use brokerless::types::Durability;
 
-use crate::shared::{LONG, get, read, tp, value};
+use crate::ahead::Ahead;
+use crate::shared::{LONG, SECOND, get, read, tp, value};
 
 const DIR: &str = "/data";
 
 fn open(disk: &MemDisk) -> Result<Arc<Engine>, Error> {
-    let env = Env { storage: Arc::new(disk.clone()), clock: Arc::new(SystemClock) };
+    open_by(disk, Arc::new(SystemClock))
+}
+
+fn open_by(disk: &MemDisk, clock: Arc<dyn Clock>) -> Result<Arc<Engine>, Error> {
+    let env = Env { storage: Arc::new(disk.clone()), clock };
     Engine::open(Path::new(DIR), OpenOptions::default(), env)
 }
 
 /// A topic `t` of one partition, with one record in it.
 fn started() -> (MemDisk, Arc<Engine>) {
+    started_by(Arc::new(SystemClock))
+}
+
+fn started_by(clock: Arc<dyn Clock>) -> (MemDisk, Arc<Engine>) {
     let disk = MemDisk::new();
-    let engine = open(&disk).unwrap();
+    let engine = open_by(&disk, clock).unwrap();
     engine.create_topic("t", Some(1), &[]).unwrap();
     send(&producer(&engine, Durability::Durable), 0).unwrap();
     (disk, engine)
@@ -208,9 +217,10 @@ fn a_wait_ends_in_time_while_another_process_has_the_partition() {
 
 #[test]
 fn a_batch_that_waited_too_long_fails() {
-    let (disk, engine) = started();
+    let clock = Arc::new(Ahead::default());
+    let (disk, engine) = started_by(clock.clone());
     let stuck = Stuck::new(&disk);
-    let delivery_timeout = Duration::from_millis(400);
+    let delivery_timeout = 20 * SECOND;
     let config = ProducerConfig { delivery_timeout, ..ProducerConfig::default() };
     let producer = Producer::new(engine, config).unwrap();
     let send = || producer.send(&value("t", &1_u32.to_be_bytes())).unwrap();
@@ -225,6 +235,7 @@ fn a_batch_that_waited_too_long_fails() {
         }
     };
 
+    clock.advance(delivery_timeout);
     // Also the one that was tried already: nothing of it is in the log.
     for delivery in [under_way, late] {
         let failed = delivery.wait(LONG).unwrap().unwrap_err();

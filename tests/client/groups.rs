@@ -9,7 +9,8 @@ use brokerless::config::{Assignor, ConsumerConfig};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, TopicPartition};
 
-use crate::shared::{World, filled, in_group, read, topics, tp};
+use crate::ahead::Ahead;
+use crate::shared::{SECOND, World, filled, in_group, read, topics, tp};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -76,6 +77,14 @@ fn until(members: &mut [&mut Member], done: impl Fn(&[&mut Member]) -> bool) {
         }
         assert!(started.elapsed() < PATIENCE, "the group does not settle");
     }
+}
+
+/// Partitions of `t` in a directory whose time a test lets pass.
+fn with_time(partitions: i32) -> (World, Arc<Ahead>) {
+    let clock = Arc::new(Ahead::default());
+    let world = World::with_clock(clock.clone());
+    world.engine.create_topic("t", Some(partitions), &[]).unwrap();
+    (world, clock)
 }
 
 fn cooperative(group: &str) -> ConsumerConfig {
@@ -285,8 +294,8 @@ fn an_eager_member_begins_anew_at_what_was_committed() {
 
 #[test]
 fn who_does_not_poll_for_too_long_loses_its_partitions_and_joins_again() {
-    let world = filled(2, 1);
-    let max_poll_interval = Duration::from_millis(200);
+    let (world, clock) = with_time(2);
+    let max_poll_interval = 20 * SECOND;
     let mut slow = Member::new(&world, ConsumerConfig { max_poll_interval, ..in_group("g") });
     settle(&mut [&mut slow]);
     let mut other = Member::new(&world, in_group("g"));
@@ -294,6 +303,7 @@ fn who_does_not_poll_for_too_long_loses_its_partitions_and_joins_again() {
     let before = slow.consumer.standing().unwrap().unwrap();
     slow.heard();
 
+    clock.advance(max_poll_interval);
     until(&mut [&mut other], |all| all[0].owns().len() == 2);
     let refused = slow.consumer.commit(Some(&[(tp(0), at(1))]));
     settle(&mut [&mut slow, &mut other]);
@@ -461,12 +471,13 @@ fn a_member_that_does_not_poll_for_a_while_shows_that_it_lives() {
 
 #[test]
 fn who_closes_after_its_membership_ended_has_lost_its_partitions() {
-    let world = filled(1, 1);
-    let max_poll_interval = Duration::from_millis(100);
+    let (world, clock) = with_time(1);
+    let max_poll_interval = 20 * SECOND;
     let mut slow = Member::new(&world, ConsumerConfig { max_poll_interval, ..in_group("g") });
     settle(&mut [&mut slow]);
     let before = slow.consumer.farewell().unwrap();
 
+    clock.advance(max_poll_interval);
     let started = Instant::now();
     while slow.consumer.standing().unwrap().is_some() {
         assert!(started.elapsed() < PATIENCE, "it does not leave");

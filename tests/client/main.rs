@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // In tests, also outside their functions.
 
+#[path = "../support/ahead.rs"]
+mod ahead;
 mod assignments;
 mod closing;
 mod consumer;

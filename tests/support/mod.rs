@@ -20,11 +20,13 @@
 //! ```
 #![allow(dead_code, unused_imports)] // each test binary takes what it needs
 
+mod ahead;
 mod deadline;
 mod dice;
 mod loud;
 mod process;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use deadline::{Deadline, eventually};
 pub(crate) use dice::Dice;
 pub(crate) use loud::loud;
