@@ -1,7 +1,6 @@
 """How commands of `brokerless` end: errors, exit codes, closed pipes, Ctrl-C, a full output."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -343,19 +342,42 @@ def test_records_that_are_deleted_before_they_are_read_are_said(
     assert said.endswith(b" to 99999 were deleted before they were read\n")
 
 
-def test_a_consumer_ends_when_the_directory_is_removed(
-    command: Command, start: Start, directory: Path
+# So that those who look after the directory find out first.
+BUSY = "log.retention.check.interval.ms=20\nlog.cleaner.backoff.ms=20\n"
+
+
+@pytest.mark.parametrize("args", [[], ["--group", "g"]])
+def test_a_consumer_ends_with_one_line_when_the_directory_is_removed(
+    command: Command, start: Start, directory: Path, args: list[str]
 ) -> None:
     command("produce", "t", input=b"x\n")
-    process = start("consume", "t", "--from-beginning")
+    (directory / "brokerless.properties").write_text(BUSY)
+    process = start("consume", "t", "--from-beginning", *args)
     assert process.stdout is not None
     assert process.stdout.readline() == b"x\n"
-    shutil.rmtree(directory)
+    directory.rename(directory.with_name("elsewhere"))
 
     _, said = process.communicate(timeout=60)
 
-    gone = f"brokerless: there is no directory {directory}"
-    assert (process.returncode, said.splitlines()[-1]) == (1, gone.encode())
+    gone = f"brokerless: there is no directory {directory}\n"
+    assert (process.returncode, said) == (1, gone.encode())
+
+
+def test_a_reader_of_what_is_there_ends_with_one_line_when_the_directory_is_removed(
+    command: Command, start: Start, directory: Path
+) -> None:
+    command("topics", "create", "t", "-c", "segment.bytes=100000")
+    command("produce", "t", input=b"".join(b"%0100d\n" % number for number in range(60_000)))
+    process = start("consume", "t", "--from-beginning", "-e")
+    assert process.stdout is not None
+    process.stdout.readline()
+    # It waits for the reader of its pipe by now, or will.
+    directory.rename(directory.with_name("elsewhere"))
+
+    _, said = process.communicate(timeout=60)
+
+    gone = f"brokerless: there is no directory {directory}\n"
+    assert (process.returncode, said) == (1, gone.encode())
 
 
 @pytest.mark.parametrize("before", [7, 10])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 
 from brokerless.cli.ending import FailedError, sentence
 from brokerless.cli.interrupts import importing
+from brokerless.errors.base import KafkaError
 from brokerless.location import default_directory
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ __all__ = [
     "is_data_directory",
     "known_groups",
     "known_topics",
+    "mute_when_gone",
     "producer",
+    "unless_gone",
     "wrong_arguments",
 ]
 
@@ -43,11 +47,32 @@ _INTERNAL = ("__consumer_offsets", "__transaction_state")
 def existing_directory() -> Path:
     """The directory, which must be there: a command that only reads makes none."""
     directory = Path(default_directory())
+    if is_data_directory(directory):
+        return directory
+    mute_when_gone()
     if not directory.is_dir():
         raise FailedError(f"there is no directory {directory}")
-    if not is_data_directory(directory):
-        raise FailedError(f"{directory} is no data directory")
-    return directory
+    raise FailedError(f"{directory} is no data directory")
+
+
+@contextmanager
+def unless_gone() -> Iterator[None]:
+    """Of what fails once the directory is gone, say that it is gone."""
+    try:
+        yield
+    except KafkaError:
+        existing_directory()
+        raise
+
+
+@cache
+def mute_when_gone() -> None:
+    """Once the directory is gone the command says that, and the engine nothing more of it."""
+    import logging
+
+    directory = Path(default_directory())
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(lambda _: is_data_directory(directory))
 
 
 def is_data_directory(directory: Path) -> bool:

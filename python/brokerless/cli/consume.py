@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brokerless.cli.clients import check_partitions, check_topic, consumer, existing_directory
+from brokerless.cli.clients import (
+    check_partitions,
+    check_topic,
+    consumer,
+    existing_directory,
+    mute_when_gone,
+    unless_gone,
+)
 from brokerless.cli.commits import Commits
 from brokerless.cli.ending import FailedError
 from brokerless.cli.failures import Failures
@@ -117,18 +124,23 @@ def consume(topic: str, **given: Any) -> int:
     emit = _emitter(given)
     _check(given)
     output, failures = Output(as_json=given["as_json"]), Failures()
+    if not given["exit_at_end"]:  # a look at what is there need not wait for the import
+        mute_when_gone()
     reset = "earliest" if given["from_beginning"] else "latest"
-    with consumer(
-        **CONSUMER,
-        group_id=given["group"],
-        enable_auto_commit=False,
-        # What was asked for by number is there or an error; later, what is there next.
-        auto_offset_reset="earliest" if given["place"] else reset,
-        isolation_level=given["isolation"],
-        exclude_internal_topics=False,
-        allow_auto_create_topics=False,
-        read_only=given["read_only"],
-    ) as client:
+    with (
+        consumer(
+            **CONSUMER,
+            group_id=given["group"],
+            enable_auto_commit=False,
+            # What was asked for by number is there or an error; later, what is there next.
+            auto_offset_reset="earliest" if given["place"] else reset,
+            isolation_level=given["isolation"],
+            exclude_internal_topics=False,
+            allow_auto_create_topics=False,
+            read_only=given["read_only"],
+        ) as client,
+        unless_gone(),
+    ):
         check_topic(topic, client.topics())
         _begin(client, topic, given["place"], given["numbers"], given["group"], failures)
         if client.subscription() or client.assignment():

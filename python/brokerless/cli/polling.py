@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from brokerless.cli.clients import existing_directory
 from brokerless.errors import (
     CorruptRecordError,
     KafkaStorageError,
@@ -110,6 +111,7 @@ class Polling:
             return None
 
     def _fail(self, partition: TopicPartition, error: Exception) -> None:
+        existing_directory()  # without it, nothing is to be said of a partition
         self._failed.add(partition)
         self._leave_out()
         with self._failures.of(partition, OF_ONE):
