@@ -75,7 +75,7 @@ PAUSE_MS = 500
     help="Only this partition; may be repeated.",
 )
 @json_option("Print each record as a JSON object in a line.")
-@click.option("-f", "--format", "text", type=click.UNPROCESSED, help="How to print: see below.")
+@click.option("-f", "--format", "text", type=click.UNPROCESSED, help="How to print: see above.")
 @click.option(
     "-K",
     "--key-separator",

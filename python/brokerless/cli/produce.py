@@ -81,7 +81,7 @@ class Lines(NamedTuple):
     metavar="TEXT",
     help="A line is a key, this text, and a value.",
 )
-@click.option("--json", "as_json", is_flag=True, help="A line is a record as JSON: see below.")
+@click.option("--json", "as_json", is_flag=True, help="A line is a record as JSON: see above.")
 @click.option(
     "-H",
     "--header",
