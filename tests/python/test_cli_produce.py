@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from brokerless import ConsumerRecord, KafkaConsumer
+from brokerless.cli import reading
+from brokerless.cli.ending import FailedError
 from brokerless.cli.output import Progress, counted, total_size
 
 Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -170,6 +172,17 @@ def test_a_long_line_and_many_lines(command: Command, read: Read, tmp_path: Path
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert [record.value for record in read("t")] == lines
+
+
+def test_an_endless_line_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(reading, "LONGEST", 3 << 20)
+    (tmp_path / "input").write_bytes(b"first\n" + bytes(4 << 20))
+
+    with (
+        reading.Source(str(tmp_path / "input")) as source,
+        pytest.raises(FailedError, match="input, line 2: it is longer than a record"),
+    ):
+        list(reading.lines_of(source, b"\n"))
 
 
 def test_a_record_that_is_too_large_is_an_error(command: Command) -> None:

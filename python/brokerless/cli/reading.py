@@ -19,6 +19,9 @@ __all__ = ["Source", "each_place", "lines_of"]
 
 PIECE = 1 << 20
 
+# No record is longer. An input without ends of lines would take all memory.
+LONGEST = (1 << 31) - 1
+
 
 class Source:
     """One file, or `-` for the standard input."""
@@ -63,12 +66,18 @@ def open_bytes(path: str) -> BinaryIO:
 def lines_of(source: Source, delimiter: bytes) -> Iterator[list[bytes]]:
     """The lines of each piece, without their ends; the last one needs none."""
     parts: list[bytes] = []
+    length = number = 0
     for piece in source:
+        length += len(piece)
         if len(delimiter) == 1 and delimiter not in piece:
+            if length > LONGEST:
+                raise FailedError(f"{source.name}, line {number + 1}: it is longer than a record")
             parts.append(piece)
             continue
         lines = b"".join([*parts, piece]).split(delimiter)
         parts = [lines.pop()]
+        length = len(parts[0])
+        number += len(lines)
         if lines:
             yield lines
     last = b"".join(parts)
