@@ -92,7 +92,9 @@ fn probe(stage: &Stage) -> (Process, Vec<String>) {
         }
         thread::sleep(Duration::from_millis(2));
     }
-    heard.extend(prober.heard());
+    // The last words of one that has ended may still be on their way.
+    let last = if prober.has_ended() { prober.rest(Deadline::far()) } else { prober.heard() };
+    heard.extend(last);
     (prober, heard)
 }
 
