@@ -33,7 +33,7 @@ impl Writer {
         let mut command = match failing {
             None => Command::new(program),
             Some(number) => {
-                let inject = format!("inject=fdatasync:error=EIO:when={number}");
+                let inject = format!("inject=fdatasync:error=EIO:when={number}+");
                 let mut strace = Command::new("strace");
                 strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e"]);
                 strace.arg(inject).arg(program);

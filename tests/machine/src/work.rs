@@ -43,12 +43,22 @@ pub fn play(role: &str, dir: &Path, marks: &Path, name: &str) -> Result<(), Fail
         "committer" => commit(&engine, &marks),
         "creator" => create(&engine, &marks, name),
         // A failed sync stops one partition: it writes to that alone.
-        STOPPING => match write_to(&engine, &marks, name, 1) {
-            Err(error) if error.to_string().contains("an earlier fdatasync") => stopped(),
-            other => other,
-        },
+        STOPPING => write_until_stopped(&engine, &marks, name),
         other => Err(format!("{other} is no role").into()),
     }
+}
+
+fn write_until_stopped(engine: &Arc<Engine>, marks: &Marks, name: &str) -> Result<(), Failure> {
+    for life in 0.. {
+        let written = write_to(engine, marks, &format!("{name}-{life}"), 1);
+        match written.map_err(|error| error.to_string()) {
+            Err(error) if error.contains("an earlier fdatasync") => return stopped(),
+            // Of a file that is not in use yet: that append failed, and the next one rolls again.
+            Err(error) if error.contains(".snapshot.tmp: ") => {}
+            other => return Ok(other?),
+        }
+    }
+    Ok(())
 }
 
 /// Whoever started us holds the other end: when that is killed, we go too.
