@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use brokerless::config::Change;
 use brokerless::coord::group::Strategy;
 use brokerless::engine::{Cursor, Engine, Join, OpenOptions};
 use brokerless::env::mem::MemDisk;
@@ -88,6 +89,22 @@ fn readable(engine: &Engine) -> usize {
         }
         bytes += read.bytes.len();
     }
+}
+
+#[test]
+fn more_offsets_expire_together_than_one_batch_can_hold() {
+    let disk = machine("");
+    let engine = open(&disk);
+    engine.create_topic("wide", Some(40), &[]).unwrap();
+    for number in 0..40 {
+        engine.commit_offsets("g", &[(TopicPartition::new("wide", number), at(0))]).unwrap();
+    }
+    let small = ("max.message.bytes".to_owned(), Change::Set("500".to_owned()));
+    engine.alter_topic("__consumer_offsets", &[small], false).unwrap();
+    kept(&disk, &engine, "g");
+    disk.clock().advance(RETENTION);
+
+    assert_eq!(kept(&disk, &engine, "g"), [""; 0]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Group, Turn};
 use crate::coord::group::{Phase, Refused, State};
 use crate::coord::offsets::Offsets;
-use crate::engine::group::offsets::{Prepared, or_gone};
+use crate::engine::group::offsets::{Prepared, Record, or_gone};
 use crate::env::point::point;
 use crate::error::{Error, Result};
 use crate::types::{OffsetAndMetadata, TopicPartition};
@@ -131,7 +131,7 @@ impl Group {
     /// can commit, become a member or cease to be one meanwhile.
     fn take_back<T>(
         &self,
-        decide: impl FnOnce(&State, &[TopicPartition]) -> Result<(Records, T)>,
+        decide: impl FnOnce(&State, &[TopicPartition]) -> Result<(Vec<Record>, T)>,
     ) -> Result<T> {
         self.engine.shared.check_fork()?;
         let (appended, outcome) = {
@@ -140,7 +140,7 @@ impl Group {
             let (state, committed) = self.existing(&turn)?;
             let (records, outcome) = decide(&state, &committed)?;
             point("admin.decided");
-            (or_gone(self.append(records))?, outcome)
+            (or_gone(self.append(&records))?, outcome)
         };
         point("admin.appended");
         if let Some((prepared, end)) = appended {
@@ -149,11 +149,11 @@ impl Group {
         Ok(outcome)
     }
 
-    fn append(&self, records: Records) -> Result<Option<(Prepared, i64)>> {
+    fn append(&self, records: &[Record]) -> Result<Option<(Prepared, i64)>> {
         if records.is_empty() {
             return Ok(None);
         }
-        let prepared = self.engine.prepare_records(self.id(), records)?;
+        let prepared = self.engine.prepare_each(self.id(), records)?;
         let end = prepared.append()?;
         Ok(Some((prepared, end)))
     }
@@ -173,9 +173,6 @@ impl Group {
         Ok((state, noted.unwrap_or_default()))
     }
 }
-
-/// Keys, and no values.
-type Records = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// What concerns one partition of many is no error of the call.
 fn individual(checked: Result<()>) -> Result<Result<()>> {

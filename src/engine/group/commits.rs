@@ -6,7 +6,7 @@ use crate::coord::group::{Refused, State};
 use crate::coord::offsets::{Expiry, Offsets};
 use crate::coord::schema;
 use crate::env::point::point;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
 
 impl Group {
@@ -41,8 +41,7 @@ impl Group {
             point("commit.locked");
             let state = self.current(&turn)?;
             allowed(&state).map_err(|refused| self.refuse(refused))?;
-            self.check_topics(offsets)?;
-            let end = prepared.append()?;
+            let end = prepared.append_if(&|| self.engine.check_topics(offsets))?;
             point("commit.appended");
             end
         };
@@ -50,16 +49,6 @@ impl Group {
         prepared.sync(end)?;
         point("commit.synced");
         Ok(())
-    }
-
-    /// A topic that was deleted meanwhile has had its offsets taken away, under the same lock.
-    fn check_topics(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) -> Result<()> {
-        let topics = self.engine.topics()?;
-        let count = |name: &str| topics.get(name).map_or(0, |topic| topic.partition_count());
-        match offsets.iter().find(|(id, _)| id.partition >= count(&id.topic)) {
-            Some((id, _)) => Err(Error::UnknownTopicOrPartition(id.clone())),
-            None => Ok(()),
-        }
     }
 
     /// The last generation that any process has noted.
@@ -110,7 +99,7 @@ impl Group {
             }
         };
         point("expire.decided");
-        let prepared = self.engine.prepare_records(self.id(), records.iter().cloned());
+        let prepared = self.engine.prepare_each(self.id(), &records);
         or_gone(prepared.and_then(|prepared| prepared.append()))?;
         point("expire.appended");
         Ok(records.iter().filter(|(_, value)| value.is_none()).count())

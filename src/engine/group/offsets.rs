@@ -16,7 +16,7 @@ use crate::env::point::point;
 use crate::error::{AtPosition, Error, Result};
 use crate::planted::planted;
 use crate::record::{Batch, BatchBuilder, BatchInfo, verify};
-use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, TopicPartition};
+use crate::types::{Compression, IsolationLevel, OffsetAndMetadata, Timestamp, TopicPartition};
 
 /// How long who appends to `__consumer_offsets` waits for its lock: he holds up a whole group, and
 /// who has the lock may have been stopped.
@@ -30,6 +30,9 @@ const STRETCH: usize = 256 * 1024;
 
 /// A batch of `__consumer_offsets` decompresses to no more than this.
 const MAX_BATCH: usize = 64 << 20;
+
+/// Key and value of a record of `__consumer_offsets`.
+pub(crate) type Record = (Vec<u8>, Option<Vec<u8>>);
 
 /// What this process has read of `__consumer_offsets`, a state a partition.
 #[derive(Debug, Default)]
@@ -46,20 +49,30 @@ struct State {
     swaps: u64,
 }
 
-/// Records of a group that are ready for `__consumer_offsets`.
+/// Records of groups that are ready for a partition of `__consumer_offsets`.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     partition: Arc<Partition>,
-    batch: Vec<u8>,
+    /// One, unless they are tombstones.
+    batches: Vec<Vec<u8>>,
 }
 
 impl Prepared {
     /// Appends them, and gives the end that [`sync`](Self::sync) takes. [`Error::Timeout`] if
     /// another process keeps the lock of the partition ([`PATIENCE`]).
     pub(crate) fn append(&self) -> Result<i64> {
+        self.append_if(&|| Ok(()))
+    }
+
+    /// The same, unless `check` forbids it when nobody else can append any more.
+    pub(crate) fn append_if(&self, check: &dyn Fn() -> Result<()>) -> Result<i64> {
         self.partition.ready()?;
-        let append = || self.partition.append(&mut self.batch.clone());
-        Ok(patience::with_patience(PATIENCE, append)?.end_offset)
+        let mut end = 0;
+        for batch in &self.batches {
+            let append = || self.partition.append_if(&mut batch.clone(), check);
+            end = patience::with_patience(PATIENCE, append)?.end_offset;
+        }
+        Ok(end)
     }
 
     /// Waits until they are on stable storage.
@@ -87,7 +100,7 @@ impl Engine {
         }
         despite_deletion(|| {
             let prepared = self.prepare_commit(group, offsets)?;
-            let end = prepared.append()?;
+            let end = prepared.append_if(&|| self.check_topics(offsets))?;
             point("commit.alone");
             prepared.sync(end)
         })
@@ -109,44 +122,77 @@ impl Engine {
     }
 
     /// Records for the partition of `__consumer_offsets` that a group has; without a value they
-    /// are tombstones.
+    /// are tombstones. They are appended together.
     pub(crate) fn prepare_records(
         &self,
         group: &str,
-        records: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+        records: impl IntoIterator<Item = Record>,
     ) -> Result<Prepared> {
         let topic = self.topic_or_create(OFFSETS_TOPIC)?;
         let partition = self.partition_for(&topic, group)?;
+        let batch = batch(&partition, records, self.env().clock.now())?;
+        Ok(Prepared { partition, batches: vec![batch] })
+    }
+
+    /// The same for records each of which is right without the others: in as many batches as the
+    /// settings ask for.
+    pub(crate) fn prepare_each(&self, group: &str, records: &[Record]) -> Result<Prepared> {
+        let topic = self.topic_or_create(OFFSETS_TOPIC)?;
+        self.split(self.partition_for(&topic, group)?, records)
+    }
+
+    fn split(&self, partition: Arc<Partition>, records: &[Record]) -> Result<Prepared> {
+        let limit = partition.config().batch_limits().least();
         let now = self.env().clock.now();
-        let mut builder = BatchBuilder::new(Compression::None, None);
-        for (key, value) in records {
-            builder.append(now, Some(&key), value.as_deref(), &[]);
-        }
-        let batch = builder.finish().at_position(partition.dir(), 0)?;
-        Ok(Prepared { partition, batch })
+        // A codec of the topic's own may make them longer.
+        let batches = pack(records, limit - limit / 6).into_iter();
+        let batches = batches.map(|records| batch(&partition, records.iter().cloned(), now));
+        let batches = batches.collect::<Result<_>>()?;
+        Ok(Prepared { partition, batches })
     }
 
     /// Takes away what groups have committed for a topic that is no more: under its name there may
-    /// be another.
+    /// be another. Where one partition cannot be written, the others are done.
     pub(crate) fn forget_offsets(&self, topic: &str) -> Result<()> {
         let offsets = self.topic(OFFSETS_TOPIC)?.filter(|_| !planted("keep-offsets"));
         let Some(offsets) = offsets else { return Ok(()) };
+        let mut forgotten = Ok(());
         for number in 0..offsets.partition_count() {
-            let partition = self.partition(&TopicPartition::new(offsets.name.clone(), number))?;
-            let groups = self.partition_records(&partition, |records| records.of_topic(topic))?;
-            for (group, partitions) in groups {
-                let records = Offsets::tombstones(&group, &partitions, false);
-                let prepared = self.prepare_records(&group, records)?;
-                let core = self.group_core(&group)?;
-                // If its holder was stopped, a commit of his may come later: better than to wait.
-                let turn = core.turn().ok();
-                let end = prepared.append()?;
-                point("delete.tombstones");
-                drop(turn);
-                prepared.sync(end)?;
-            }
+            let partition = self.partition_of(&offsets, number)?;
+            forgotten = forgotten.and(self.forget_in(partition, topic));
         }
-        Ok(())
+        forgotten
+    }
+
+    fn forget_in(&self, partition: Arc<Partition>, topic: &str) -> Result<()> {
+        if self.is_unused(&partition)? {
+            return Ok(());
+        }
+        // Who has seen the topic and was about to commit has done so now; others see it no more.
+        partition.pass()?;
+        let groups = self.partition_records(&partition, |records| records.of_topic(topic))?;
+        let tombstones = groups.iter().map(|(group, ids)| Offsets::tombstones(group, ids, false));
+        let records: Vec<_> = tombstones.flatten().collect();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let prepared = self.split(partition, &records)?;
+        let end = prepared.append()?;
+        point("delete.tombstones");
+        prepared.sync(end)
+    }
+
+    /// Refuses partitions that are no more: what was committed for them has been taken away.
+    pub(super) fn check_topics(
+        &self,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+    ) -> Result<()> {
+        let topics = self.topics()?;
+        let count = |name: &str| topics.get(name).map_or(0, |topic| topic.partition_count());
+        match offsets.iter().find(|(id, _)| id.partition >= count(&id.topic)) {
+            Some((id, _)) => Err(Error::UnknownTopicOrPartition(id.clone())),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn check_commit(
@@ -210,6 +256,34 @@ impl Engine {
         state.catch_up(partition)?;
         Ok(look(&state.offsets))
     }
+}
+
+fn batch(
+    partition: &Partition,
+    records: impl IntoIterator<Item = Record>,
+    now: Timestamp,
+) -> Result<Vec<u8>> {
+    let mut builder = BatchBuilder::new(Compression::None, None);
+    for (key, value) in records {
+        builder.append(now, Some(&key), value.as_deref(), &[]);
+    }
+    builder.finish().at_position(partition.dir(), 0)
+}
+
+/// The records in stretches that are no longer than `limit` as a batch, unless a single one is.
+fn pack(records: &[Record], limit: usize) -> Vec<&[Record]> {
+    let size = |(key, value): &Record| BatchBuilder::record_size(Some(key), value.as_deref(), &[]);
+    let empty = BatchBuilder::new(Compression::None, None).len();
+    let mut batch = empty + records.first().map_or(0, size);
+    let fits = |_: &Record, next: &Record| {
+        batch += size(next);
+        let fits = batch <= limit;
+        if !fits {
+            batch = empty + size(next);
+        }
+        fits
+    };
+    records.chunk_by(fits).collect()
 }
 
 /// Makes the topic of committed offsets, as a broker does at the first commit.

@@ -54,6 +54,24 @@ impl Partition {
 
     /// The same for somebody who waits for so much durability: refused where that cannot come.
     pub fn append_for(&self, batch: &mut [u8], durability: Durability) -> Result<Appended> {
+        self.append_checked(batch, durability, &|| Ok(()))
+    }
+
+    /// The same, unless `check` forbids it when nobody else can append any more.
+    pub(crate) fn append_if(
+        &self,
+        batch: &mut [u8],
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<Appended> {
+        self.append_checked(batch, Durability::Written, check)
+    }
+
+    fn append_checked(
+        &self,
+        batch: &mut [u8],
+        durability: Durability,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<Appended> {
         if self.shared.read_only {
             return Err(Error::ReadOnly(self.shared.dir.clone()));
         }
@@ -70,19 +88,24 @@ impl Partition {
             let mut other = recompress(batch, codec, config.compression_level(codec), limit)
                 .at_position(&self.dir, 0)
                 .map_err(|error| error.limited_by(MAX_DECOMPRESSED_SETTING, None))?;
-            return self.append_as_it_is(&mut other, &config);
+            return self.append_as_it_is(&mut other, &config, check);
         }
-        self.append_as_it_is(batch, &config)
+        self.append_as_it_is(batch, &config, check)
     }
 
-    fn append_as_it_is(&self, batch: &mut [u8], config: &TopicConfig) -> Result<Appended> {
+    fn append_as_it_is(
+        &self,
+        batch: &mut [u8],
+        config: &TopicConfig,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<Appended> {
         config.batch_limits().check(&self.id, batch.len())?;
         self.ready()?;
         self.hold();
         let early = planted("end-from-cache").then(|| self.page.tail());
         let turn = self.unless_deleted(self.turn())?;
         point("append.turn");
-        let appended = self.append_in_turn(batch, early, config);
+        let appended = check().and_then(|()| self.append_in_turn(batch, early, config));
         if appended.is_err() && planted("keep-lock") {
             std::mem::forget(turn);
         } else {
