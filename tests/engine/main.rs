@@ -10,6 +10,7 @@ mod calls;
 mod compaction;
 mod damage;
 mod deaths;
+mod deletion;
 mod described;
 mod expiry;
 mod faults;

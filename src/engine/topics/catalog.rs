@@ -166,14 +166,8 @@ impl Engine {
             change.topics.mark_deleted(name).ok_or_else(|| unknown(name))?;
             change.write()?;
             point("delete.listed");
-            match change.bury() {
-                // Nobody sees the topic any more.
-                Err(error @ Error::Timeout { .. }) => {
-                    log::warn!("the deleted topic {name} still takes room: {error}");
-                    Ok(())
-                }
-                other => other,
-            }
+            change.bury_or_warn();
+            Ok(())
         })?;
         remove_buried(&*self.env().storage, self.dir())
     }
@@ -184,10 +178,9 @@ impl Engine {
             Ok(topics) if topics.deleted().is_empty() => Ok(()),
             _ => self.change(|_| Ok(())),
         };
-        let removed = ended.and_then(|()| remove_buried(&*self.env().storage, self.dir()));
-        if let Err(error) = removed {
-            // Nobody sees these topics; the next one tries again.
-            log::warn!("a deleted topic still takes room: {error}");
+        // Nobody sees these topics; the next one tries again.
+        for failed in [ended, remove_buried(&*self.env().storage, self.dir())] {
+            failed.unwrap_or_else(|error| log::warn!("a deleted topic still takes room: {error}"));
         }
     }
 
@@ -217,11 +210,8 @@ impl Engine {
         let topics = Topics::read(storage, self.dir(), self.shared.control.topics_generation())?;
         point("topics.read");
         let mut begun = Revision { engine: self, topics };
-        match begun.resume() {
-            // A process that was stopped holds it up; the next one tries again.
-            Ok(()) | Err(Error::Timeout { .. }) => change(&mut begun),
-            Err(error) => Err(error),
-        }
+        begun.resume();
+        change(&mut begun)
     }
 
     fn root(&self) -> Result<&Root> {
@@ -291,47 +281,70 @@ impl Engine {
 }
 
 impl Revision<'_> {
-    /// Makes the set as it is now the one of every process.
+    /// Makes the set as it is now the one of every process: after `Ok` nobody sees another any more.
     pub(super) fn write(&self) -> Result<()> {
         let control = &self.engine.shared.control;
         control.begin_change_of_topics();
         point("topics.begun");
         self.topics.write(&*self.engine.env().storage, self.engine.dir())?;
         point("topics.written");
+        // What is still to be done takes time, and others need not look at the list all the while.
+        control.end_changes();
         Ok(())
     }
 
     /// Ends every deletion that others have begun. Who listed it may have died before the list was
     /// on the disk: no folder goes before it.
-    fn resume(&mut self) -> Result<()> {
+    fn resume(&mut self) {
         if self.topics.deleted().is_empty() {
-            return Ok(());
+            return;
         }
         let dir = self.engine.dir();
-        self.engine.env().storage.sync_dir(dir).at("sync", dir)?;
-        self.bury()
+        match self.engine.env().storage.sync_dir(dir).at("sync", dir) {
+            Ok(()) => self.bury_or_warn(),
+            Err(error) => log::warn!("deleted topics still take room: {error}"),
+        }
     }
 
-    /// Ends every deletion that is listed. For who knows the list to be on the disk.
-    fn bury(&mut self) -> Result<()> {
-        let deleted = self.topics.deleted().to_vec();
-        for topic in &deleted {
-            patience::with_patience(BRIEF, || {
-                self.engine.bury_partitions(topic)?;
-                self.engine.forget_offsets(&topic.name)
-            })?;
-            point("delete.forgotten");
+    /// Ends every deletion that is listed, for who knows the list to be on the disk. Nobody sees
+    /// these topics any more: what cannot be ended now stays listed, and whoever changes topics next
+    /// tries again.
+    fn bury_or_warn(&mut self) {
+        let mut ended = Vec::new();
+        for topic in self.topics.deleted() {
+            match self.engine.bury(topic) {
+                Ok(()) => ended.push(topic.id),
+                Err(error) => {
+                    log::warn!("the deleted topic {} still takes room: {error}", topic.name);
+                }
+            }
         }
-        if deleted.is_empty() {
+        if let Err(error) = self.forget(&ended) {
+            log::warn!("deleted topics are still listed: {error}");
+        }
+    }
+
+    fn forget(&mut self, ended: &[Id]) -> Result<()> {
+        if ended.is_empty() {
             return Ok(());
         }
         self.engine.root()?.keep(|id| self.topics.get(&id.topic).is_some())?;
-        self.topics.forget_deleted();
+        self.topics.forget_deleted(ended);
         self.write()
     }
 }
 
 impl Engine {
+    /// Takes away what there is of a deleted topic, but for the folders themselves.
+    fn bury(&self, topic: &Topic) -> Result<()> {
+        patience::with_patience(BRIEF, || {
+            self.bury_partitions(topic)?;
+            self.forget_offsets(&topic.name)
+        })?;
+        point("delete.forgotten");
+        Ok(())
+    }
+
     fn bury_partitions(&self, topic: &Topic) -> Result<()> {
         for number in 0..topic.partition_count() {
             let partition = self.partition_of(topic, number)?;

@@ -133,8 +133,9 @@ impl Topics {
         &self.deleted
     }
 
-    pub(crate) fn forget_deleted(&mut self) {
-        self.deleted.clear();
+    /// Those are over.
+    pub(crate) fn forget_deleted(&mut self, ended: &[Id]) {
+        self.deleted.retain(|topic| !ended.contains(&topic.id));
     }
 
     /// Reads the list, which is there as soon as somebody has opened the directory.
