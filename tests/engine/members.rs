@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use brokerless::coord::group::{Gone, Next, Phase, Strategy};
 use brokerless::engine::{Engine, Group, Join, Membership, OpenOptions};
+use brokerless::env::Clock;
 use brokerless::env::mem::MemDisk;
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, TopicPartition};
@@ -224,11 +225,12 @@ fn a_static_member_that_died_keeps_its_partitions_for_its_session() {
     let generation = spare.generation().unwrap();
     doomed.kill();
 
-    let look = |halves: u32| {
+    let look = |_| {
+        disk.clock().advance(SECOND / 2);
         spare.beat();
-        two.sweep(SECOND / 2 * halves).unwrap()
+        two.sweep(disk.clock().monotonic()).unwrap()
     };
-    assert!((0..20).all(|halves| !look(halves)));
+    assert!((1..20).all(|halves| !look(halves)));
     // It is back in time.
     let back = two.join(named("a")).unwrap();
     assert_eq!(settle(&back), [orders(0)]);
@@ -238,9 +240,81 @@ fn a_static_member_that_died_keeps_its_partitions_for_its_session() {
 
     drop(back);
 
-    assert!((21..40).all(|halves| !look(halves)), "it left without a word");
-    assert!(look(40));
+    assert!((1..20).all(|halves| !look(halves)), "it left without a word");
+    assert!(look(20));
     assert_eq!(settle(&spare), [orders(0)]);
+}
+
+/// A machine on which a static member lived for a minute and ended as `end` says, and another
+/// process that has the directory open.
+fn after_a_static_member(end: impl FnOnce(Membership, &MemDisk)) -> (MemDisk, Arc<Engine>) {
+    let disk = MemDisk::new();
+    let (doomed, engine) = (disk.process(), on(&disk));
+    append(&partition(&engine), &["a", "b", "c"]);
+    let member = group(&on(&doomed)).join(named("a")).unwrap();
+    settle(&member);
+    disk.clock().advance(60 * SECOND);
+    member.beat();
+    end(member, &doomed);
+    (disk, engine)
+}
+
+fn members(engine: &Arc<Engine>) -> usize {
+    engine.describe_group("g").unwrap().unwrap().members.len()
+}
+
+/// Kafka's broker does so by a timer.
+#[test]
+fn a_static_member_that_is_gone_is_no_member_after_its_session_whoever_looks_then() {
+    let died = |member: Membership, doomed: &MemDisk| {
+        doomed.kill();
+        std::mem::forget(member);
+    };
+    let closed = |member: Membership, _: &MemDisk| drop(member);
+    let ends: [fn(Membership, &MemDisk); 2] = [died, closed];
+    for (number, end) in ends.into_iter().enumerate() {
+        let looks: [fn(&Arc<Engine>) -> bool; 4] = [
+            |engine| members(engine) == 0,
+            |engine| engine.group("g").unwrap().delete().is_ok(),
+            |engine| engine.group("g").unwrap().commit(&at(1)).is_ok(),
+            |engine| engine.group("g").unwrap().join(named("b")).unwrap().is_first(),
+        ];
+        for (which, look) in looks.into_iter().enumerate() {
+            let (disk, engine) = after_a_static_member(end);
+            disk.clock().advance(SECOND / 1000 * 9_999);
+            assert_eq!(members(&engine), 1, "end {number}: it may come back");
+            disk.clock().advance(SECOND / 1000);
+
+            assert!(look(&engine), "end {number}, look {which}");
+        }
+    }
+}
+
+/// The whole machine may have been stopped.
+#[test]
+fn a_static_member_that_hangs_is_judged_by_who_looks_on() {
+    let held = std::cell::Cell::new(None);
+    let (disk, engine) = after_a_static_member(|member, _| held.set(Some(member)));
+
+    disk.clock().advance(3600 * SECOND);
+
+    assert_eq!(members(&engine), 1);
+}
+
+#[test]
+fn a_static_member_that_dies_before_its_first_beat_keeps_its_place_for_its_session() {
+    let (disk, engine) = after_a_static_member(|member, _| member.leave_for_good().unwrap());
+    disk.clock().advance(3600 * SECOND);
+    let doomed = disk.process();
+    let member = group(&on(&doomed)).join(named("b")).unwrap();
+    settle(&member);
+    doomed.kill();
+    std::mem::forget(member);
+
+    disk.clock().advance(9 * SECOND);
+    assert_eq!(members(&engine), 1);
+    disk.clock().advance(SECOND);
+    assert_eq!(members(&engine), 0);
 }
 
 #[test]

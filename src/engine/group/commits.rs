@@ -6,14 +6,19 @@ use crate::coord::group::{Refused, State};
 use crate::coord::offsets::{Expiry, Offsets};
 use crate::coord::schema;
 use crate::env::point::point;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::types::{OffsetAndMetadata, Timestamp, TopicPartition};
 
 impl Group {
     /// Commits offsets without being a member, which is allowed while there are none. After `Ok`
     /// they are on stable storage, and so is every record below them.
     pub fn commit(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) -> Result<()> {
-        self.commit_if(offsets, State::may_commit_alone)
+        let commit = || self.commit_if(offsets, State::may_commit_alone);
+        match commit() {
+            // Members that died are none.
+            Err(Error::CommitFailed { .. }) if self.sweep_if_free()? => commit(),
+            done => done,
+        }
     }
 
     /// Nobody can become or cease to be an owner between the question and the append.

@@ -97,11 +97,11 @@ impl Engine {
 
 impl Group {
     /// Members that died are none. If somebody was stopped while he changes the group, they are
-    /// taken out later.
-    fn sweep_if_free(&self) -> Result<()> {
+    /// taken out later. Whether there were any.
+    pub(super) fn sweep_if_free(&self) -> Result<bool> {
         match self.sweep(self.engine.env().clock.monotonic()) {
-            Ok(_) | Err(Error::Timeout { .. }) => Ok(()),
-            Err(error) => Err(error),
+            Err(Error::Timeout { .. }) => Ok(false),
+            swept => swept,
         }
     }
 }

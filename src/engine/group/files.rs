@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::coord::group::State;
+use crate::coord::group::{Member, State};
 use crate::env::point::point;
 use crate::env::{Access, Entry, File, Lock, Map, Mode, RecordLock, Storage};
 use crate::error::{At, Error, Result};
@@ -21,7 +22,8 @@ const AT_VERSION: usize = 0;
 /// Two places: position in the file, then length and checksum.
 const AT_PLACES: usize = 2;
 
-/// Halves before the first heartbeat; a cache line each.
+/// Halves before the first heartbeat; a cache line each, with the time of the last sign of life in
+/// its second word.
 const FIRST_BEAT: usize = 1024;
 
 /// Tries to read a state that changes all the while.
@@ -210,12 +212,38 @@ impl Files {
         &self.words.halves()[FIRST_BEAT + 16 * (slot % SLOTS) as usize]
     }
 
+    /// Notes that the member at `slot` lives at monotonic time `now`.
+    pub(super) fn show_life(&self, slot: u32, now: Duration) {
+        // 0 says nothing.
+        let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.last_life(slot).store(nanos, Ordering::Relaxed);
+    }
+
+    /// How long before `now` the member at `slot` has shown that it lives; `None` if that is not
+    /// known.
+    fn silence(&self, slot: u32, now: Duration) -> Option<Duration> {
+        let nanos = self.last_life(slot).load(Ordering::Relaxed);
+        now.checked_sub(Duration::from_nanos(nanos)).filter(|_| nanos != 0)
+    }
+
+    /// In the cache line of the heartbeat, behind it.
+    fn last_life(&self, slot: u32) -> &AtomicU64 {
+        self.word(FIRST_BEAT / 2 + 8 * (slot % SLOTS) as usize + 1)
+    }
+
+    /// Whether a member has died. A static one may come back in its session: then it has not.
+    pub(super) fn is_dead(&self, member: &Member, now: Duration) -> Result<bool> {
+        let is_over = member.instance_id.is_none()
+            || self.silence(member.slot, now).is_some_and(|it| it >= member.session_timeout);
+        Ok(is_over && self.is_free(member.slot)?)
+    }
+
     fn life(&self, slot: u32) -> Result<Box<dyn RecordLock>> {
         self.storage.lock_byte(&self.live, slot.into()).at("open", &self.live)
     }
 
     /// Whether nobody lives at `slot`.
-    pub(super) fn is_free(&self, slot: u32) -> Result<bool> {
+    fn is_free(&self, slot: u32) -> Result<bool> {
         self.life(slot)?.is_free().at("lock", &self.live)
     }
 

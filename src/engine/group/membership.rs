@@ -62,6 +62,7 @@ impl Group {
             self.bury(state, counts)?;
             let first = state.phase() == Phase::Empty;
             let (slot, life) = self.occupy(state)?;
+            self.core.files.show_life(slot, self.engine.env().clock.monotonic());
             point("rebalance.occupied");
             let joining = self.joining(join, slot);
             let uid = state.join(joining, counts).map_err(|refused| self.refuse(refused))?;
@@ -85,9 +86,10 @@ impl Group {
 
     /// Takes out the dead, so that nobody waits for them.
     fn bury(&self, state: &mut State, counts: crate::coord::group::Counts<'_>) -> Result<()> {
+        let now = self.engine.env().clock.monotonic();
         let mut dead = Vec::new();
-        for (uid, member) in state.members().filter(|(_, member)| member.instance_id.is_none()) {
-            if self.core.files.is_free(member.slot)? {
+        for (uid, member) in state.members() {
+            if self.core.files.is_dead(member, now)? {
                 dead.push(uid);
             }
         }
@@ -214,11 +216,20 @@ impl Membership {
     /// Shows that the process runs. No lock, no system call.
     pub fn beat(&self) {
         self.group.core.files.beat(self.slot).fetch_add(1, Ordering::Relaxed);
+        self.show_life();
+    }
+
+    fn show_life(&self) {
+        self.group.core.files.show_life(self.slot, self.group.engine.env().clock.monotonic());
     }
 
     /// Leaves. A static member stays until its session timeout is over, so that it may come back.
     pub fn leave(&self) -> Result<()> {
-        if self.instance_id.is_none() { self.leave_for_good() } else { Ok(()) }
+        if self.instance_id.is_none() {
+            return self.leave_for_good();
+        }
+        self.show_life();
+        Ok(())
     }
 
     /// Leaves, also as a static member.

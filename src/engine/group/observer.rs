@@ -1,7 +1,8 @@
 //! Who is dead and who hangs, as one process sees it.
 //!
-//! A dead member's byte is free. One that hangs has it still, and its heartbeat stands still. No
-//! clocks of different processes are compared: what counts is how long this process has looked on.
+//! A dead member's byte is free; a static one has noted when it last lived, by the machine's monotonic
+//! clock. One that hangs has its byte still, and its heartbeat stands still: what counts then is how
+//! long this process has looked on, for the whole machine may have been stopped.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -43,8 +44,7 @@ impl Observer {
         self.seen.retain(|uid, _| state.member(*uid).is_some());
         let mut gone = Vec::new();
         for (uid, member) in state.members() {
-            let dead = files.is_free(member.slot)?;
-            if dead && member.instance_id.is_none() {
+            if files.is_dead(member, now)? {
                 gone.push((uid, "it died"));
                 continue;
             }
