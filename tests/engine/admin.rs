@@ -1,5 +1,6 @@
 //! Groups as an administrator sees and changes them, who has an engine of his own.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use brokerless::coord::group::{Gone, Next, Phase, Strategy};
 use brokerless::engine::{
     Engine, Group, Join, MemberToRemove, Membership, OpenOptions, Place, ResetTo,
 };
-use brokerless::env::mem::MemDisk;
+use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::types::OffsetAndMetadata;
 use brokerless::{Error, IsolationLevel, TopicPartition};
 
@@ -146,6 +147,23 @@ fn who_asks_for_a_group_that_is_not_there_makes_no_files() {
     assert_eq!(scene.ours.describe_group("nothing").unwrap(), None);
 
     assert_eq!(std::fs::read_dir(scene.dir.path()).unwrap().count(), before);
+}
+
+#[test]
+fn a_group_whose_files_cannot_be_opened_is_not_said_to_have_no_members() {
+    let disk = MemDisk::new();
+    let (one, two) = (disk.process(), disk.process());
+    let open = |disk: &MemDisk| {
+        Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap()
+    };
+    let (theirs, ours) = (open(&one), open(&two));
+    theirs.create_topic(ORDERS, None, &[]).unwrap();
+    let _member = theirs.group("g").unwrap().join(join()).unwrap();
+    two.fail_call(Call::Open, 1, ErrorKind::Other, Repeat::Once);
+
+    let refused = ours.describe_group("g");
+
+    assert!(matches!(refused, Err(Error::Io { op: "open", .. })), "{refused:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What there is to see of groups, for who takes no part in them.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::offsets::despite_deletion;
@@ -11,7 +12,7 @@ use crate::coord::schema;
 use crate::engine::Engine;
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::env::Access;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 
 /// A group, as Kafka's `DescribeGroups` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,13 +86,20 @@ impl Engine {
 
     /// Who is in the group now. Makes no files for a group that has none.
     pub(super) fn state_of_group(self: &Arc<Self>, id: &str) -> Result<Arc<State>> {
-        let path = self.group_lock(id).with_extension("state");
-        if self.is_read_only() || self.env().storage.open(&path, Access::Read).is_err() {
+        if self.is_read_only() || !self.has_files(id)? {
             return Ok(Arc::default());
         }
         let group = self.group(id)?;
         group.sweep_if_free()?;
         group.state()
+    }
+
+    fn has_files(&self, id: &str) -> Result<bool> {
+        let path = self.group_lock(id).with_extension("state");
+        match self.env().storage.open(&path, Access::Read) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            opened => opened.map(|_| true).at("open", &path),
+        }
     }
 }
 
