@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use brokerless::config::Change;
 use brokerless::engine::{Engine, Partition};
-use brokerless::env::mem::MemDisk;
+use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::env::point;
 use brokerless::record::BatchBuilder;
 use brokerless::types::{Durability, TimestampType};
@@ -111,6 +112,27 @@ fn a_change_that_cannot_be_changes_nothing() {
     assert_eq!(engine.topics_generation(), generation);
     let unknown = engine.alter_topic("other", &[], false);
     assert!(matches!(unknown, Err(Error::UnknownTopicOrPartition(_))), "{unknown:?}");
+}
+
+/// The first attempt had changed it before it failed.
+#[test]
+fn what_is_altered_again_after_an_error_survives_a_crash() {
+    let topic = |engine: &Engine| engine.alter_topic(ORDERS, &[set("retention.ms", "1234")], false);
+    let directory = |engine: &Engine| engine.alter_directory(&[set("num.partitions", "3")], false);
+    let alters: [fn(&Engine) -> brokerless::Result<()>; 2] = [topic, directory];
+    for alter in alters {
+        let disk = MemDisk::new();
+        let engine = open_mem(&disk);
+        append(&partition(&engine), &["a"]);
+        disk.fail_call(Call::SyncDir, 1, ErrorKind::Other, Repeat::Once);
+        assert!(alter(&engine).is_err());
+
+        alter(&engine).unwrap();
+
+        let engine = open_mem(&disk.after_crash(0));
+        let kept = given(&engine).get("retention.ms").is_some_and(|value| value == "1234");
+        assert!(kept || engine.config().num_partitions == 3);
+    }
 }
 
 #[test]

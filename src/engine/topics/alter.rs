@@ -12,12 +12,14 @@ use crate::engine::Engine;
 use crate::engine::topics::catalog::unknown;
 use crate::engine::topics::unheeded;
 use crate::env::point::point;
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::log::files;
 
 impl Engine {
     /// Changes settings of a topic. After `Ok` they hold for the next append, read and upkeep of
-    /// every process, and survive a crash; after `Err`, or with `validate_only`, nothing is changed.
+    /// every process, and survive a crash. With `validate_only` nothing is changed; after `Err` too,
+    /// unless it was the last step that failed: then they hold, and a crash may take them back, until
+    /// the same is altered again.
     pub fn alter_topic(
         &self,
         name: &str,
@@ -32,7 +34,7 @@ impl Engine {
             let topic = revision.topics.get(name).cloned().ok_or_else(|| unknown(name))?;
             let config = self.altered(&topic.config, changes)?;
             if config == *topic.config {
-                return Ok(());
+                return self.keep_altered();
             }
             unheeded::warn(&config.given);
             revision.topics.configure(&topic, Arc::new(config));
@@ -47,9 +49,13 @@ impl Engine {
         Ok(altered)
     }
 
+    /// Makes what is altered already survive a crash: who did it may have failed or died at that.
+    fn keep_altered(&self) -> Result<()> {
+        self.env().storage.sync_dir(self.dir()).at("sync", self.dir())
+    }
+
     /// Changes settings of the directory in its file; comments and other lines stay. After `Ok` they
-    /// hold for every process, and survive a crash; after `Err`, or with `validate_only`, nothing is
-    /// changed.
+    /// hold for every process, and survive a crash; otherwise see [`alter_topic`](Self::alter_topic).
     pub fn alter_directory(&self, changes: &[(String, Change)], validate_only: bool) -> Result<()> {
         let storage = &*self.env().storage;
         let path = self.dir().join(directory::FILE);
@@ -63,7 +69,7 @@ impl Engine {
             return altered().map(drop);
         }
         self.alone(|| {
-            let Some(bytes) = altered()? else { return Ok(()) };
+            let Some(bytes) = altered()? else { return self.keep_altered() };
             self.shared.control.begin_change_of_settings();
             point("settings.begun");
             files::replace(storage, &path, &bytes)?;
