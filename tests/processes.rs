@@ -171,9 +171,13 @@ fn eight_writers_on(partition_count: i32, batches: usize) {
 
     let mut writers: Vec<Process> = names.iter().map(start).collect();
     let expected = 8 * 2 * batches as i64;
-    let deadline = Deadline::far();
     let doorbell = engine.doorbell();
-    while readers.iter().map(|reader| reader.next_offset).sum::<i64>() < expected {
+    let (mut read, mut deadline) = (0, Deadline::far());
+    while read < expected {
+        let now = readers.iter().map(|reader| reader.next_offset).sum();
+        if now > read {
+            (read, deadline) = (now, Deadline::far());
+        }
         assert!(!deadline.is_over(), "the reader waits in vain");
         let seen = doorbell.value();
         for reader in &readers {
