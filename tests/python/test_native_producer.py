@@ -259,7 +259,7 @@ def test_a_wait_ends_after_its_timeout(producer: Open) -> None:
     with pytest.raises(errors.KafkaTimeoutError, match=r"0\.25"):
         future.get(0.25)
 
-    assert 0.2 < time.monotonic() - started < 5
+    assert 0.2 < time.monotonic() - started < 30
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals")
@@ -269,9 +269,9 @@ def test_ctrl_c_ends_a_wait_at_once(producer: Open) -> None:
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        future.get(30)
+        future.get(600)
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_a_wrong_setting_is_named(producer: Open) -> None:

