@@ -58,7 +58,9 @@ def run_stdin(args: Sequence[str] = ()) -> None:
     """As `python - args`: the program comes from the standard input."""
     sys.argv = ["-", *args]
     _look_first_in("")
-    _run(sys.stdin.buffer.read(), "<stdin>", __file__="<stdin>")
+    # Of one that is closed python reads an empty program.
+    source = b"" if sys.stdin is None else sys.stdin.buffer.read()
+    _run(source, "<stdin>", __file__="<stdin>")
 
 
 def _look_first_in(folder: str) -> None:
@@ -157,5 +159,6 @@ def _hide_own_frames(main: ModuleType) -> None:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"brokerless: {message}", file=sys.stderr)
+    if sys.stderr is not None:  # print would take the standard output
+        print(f"brokerless: {message}", file=sys.stderr)
     sys.exit(status)

@@ -24,7 +24,8 @@ PAUSE = 0.1
 
 def run_verify(directory: str, *, repair: bool = False, as_json: bool = False) -> int:
     """Check a directory, print what was found, and return the exit code."""
-    progress = _Progress() if sys.stderr.isatty() else None
+    is_watched = sys.stderr is not None and sys.stderr.isatty()
+    progress = _Progress() if is_watched else None
     try:
         report = verify(directory, repair=repair, progress=progress)
     except KeyboardInterrupt:
@@ -65,7 +66,8 @@ class _Progress:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"brokerless: {message}", file=sys.stderr)
+    if sys.stderr is not None:  # print would take the standard output
+        print(f"brokerless: {message}", file=sys.stderr)
     return code
 
 

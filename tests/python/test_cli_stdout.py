@@ -140,6 +140,38 @@ def test_where_errors_have_no_place_they_are_not_printed_among_records(tmp_path:
     assert (done.returncode, done.stdout) == (1, b"")
 
 
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["topics", "list"], 0),
+        (["groups", "list"], 0),
+        (["groups", "describe", "none"], 1),
+        (["export"], 0),
+        (["consume", "t", "-o0", "-n1"], 0),
+        (["compact", "t"], 1),
+        (["verify"], 0),
+        (["verify", "nowhere"], 2),
+        (["run", "-c", "print(1)"], 0),
+        (["run", "-m", "no_such_module"], 1),
+        (["run", "nowhere.py"], 2),
+        (["run", "--bogus"], 2),
+        (["run", "--dir", "", "-c", "1"], 2),
+        (["run", "-"], 0),
+    ],
+)
+def test_a_command_does_the_same_where_other_standard_streams_are_closed(
+    command: Command, args: list[str], code: int
+) -> None:
+    with KafkaProducer() as producer:
+        producer.send("t", b"x")
+    whole = command(*args)
+
+    done = command(*args, preexec_fn=lambda: [os.close(number) for number in (0, 2)])
+
+    assert (whole.returncode, done.returncode) == (code, code)
+    assert (done.stdout, done.stderr) == (whole.stdout, b"")
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no such folder on this system")
 @pytest.mark.parametrize("number", [0, 2])
 def test_no_file_of_the_directory_takes_the_place_of_a_closed_stream(number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 from brokerless.cli.interrupts import raise_again
 
@@ -39,8 +40,7 @@ def run_program(args: list[str]) -> None:
         case [script, *rest] if not script.startswith("-"):
             run.run_script(script, rest)
         case _:
-            print(HELP, end="", file=sys.stderr)
-            sys.exit(2)
+            _fail(HELP)
 
 
 def _choose_directory(args: list[str]) -> list[str]:
@@ -58,6 +58,11 @@ def _choose_directory(args: list[str]) -> list[str]:
     try:
         choose(directory)
     except SettingError as error:
-        print(f"brokerless: {error.args[0]}", file=sys.stderr)
-        sys.exit(2)
+        _fail(f"brokerless: {error.args[0]}\n")
     return rest
+
+
+def _fail(text: str) -> NoReturn:
+    if sys.stderr is not None:  # print would take the standard output
+        print(text, end="", file=sys.stderr)
+    sys.exit(2)
