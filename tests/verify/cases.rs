@@ -662,7 +662,21 @@ const OF_THE_DIRECTORY: [Case; 28] = [
     },
 ];
 
-/// All of them.
+/// Two damages, and good batches behind both; the second loses no offset.
+pub(crate) const TWICE: Case = Case {
+    name: "two damages in one segment",
+    damage: |dir| {
+        in_first(dir, 1, 70);
+        let file = dir.join(FIRST);
+        let between = positions(&file)[4];
+        change(&file, |bytes| drop(bytes.splice(between..between, [7; 50])));
+    },
+    found: (Error, "damaged-batch", FIRST),
+    lost: (2, 4),
+    ..CLEAN
+};
+
+/// All of them, each with one damage.
 pub(crate) fn cases() -> impl Iterator<Item = Case> {
     IN_LOGS.into_iter().chain(NAMES).chain(BESIDE_LOGS).chain(OF_THE_DIRECTORY)
 }

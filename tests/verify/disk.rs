@@ -11,7 +11,7 @@ use brokerless::env::mem::{Call, MemDisk, Repeat};
 use brokerless::env::{Access, Env, Storage};
 use brokerless::verify::{self, Options, Repaired};
 
-use crate::cases::{Case, cases, damaged};
+use crate::cases::{Case, TWICE, cases, damaged};
 use crate::support::{ALL, batch, damage, fill, line, orders, read, snapshot, values, verify_in};
 
 const DATA: &str = "/data";
@@ -70,7 +70,7 @@ fn some_cases() -> impl Iterator<Item = Case> {
         "the last batch of a log that was closed",
         "leader epochs that are none",
     ];
-    cases().filter(|case| NAMES.contains(&case.name))
+    cases().filter(|case| NAMES.contains(&case.name)).chain([TWICE])
 }
 
 /// Before other calls the disk is as before the one that comes after them.
@@ -83,7 +83,8 @@ fn changes_the_disk(call: Call) -> bool {
 /// All that a repair can do something about; with `CASE=...` those that are named so.
 fn all_cases() -> impl Iterator<Item = Case> {
     let named = std::env::var("CASE").unwrap_or_default();
-    cases().filter(move |it| it.mended && it.lost.0 >= 0 && it.name.contains(&named))
+    let all = cases().chain([TWICE]);
+    all.filter(move |it| it.mended && it.lost.0 >= 0 && it.name.contains(&named))
 }
 
 /// A repair of what is left gives what the first one would have given.

@@ -34,11 +34,13 @@ impl Repair<'_> {
         if runs.is_empty() && is_damage && self.is_last(dir, base)? {
             self.begin_epoch(dir, found.offset.unwrap_or(base))?;
         }
-        for run in runs.iter().filter(|run| run.first_offset > base) {
+        // Whatever fails in between, what is left in the old file lies below the new segments: who
+        // tries again believes no offset that is not.
+        for run in runs.iter().rev().filter(|run| run.first_offset > base) {
             let to = files::path(dir, run.first_offset, files::LOG);
             self.write_aside(&*file, path, (run.from, run.to), &to)?;
+            storage.sync_dir(dir).at("sync", dir)?;
         }
-        storage.sync_dir(dir).at("sync", dir)?;
         if let Some(whole) = runs.iter().find(|run| run.first_offset == base) {
             self.write_aside(&*file, path, (whole.from, whole.to), path)?;
             storage.sync_dir(dir).at("sync", dir)?;
