@@ -286,6 +286,42 @@ def test_a_consumer_of_a_topic_that_is_deleted_says_so_and_does_not_make_it_anew
     assert b"t\n" not in command("topics", "list").stdout.splitlines(keepends=True)
 
 
+AT_THE_END = ["consume", "many", "-e"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["export", "many"],
+        ["export", "before", "many"],
+        [*AT_THE_END, "--from-beginning"],
+        [*AT_THE_END, "-o0"],
+        [*AT_THE_END, "--from-beginning", "-g", "g"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("is_made", [False, True], ids=["gone", "anew"])
+def test_who_reads_to_the_end_of_a_topic_that_is_deleted_fails_and_does_not_make_it_anew(
+    command: Command, start: Start, many: str, args: list[str], is_made: bool
+) -> None:
+    lines = b"x" * 200 + b"\n"
+    command("produce", "before", input=lines * 10_000)
+    process = start(*args)
+    assert process.stdout is not None
+    process.stdout.readline()
+    # It waits for the reader of its pipe by now, or will.
+    command("topics", "delete", many)
+    if is_made:
+        command("produce", many, input=b"new\n")
+
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert b"many" in said
+    is_there = b"many\n" in command("topics", "list").stdout.splitlines(keepends=True)
+    assert is_there == is_made
+
+
 @pytest.mark.parametrize("deed", ["create", "delete"])
 def test_internal_topics_are_neither_created_nor_deleted(command: Command, deed: str) -> None:
     command("produce", "t", input=b"x\n")

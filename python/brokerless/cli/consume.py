@@ -250,14 +250,30 @@ class Ends:
         self._polling = polling
         self._ends: dict[TopicPartition, int] = {}
 
-    def are_reached(self) -> bool:
-        """Whether all that is assigned is read."""
+    def look(self) -> None:
+        """See what is new; before it is printed, which may take long."""
+        self._ends |= self._polling.ends(self._polling.working() - self._ends.keys())
+
+    def are_reached(self, *, is_quiet: bool) -> bool:
+        """Whether all that is assigned is read; where nothing comes, whether it can be."""
         client = self._client
         if not client.assignment():
             return self._has_nothing()
-        self._ends |= self._polling.ends(self._polling.working() - self._ends.keys())
+        self.look()
         working = self._polling.working()
-        return all((client.position(it) or 0) >= self._ends[it] for it in working)
+        behind = {it for it in working if (client.position(it) or 0) < self._ends[it]}
+        if is_quiet:
+            self._check_same(behind)
+        return not behind
+
+    def _check_same(self, partitions: set[TopicPartition]) -> None:
+        """An end goes back only where it is another topic's."""
+        for partition, end in self._polling.ends(partitions).items():
+            if end < self._ends[partition]:
+                raise FailedError(
+                    f"somebody deleted topic '{partition.topic}' before it was read, and made it "
+                    "anew"
+                )
 
     def _has_nothing(self) -> bool:
         """Whether it is a member that others left nothing for."""
@@ -281,6 +297,8 @@ def _print(
     while left is None or left > 0:
         wanted = CONSUMER["max_poll_records"]
         polled = polling.poll(PAUSE_MS, wanted if left is None else min(left, wanted))
+        if exit_at_end:
+            ends.look()
         if commits is not None:
             commits.expect(jumps)
         jumped = jumps.look(polled)
@@ -297,5 +315,5 @@ def _print(
                 raise FailedError(f"topic '{topic}' is gone: somebody deleted it")
         if commits is not None and (records or jumped):
             commits.printed()
-        if polling.is_over() or (exit_at_end and ends.are_reached()):
+        if polling.is_over() or (exit_at_end and ends.are_reached(is_quiet=not records)):
             return

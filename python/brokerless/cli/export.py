@@ -10,7 +10,7 @@ import click
 
 from brokerless.cli.clients import admin, check_topic, consumer
 from brokerless.cli.consume import CONSUMER
-from brokerless.cli.ending import FAILED
+from brokerless.cli.ending import FAILED, FailedError
 from brokerless.cli.failures import Failures
 from brokerless.cli.jumps import Jumps
 from brokerless.cli.options import TOPIC, directory_option, read_only_option
@@ -20,7 +20,7 @@ from brokerless.cli.values import line_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from brokerless import KafkaConsumer, TopicPartition
+    from brokerless import ConsumerRecord, KafkaConsumer, TopicPartition
 
     Write = Callable[[bytes], object]
 
@@ -62,6 +62,7 @@ def export(topics: Sequence[str], output: str, isolation: str, read_only: bool) 
         **CONSUMER,
         auto_offset_reset="earliest",
         isolation_level=isolation,
+        allow_auto_create_topics=False,
         read_only=read_only,
         exclude_internal_topics=not topics,
     ) as client:
@@ -142,7 +143,21 @@ def _partition(
         polled = client.poll(timeout_ms=500)
         jumps.look(polled)
         found = polled.get(partition, [])
+        _check_same(client, partition, (at, end), found)
         write(b"".join([line_of(record) + b"\n" for record in found if record.offset < end]))
         now = client.position(partition) or 0
         progress.advance(now - at)
         at = now
+
+
+def _check_same(
+    client: KafkaConsumer,
+    partition: TopicPartition,
+    left: tuple[int, int],
+    found: Sequence[ConsumerRecord],
+) -> None:
+    """Refuse what is another topic than the one that was to be read, by its offsets."""
+    at, end = left
+    now = found[0].offset if found else client.position(partition) or 0
+    if now < at or (not found and now == at and client.end_offsets([partition])[partition] < end):
+        raise FailedError("somebody deleted the topic before it was read, and made it anew")
