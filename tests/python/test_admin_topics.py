@@ -29,6 +29,7 @@ from brokerless.errors import (
     LogDirNotFoundError,
     NoError,
     NoReassignmentInProgressError,
+    RequestTimedOutError,
     TopicAlreadyExistsError,
     UnknownBrokerIdError,
     UnknownTopicIdError,
@@ -88,6 +89,26 @@ def test_a_topic_that_is_named_twice_is_not_deleted(admin: KafkaAdminClient) -> 
         assert len(told) == len(set(names))
 
     assert admin.list_topics() == ["t"]
+
+
+def test_a_topic_that_is_held_up_is_told_and_the_others_are_made(
+    admin: KafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = admin._create
+
+    # As where the deletion of an earlier topic of that name waits for a process that was stopped.
+    def held_up(topic: Any, validate_only: bool) -> Any:
+        if topic.name == "late":
+            raise KafkaTimeoutError("it did not end")
+        return create(topic, validate_only)
+
+    monkeypatch.setattr(admin, "_create", held_up)
+
+    made = admin.create_topics(["late", "u"], raise_errors=False)
+
+    errors = {topic["name"]: topic["error_code"] for topic in made["topics"]}
+    assert errors == {"late": RequestTimedOutError.errno, "u": 0}
+    assert admin.list_topics() == ["t", "u"]
 
 
 def test_partitions_that_are_only_checked_are_not_made(admin: KafkaAdminClient) -> None:
@@ -212,6 +233,21 @@ def test_log_dirs_tell_the_bytes_of_each_log(admin: KafkaAdminClient, directory:
     assert [(one["name"], len(one["partitions"])) for one in narrow] == [("t", 1)]
     with pytest.raises(UnknownBrokerIdError):
         admin.describe_log_dirs(brokers=[2])
+
+
+def test_log_dirs_leave_out_what_goes_meanwhile(
+    admin: KafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.create_topics(["u"])
+    counts = admin._counts()
+    admin.delete_topics(["u"])
+    monkeypatch.setattr(admin, "_counts", lambda: counts)
+
+    (broker,) = admin.describe_log_dirs()
+
+    (folder,) = broker["log_dirs"]
+    found = {topic["name"]: len(topic["partitions"]) for topic in folder["topics"]}
+    assert found == {"t": 2, "u": 0}
 
 
 def test_nothing_moves_and_nobody_is_elected(admin: KafkaAdminClient, directory: Path) -> None:

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 from brokerless.errors.base import (
     BrokerResponseError,
     KafkaConfigurationError,
+    KafkaTimeoutError,
     UnknownBrokerIdError,
 )
-from brokerless.errors.broker import InvalidConfigurationError, UnknownTopicOrPartitionError
+from brokerless.errors.broker import (
+    InvalidConfigurationError,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+)
 from brokerless.structs import TopicPartition
 
 if TYPE_CHECKING:
@@ -63,6 +68,8 @@ def attempt(call: Callable[..., None], *arguments: Any) -> BrokerResponseError |
         call(*arguments)
     except KafkaConfigurationError as error:
         return InvalidConfigurationError(*error.args)
+    except KafkaTimeoutError as error:
+        return RequestTimedOutError(*error.args)
     except BrokerResponseError as error:
         return error
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -99,11 +100,9 @@ class ClusterAdmin(PartitionAdmin):
         topics = [
             {
                 "name": topic,
-                "partitions": [
-                    _size(number, self._admin.log_size(topic, number))
-                    for number in numbers
-                    if 0 <= number < counts.get(topic, 0)
-                ],
+                "partitions": self._sizes(
+                    topic, [number for number in numbers if 0 <= number < counts[topic]]
+                ),
             }
             for topic, numbers in named.items()
             if topic in counts
@@ -118,6 +117,14 @@ class ClusterAdmin(PartitionAdmin):
             "is_cordoned": False,
         }
         return LogDirs([{"broker": self._node(), "log_dirs": [folder]}])
+
+    def _sizes(self, topic: str, numbers: Iterable[int]) -> list[dict[str, Any]]:
+        """The bytes of each log, without those that somebody deletes meanwhile."""
+        found = []
+        for number in numbers:
+            with suppress(UnknownTopicOrPartitionError):
+                found.append(_size(number, self._admin.log_size(topic, number)))
+        return found
 
     def alter_replica_log_dirs(
         self, replica_assignments: Mapping[Any, str]
