@@ -14,6 +14,9 @@ use crate::verify::standing::Survey;
 /// The files.
 pub(crate) const NAMES: [&str; 3] = [RECOVERY_POINTS, LOG_STARTS, compact::CHECKPOINT];
 
+/// The code of what is found where a log ends before what was on the disk.
+pub(crate) const RECORDS_MISSING: &str = "records-missing";
+
 /// A finding if the bytes are no list.
 pub(crate) fn unreadable(path: &Path, bytes: &[u8]) -> Option<Finding> {
     if checkpoint::parse_offsets(bytes).is_some() {
@@ -75,8 +78,10 @@ fn missing(name: &str, outcome: &str, ends: &BTreeMap<TopicPartition, i64>) -> F
 
 fn report(found: Vec<Finding>, list: &Offsets, right: &Offsets, findings: &mut Findings) {
     let mut fix = (list != right).then(|| Fix::Text(checkpoint::encode_offsets(right)));
-    for mut found in found {
-        found.fix = fix.take();
+    // Of several findings one has the fix: one of records, if there is any, as that needs more.
+    let main = found.iter().position(|it| it.code == RECORDS_MISSING).unwrap_or(0);
+    for (at, mut found) in found.into_iter().enumerate() {
+        found.fix = fix.take_if(|_| at == main);
         findings.add(found);
     }
 }
@@ -106,7 +111,7 @@ fn past_end(
         format!("its folder is gone: {missing}")
     };
     let what = format!("{id} was on the disk up to offset {offset}, and {outcome}");
-    Finding::error("records-missing", path, what).of(end).remedy(
+    Finding::error(RECORDS_MISSING, path, what).of(end).remedy(
         "put its files back from a copy; or run verify with --repair to go on without the records",
     )
 }

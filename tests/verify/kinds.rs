@@ -275,3 +275,59 @@ fn the_records_behind_a_lost_tail_are_of_a_new_epoch() {
     let epoch = engine.partition(&orders()).unwrap().leader_epoch().unwrap();
     assert!(epoch >= 1, "{epoch}");
 }
+
+/// Takes every record of a log, in one of the ways there are.
+type Take = fn(&Path);
+
+const TAKE_ALL: [(&str, Take); 4] = [
+    ("emptied", empty),
+    ("emptied, and a line of another that is not listed", |dir| {
+        empty(dir);
+        let list = dir.join("recovery-point-offset-checkpoint");
+        let text = std::fs::read_to_string(&list).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        let count = (lines.len() - 1).to_string();
+        lines[1] = &count;
+        lines.insert(2, "another 0 5");
+        std::fs::write(list, lines.join("\n") + "\n").unwrap();
+    }),
+    ("no segment", remove_segments),
+    ("no folder", |dir| std::fs::remove_dir_all(dir.join("orders-0")).unwrap()),
+];
+
+fn empty(dir: &Path) {
+    remove_segments(dir);
+    std::fs::write(dir.join("orders-0/00000000000000000000.log"), "").unwrap();
+}
+
+fn remove_segments(dir: &Path) {
+    for entry in std::fs::read_dir(dir.join("orders-0")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !["leader-epoch-checkpoint", "partition.metadata"].contains(&&*name) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_records_behind_a_lost_log_are_of_a_new_epoch() {
+    let mut epochs = Vec::new();
+    for (name, take) in TAKE_ALL {
+        let dir = sample();
+        // Who opened it last found it closed, and no crash of the machine begins an epoch.
+        drop(open(dir.path(), Env::system()));
+        take(dir.path());
+
+        let repaired = repair(dir.path());
+
+        let found: Vec<_> = repaired.found.findings.iter().map(|it| it.code).collect();
+        assert!(found.contains(&"records-missing"), "{name}: {found:?}");
+        let engine = open(dir.path(), Env::system());
+        let partition = engine.partition(&orders()).unwrap();
+        assert_eq!(partition.append(&mut batch(99)).unwrap().base_offset, 0, "{name}");
+        epochs.push((name, partition.leader_epoch().unwrap(), damage(&repaired.left)));
+    }
+
+    assert_eq!(epochs, TAKE_ALL.map(|(name, _)| (name, 1, Vec::new())));
+}

@@ -207,13 +207,14 @@ fn check_end(site: &Site<'_>, end: i64) -> Result<()> {
 /// A log without files begins where its start says, with one empty segment.
 fn create(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
     let base = site.log_start_offset;
+    let latest = if site.found { latest_epoch(site)? } else { None };
     // A crash may have taken all of a log that somebody has read.
     let crashed = trust == Trust::Machine && site.found;
-    let leader_epoch = if crashed { next_epoch(site)? } else { 0 };
+    let leader_epoch = latest.unwrap_or(0).saturating_add(i32::from(crashed));
     if site.writable {
         let mut epochs = LeaderEpochs::default();
         epochs.begin(leader_epoch, base);
-        if crashed {
+        if crashed || latest.is_some() {
             epochs.write(&**site.storage, site.dir)?;
         } else {
             epochs.write_first(&**site.storage, site.dir)?;
@@ -233,10 +234,9 @@ fn create(site: &Site<'_>, trust: Trust) -> Result<Recovered> {
     })
 }
 
-/// The leader epoch after a crash.
-fn next_epoch(site: &Site<'_>) -> Result<i32> {
-    let latest = LeaderEpochs::read(&**site.storage, site.dir)?.latest();
-    Ok(latest.unwrap_or(0) + 1)
+/// The newest leader epoch of a log without files, of which that was left.
+fn latest_epoch(site: &Site<'_>) -> Result<Option<i32>> {
+    Ok(LeaderEpochs::read(&**site.storage, site.dir)?.latest())
 }
 
 /// The first segment that must be walked: the active one, or after a crash of the machine the one

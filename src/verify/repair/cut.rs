@@ -87,7 +87,7 @@ impl Repair<'_> {
     pub(super) fn begin_epoch(&self, dir: &Path, offset: i64) -> Result<()> {
         let storage = &**self.storage();
         let mut epochs = LeaderEpochs::read(storage, dir)?;
-        epochs.begin(epochs.latest().unwrap_or(0) + 1, offset);
+        epochs.begin(epochs.latest().unwrap_or(0).saturating_add(1), offset);
         epochs.write(storage, dir)
     }
 

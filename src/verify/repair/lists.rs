@@ -1,12 +1,15 @@
 //! Puts files aside, and corrects those of text.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::engine::topics;
 use crate::error::{At, Result};
 use crate::log::checkpoint::LeaderEpochs;
 use crate::log::files;
+use crate::types::TopicPartition;
 use crate::verify::finding::Finding;
+use crate::verify::lists::RECORDS_MISSING;
 use crate::verify::names::Place;
 use crate::verify::repair::{Repair, base_of, folder};
 use crate::verify::standing::Survey;
@@ -60,7 +63,7 @@ impl Repair<'_> {
 
     /// Replaces a file of text; the old one is kept.
     pub(super) fn text(&mut self, found: &Finding, path: &Path, text: &str) -> Result<()> {
-        if found.code == "records-missing" {
+        if found.code == RECORDS_MISSING {
             self.forget_missing()?;
         }
         let aside = self.keep_file(path)?.unwrap_or_default();
@@ -88,16 +91,42 @@ impl Repair<'_> {
     fn forget_missing(&mut self) -> Result<()> {
         self.unmark()?;
         let survey = Survey::take(self.task.dir, self.task.env, true)?;
-        for (id, point) in &survey.recovery_points {
-            if self.storage().list(&self.task.dir.join(id.to_string())).is_err() {
-                continue;
+        for (id, point) in survey.recovery_points.iter().filter(|(_, point)| **point > 0) {
+            let folder = self.task.dir.join(id.to_string());
+            match self.storage().list(&folder) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.begin_anew(&survey, id, &folder)?;
+                    continue;
+                }
+                Err(_) => continue,
             }
             let outcome = self.task.check_partition(&survey, id)?;
-            if outcome.known && outcome.end < *point && outcome.end > 0 {
-                self.begin_epoch(&self.task.dir.join(id.to_string()), outcome.end)?;
+            if outcome.known && outcome.end < *point {
+                self.begin_epoch(&folder, outcome.end)?;
             }
         }
         Ok(())
+    }
+
+    /// Makes the folder of a partition again, for its epoch. Which was its last nobody knows; as a
+    /// crash of the machine begins one in every log, others of the directory are as far.
+    fn begin_anew(&self, survey: &Survey, id: &TopicPartition, folder: &Path) -> Result<()> {
+        let topic = survey.topics.get(&id.topic);
+        if !topic.is_some_and(|topic| (0..topic.partition_count()).contains(&id.partition)) {
+            return Ok(());
+        }
+        let (storage, dir) = (&**self.storage(), self.task.dir);
+        let mut newest = 0;
+        for other in survey.recovery_points.keys() {
+            let epochs = LeaderEpochs::read(storage, &dir.join(other.to_string()))?;
+            newest = newest.max(epochs.latest().unwrap_or(0));
+        }
+        storage.create_dir(folder).at("create", folder)?;
+        let mut epochs = LeaderEpochs::default();
+        epochs.begin(newest.saturating_add(1), 0);
+        epochs.write(storage, folder)?;
+        storage.sync_dir(dir).at("sync", dir)
     }
 
     pub(super) fn epochs(
