@@ -24,7 +24,7 @@ pub use producer::{Outgoing, Producer};
 pub use crate::coord::assign::{Builtin, Subscriber, assign, hold_back};
 pub use crate::coord::group::{Target, Task, TaskMember};
 pub use crate::engine::{
-    Engine, GroupDescription, MemberDescription, MemberToRemove, OpenOptions, Place, Reset,
+    Engine, GroupDescription, Id, MemberDescription, MemberToRemove, OpenOptions, Place, Reset,
     ResetTo, TimedOffset, Topic, checked_topic, keepers_of, with_patience,
 };
 pub use crate::record::{Headers, Record};

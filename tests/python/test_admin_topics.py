@@ -166,6 +166,32 @@ def test_topics_have_ids_by_which_they_are_found_and_deleted(admin: KafkaAdminCl
     assert admin.delete_topics(["none"], raise_errors=False).topic_error_codes == [("none", 3)]
 
 
+def test_by_its_id_no_other_topic_is_deleted_that_has_its_name_by_now(
+    admin: KafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late:
+        """Lists the topics as they were, and makes one of them anew."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(native, name)
+
+        def topics(self) -> Any:
+            listed = native.topics()
+            native.delete_topic("t")
+            native.create_topic("t")
+            return listed
+
+    native = admin._admin
+    topic_id = uuid.UUID(admin.describe_topics(["t"])[0]["topic_id"])
+    monkeypatch.setattr(admin, "_admin", Late())
+
+    with pytest.raises(UnknownTopicIdError):
+        admin.delete_topics([topic_id])
+
+    (other,) = native.topics()
+    assert other[0] == "t"
+
+
 def test_partitions_are_described_page_by_page(admin: KafkaAdminClient) -> None:
     admin.create_topics({"a": {"num_partitions": 3}})
     cursor, pages = None, []

@@ -158,7 +158,8 @@ class TopicAdmin(AdminBase):
         raise_errors: bool = True,
     ) -> Response:
         """Delete topics with all their records, by name or by id."""
-        known = {name: _uuid(topic_id) for name, topic_id, *_ in self._admin.topics()}
+        texts = {name: topic_id for name, topic_id, *_ in self._admin.topics()}
+        known = {name: _uuid(topic_id) for name, topic_id in texts.items()}
         named = {topic_id: name for name, topic_id in known.items()}
         wanted = [topics] if isinstance(topics, (str, uuid.UUID)) else list(topics)
         ids = {
@@ -172,9 +173,17 @@ class TopicAdmin(AdminBase):
             name = names[one]
             if counts[name or one] > 1:
                 raise InvalidRequestError("Duplicate topic name.")
+            if isinstance(one, str):
+                self._admin.delete_topic(one)
+                return
+            # Another may have the name by now.
+            gone = UnknownTopicIdError(f"there is no topic with the id {one}")
             if name is None:
-                raise UnknownTopicIdError(f"there is no topic with the id {one}")
-            self._admin.delete_topic(name)
+                raise gone
+            try:
+                self._admin.delete_topic(name, texts[name])
+            except UnknownTopicOrPartitionError:
+                raise gone from None
 
         errors = {one: attempt(delete, one) for one in ids}
         _raise_first(errors.values(), raise_errors)

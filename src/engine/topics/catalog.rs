@@ -159,11 +159,22 @@ impl Engine {
 
     /// Removes a topic, all its records and what groups have committed for it, for every process.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
+        self.delete(name, None)
+    }
+
+    /// The same, if it is still the topic with this id; else there is no such topic.
+    pub fn delete_topic_of(&self, name: &str, id: Id) -> Result<()> {
+        self.delete(name, Some(id))
+    }
+
+    fn delete(&self, name: &str, id: Option<Id>) -> Result<()> {
         if !self.config().delete_topics {
             return Err(Error::TopicDeletionDisabled(name.to_owned()));
         }
         self.change(|change| {
-            change.topics.mark_deleted(name).ok_or_else(|| unknown(name))?;
+            let found = change.topics.get(name).filter(|it| id.is_none_or(|id| it.id == id));
+            found.ok_or_else(|| unknown(name))?;
+            change.topics.mark_deleted(name);
             change.write()?;
             point("delete.listed");
             change.bury_or_warn();

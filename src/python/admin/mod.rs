@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::client::{Engine, OpenOptions, Place, Topic, checked_topic, directory};
+use crate::client::{Engine, Id, OpenOptions, Place, Topic, checked_topic, directory};
 use crate::config::{DirectoryConfig, group};
 use crate::error::{Error, Result};
 use crate::python::admin::configs::{Row, Wish};
@@ -108,9 +108,15 @@ impl Admin {
         wait::call(py, || engine.check_partitions(name, total))
     }
 
-    fn delete_topic(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+    #[pyo3(signature = (name, topic_id=None))]
+    fn delete_topic(&self, py: Python<'_>, name: &str, topic_id: Option<&str>) -> PyResult<()> {
         let engine = self.engine()?;
-        wait::call(py, || engine.delete_topic(name))
+        let unknown = || Error::unknown_topic(name);
+        let id = topic_id.map(|text| Id::parse(text).ok_or_else(unknown)).transpose()?;
+        wait::call(py, || match id {
+            Some(id) => engine.delete_topic_of(name, id),
+            None => engine.delete_topic(name),
+        })
     }
 
     fn topics(&self, py: Python<'_>) -> PyResult<Vec<(String, String, i32, bool)>> {
