@@ -6,7 +6,7 @@ pub mod directory;
 pub mod fork;
 pub(crate) mod producer;
 mod registry;
-mod tender;
+pub(crate) mod tender;
 mod upkeep;
 
 use std::time::Duration;

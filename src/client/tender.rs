@@ -60,7 +60,7 @@ fn tend(engine: &Arc<Engine>) -> Duration {
 }
 
 /// Drops an engine. If only the thread has it then, waits until that has let go of it too.
-pub(super) fn let_go(engine: Arc<Engine>) {
+pub(crate) fn let_go(engine: Arc<Engine>) {
     if engine.is_forked() {
         return;
     }

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from brokerless import KafkaConsumer, KafkaProducer, TopicPartition
+from brokerless import KafkaAdminClient, KafkaConsumer, KafkaProducer, NewTopic, TopicPartition
+from brokerless.admin import ConfigResource
 
 T0 = TopicPartition("t", 0)
 
@@ -85,4 +86,23 @@ def test_the_directory_stays_open_for_the_last_client(
     assert not (directory / ".kafka_cleanshutdown").exists()
     assert last.send(topic, b"x", partition=0).get(20).offset == 0
     last.close()
+    repair()
+
+
+def test_an_admin_client_closed_while_its_logs_are_compacted_keeps_nobody_out(
+    directory: Path, repair: Repair
+) -> None:
+    with KafkaAdminClient() as admin:
+        settings = {"segment.bytes": 1 << 20, "min.cleanable.dirty.ratio": 0}
+        admin.create_topics([NewTopic("t", 1, 1, topic_configs=settings)])
+    with KafkaProducer() as producer:
+        for number in range(40_000):
+            producer.send("t", bytes(1000), key=b"%d" % number)
+    admin = KafkaAdminClient()
+    admin.alter_configs([ConfigResource("topic", "t", {"cleanup.policy": "compact"})])
+    while not list(directory.glob("t-0/*.cleaned")):
+        time.sleep(0.001)
+
+    admin.close()
+
     repair()

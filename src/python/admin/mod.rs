@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::client::{Engine, Id, OpenOptions, Place, Topic, checked_topic, directory};
+use crate::client::{Engine, Id, OpenOptions, Place, Topic, checked_topic, directory, tender};
 use crate::config::{DirectoryConfig, group};
 use crate::error::{Error, Result};
 use crate::python::admin::configs::{Row, Wish};
@@ -313,6 +313,6 @@ impl Admin {
 
     fn close(&self, py: Python<'_>) {
         let engine = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        py.detach(|| drop(engine));
+        py.detach(|| engine.map(tender::let_go));
     }
 }
