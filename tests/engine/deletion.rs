@@ -90,15 +90,44 @@ fn a_first_commit_does_not_outlive_its_topic_wherever_it_meets_the_deletion() {
     }
 }
 
-#[test]
-fn a_deletion_that_cannot_be_ended_holds_no_change_of_topics_up() {
-    let disk = machine();
-    let (engine, late) = (open_mem(&disk), disk.process());
+/// A group that has committed for the topic of orders, and nobody can take that back.
+fn with_poisoned_commits(disk: &MemDisk) -> Arc<Engine> {
+    let engine = open_mem(disk);
     append(&partition(&engine), &["a"]);
     commit(&engine, "g", ORDERS, 0).unwrap();
     disk.fail_call(Call::SyncData, 1, ErrorKind::Other, Repeat::Once);
     let poisoned = commit(&engine, "g", ORDERS, 0);
     assert!(matches!(poisoned, Err(Error::Poisoned(_))), "{poisoned:?}");
+    engine
+}
+
+#[test]
+fn what_cannot_be_taken_away_of_one_group_lets_that_of_others_go() {
+    let engine = with_poisoned_commits(&MemDisk::new());
+    // It has the next partition.
+    commit(&engine, "h", ORDERS, 0).unwrap();
+
+    engine.delete_topic(ORDERS).unwrap();
+
+    assert!(engine.committed_offsets("h").unwrap().is_empty());
+}
+
+#[test]
+fn a_deletion_that_cannot_be_ended_lets_others_end() {
+    let engine = with_poisoned_commits(&machine());
+    engine.create_topic("other", None, &[]).unwrap();
+    engine.delete_topic(ORDERS).unwrap();
+
+    engine.delete_topic("other").unwrap();
+
+    engine.create_topic("other", None, &[]).unwrap();
+}
+
+#[test]
+fn a_deletion_that_cannot_be_ended_holds_no_change_of_topics_up() {
+    let disk = machine();
+    let engine = with_poisoned_commits(&disk);
+    let late = disk.process();
 
     let (deleted, warned) = warnings::of(|| engine.delete_topic(ORDERS));
     let other = open_mem(&late).create_topic("other", None, &[]);
@@ -206,4 +235,22 @@ fn the_deletion_of_a_topic_makes_no_files_of_groups_that_nobody_uses() {
 
     let of_group = |name: &String| name.starts_with(".brokerless-group-");
     assert_eq!(names(&disk).iter().find(|name| of_group(name)), None);
+}
+
+/// To open all of them takes long, and nobody has written to most.
+#[test]
+fn the_deletion_of_a_topic_opens_no_log_of_offsets_that_was_never_used() {
+    let disk = MemDisk::new();
+    let engine = open_mem(&disk);
+    append(&partition(&engine), &["a"]);
+    commit(&engine, "g", ORDERS, 0).unwrap();
+
+    engine.delete_topic(ORDERS).unwrap();
+
+    let offsets = engine.topic("__consumer_offsets").unwrap().unwrap();
+    let numbers = (0..offsets.partition_count()).filter(|number| {
+        let id = TopicPartition::new(offsets.name.clone(), *number);
+        engine.partition(&id).unwrap().is_recovered()
+    });
+    assert_eq!(numbers.collect::<Vec<_>>(), [3], "that of the group");
 }
