@@ -150,11 +150,17 @@ fn lose_power(case: Case) {
                 return;
             }
             let call = crashes.fetch_add(1, Ordering::Relaxed);
-            // Nothing that was not synced arrived, all of it, or any part.
-            let seed = if call % 3 == 2 { call } else { call % 3 };
-            let what = format!("{}: call {call}, seed {seed}", case.name);
-            check(&disk.after_crash(seed), &case, &what);
-            check_bytes(&disk.after_crash(seed), &good, &what);
+            // Nothing that was not synced arrived, all of it, or any part; of several names any.
+            let seeds = match kind {
+                Call::SyncDir => call + 2..call + 10,
+                _ if call % 3 == 2 => call..call + 1,
+                _ => call % 3..call % 3 + 1,
+            };
+            for seed in seeds {
+                let what = format!("{}: call {call}, seed {seed}", case.name);
+                check(&disk.after_crash(seed), &case, &what);
+                check_bytes(&disk.after_crash(seed), &good, &what);
+            }
         })
     };
 
