@@ -16,10 +16,11 @@ use crate::env::Storage;
 use crate::env::point::point;
 use crate::error::{At, AtPosition, Result};
 use crate::log::aborted::{self, AbortedTransaction};
+use crate::log::batches::Batches;
 use crate::log::files;
 use crate::log::filter::{self, Filter, Kept};
 use crate::log::offset_map::OffsetMap;
-use crate::log::scan::{Check, Found, Scan};
+use crate::log::scan::Check;
 use crate::log::segment::Segment;
 use crate::log::swap;
 use crate::log::tail::Tail;
@@ -58,18 +59,20 @@ pub(crate) struct Round<'a> {
     pub(crate) go_on: &'a dyn Fn() -> Result<()>,
 }
 
-/// Cleaned files, on the disk for good, that are to take the place of the segments that begin at
-/// `base` or later and before `end`.
+/// Cleaned files, on the disk for good, of the first segment of a group, which are to take the place
+/// of all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cleaned {
-    pub(crate) base: i64,
+pub(crate) struct Cleaned<'a> {
+    /// Where the segments begin that they replace, ascending.
+    pub(crate) group: &'a [i64],
+    /// What began before this offset is in them, or gone.
     pub(crate) end: i64,
 }
 
 impl Round<'_> {
     /// Does the round; `put` puts each segment that is cleaned into its place. Gives the offset up
     /// to which the log is compacted now. After `Err` some segments may have been replaced.
-    pub(crate) fn run(&self, mut put: impl FnMut(Cleaned) -> Result<()>) -> Result<i64> {
+    pub(crate) fn run(&self, mut put: impl FnMut(Cleaned<'_>) -> Result<()>) -> Result<i64> {
         let map = self.map()?;
         let clean_to = map.latest().saturating_add(1);
         let below = self.bases.partition_point(|base| *base < clean_to);
@@ -96,12 +99,12 @@ impl Round<'_> {
         let mut map = OffsetMap::new(self.memory);
         let mut transactions = Transactions::at(self.dirty_from, self.aborted);
         let first = self.bases.partition_point(|base| *base <= self.dirty_from).saturating_sub(1);
-        for (index, base) in self.bases.iter().enumerate().skip(first) {
+        for base in &self.bases[first..] {
             if !self.map_segment(*base, &mut map, &mut transactions)? {
                 return Ok(map);
             }
             // The offsets behind its last batch are gone.
-            map.set_latest(self.bases.get(index + 1).copied().unwrap_or(self.end) - 1);
+            map.set_latest(self.bound(*base) - 1);
         }
         Ok(map)
     }
@@ -114,7 +117,8 @@ impl Round<'_> {
         transactions: &mut Transactions,
     ) -> Result<bool> {
         let segment = Segment::open(self.storage, self.dir, base, false)?;
-        let mut batches = Batches::of(&segment, self.dirty_from, Check::Checksums)?;
+        let (from, bound) = (self.dirty_from, self.bound(base));
+        let mut batches = Batches::from(&segment, from, bound, Check::Checksums)?;
         while let Some((info, position)) = batches.next()? {
             (self.go_on)()?;
             let decoded = filter::decode(batches.bytes(&info)?, self.max_decompressed);
@@ -139,7 +143,7 @@ impl Round<'_> {
         for base in self.bases.iter().filter(|_| self.has_producers) {
             (self.go_on)()?;
             let segment = Segment::open(self.storage, self.dir, *base, false)?;
-            let mut batches = Batches::of(&segment, *base, Check::Headers)?;
+            let mut batches = Batches::of(&segment, self.bound(*base), Check::Headers)?;
             while let Some((info, _)) = batches.next()? {
                 last.take(&info);
             }
@@ -154,9 +158,9 @@ impl Round<'_> {
     fn groups(&self, bases: &[i64]) -> Result<Vec<Vec<i64>>> {
         let mut groups: Vec<Vec<i64>> = Vec::new();
         let mut size = Size::default();
-        for (index, base) in bases.iter().enumerate() {
+        for base in bases {
             let next = Size::of(&Segment::open(self.storage, self.dir, *base, false)?)?;
-            let last = self.bases.get(index + 1).copied().unwrap_or(self.end) - 1;
+            let last = self.bound(*base) - 1;
             match groups.last_mut() {
                 Some(group)
                     if (size + next).fits(self.config)
@@ -174,20 +178,26 @@ impl Round<'_> {
         Ok(groups)
     }
 
+    /// Where the segment behind one begins: none of its offsets is there or further on.
+    fn bound(&self, base: i64) -> i64 {
+        let behind = self.bases.partition_point(|it| *it <= base);
+        self.bases.get(behind).copied().unwrap_or(self.end)
+    }
+
     /// Writes what is left of a group. `None` if everything is.
-    fn clean(
+    fn clean<'g>(
         &self,
-        group: &[i64],
+        group: &'g [i64],
         filter: &Filter<'_>,
         transactions: &mut Transactions,
-    ) -> Result<Option<Cleaned>> {
+    ) -> Result<Option<Cleaned<'g>>> {
         let mut output = Output::create(self, group[0])?;
         // A batch is taken off when one is known to come behind it.
         let mut held: Option<Source> = None;
         let mut changed = group.len() > 1;
         for base in group {
             let segment = Segment::open(self.storage, self.dir, *base, false)?;
-            let mut batches = Batches::of(&segment, *base, Check::Checksums)?;
+            let mut batches = Batches::of(&segment, self.bound(*base), Check::Checksums)?;
             while let Some((info, position)) = batches.next()? {
                 (self.go_on)()?;
                 let (path, bytes) = (segment.path.clone(), batches.bytes(&info)?);
@@ -214,7 +224,7 @@ impl Round<'_> {
         }
         output.finish(self, group, &transactions.left())?;
         point("compact.written");
-        Ok(Some(Cleaned { base: group[0], end }))
+        Ok(Some(Cleaned { group, end }))
     }
 }
 
@@ -226,7 +236,7 @@ pub(crate) fn has_expired(
     now: Timestamp,
 ) -> Result<bool> {
     let segment = Segment::open(storage, dir, base, false)?;
-    let mut batches = Batches::of(&segment, base, Check::Headers)?;
+    let mut batches = Batches::of(&segment, i64::MAX, Check::Headers)?;
     while let Some((info, _)) = batches.next()? {
         // An empty one stays for its producer's sake.
         if info.is_past_horizon(now) && info.records_count != Some(0) {
@@ -266,36 +276,6 @@ impl std::ops::Add for Size {
             index: self.index.saturating_add(other.index),
             times: self.times.saturating_add(other.times),
         }
-    }
-}
-
-/// The batches of a sealed segment, all of which must be whole.
-struct Batches<'a> {
-    segment: &'a Segment,
-    scan: Scan<'a>,
-}
-
-impl<'a> Batches<'a> {
-    /// From the one that holds `offset` on.
-    fn of(segment: &'a Segment, offset: i64, check: Check) -> Result<Self> {
-        let end = segment.len()?;
-        let from = segment.find(offset, end)?;
-        Ok(Self { segment, scan: Scan::new(&*segment.log, &segment.path, from, end, check) })
-    }
-
-    /// The next batch and where it begins.
-    fn next(&mut self) -> Result<Option<(BatchInfo, u64)>> {
-        let position = self.scan.position();
-        match self.scan.next()? {
-            Found::Batch(info) => Ok(Some((info, position))),
-            Found::End => Ok(None),
-            Found::Bad(what) => Err(what).at_position(&self.segment.path, position),
-        }
-    }
-
-    /// The bytes of the batch that [`next`](Self::next) gave last.
-    fn bytes(&mut self, info: &BatchInfo) -> Result<Bytes> {
-        Ok(Bytes::copy_from_slice(self.scan.last(info.size)?))
     }
 }
 

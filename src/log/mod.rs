@@ -4,6 +4,7 @@
 
 pub(crate) mod aborted;
 pub(crate) mod aside;
+pub(crate) mod batches;
 pub(crate) mod checkpoint;
 pub(crate) mod compaction;
 pub(crate) mod files;

@@ -9,6 +9,7 @@
 //!    one's names, and the names are synced. A crash leaves a `.swap` file: recovery does the rest
 //!    of this step.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,24 +55,26 @@ pub(crate) fn settle_listed(
     point("swap.undone");
     let logs = left.swap.iter().filter(|part| part.suffix == files::LOG);
     for base in logs.map(|part| part.base) {
-        let end = end_of(storage, dir, base)?;
-        remove_between(&**storage, dir, base, end)?;
+        let replaced = base + 1..end_of(storage, dir, base)?;
+        let mut bases = files::offsets(&**storage, dir, files::LOG)?;
+        bases.retain(|base| replaced.contains(base));
+        remove_replaced(&**storage, dir, &bases, &replaced)?;
     }
     left.rename_staged(&**storage, dir)?;
     Ok(true)
 }
 
-/// Puts the cleaned files of the segment at `base`, which survive a crash, into the place of all
-/// segments that begin before `end`. For the holder of the partition's lock; after `Err` the log
-/// must be [settled](settle).
-pub(crate) fn swap_in(storage: &dyn Storage, dir: &Path, base: i64, end: i64) -> Result<()> {
+/// Puts the cleaned files of the first segment of a `group`, which survive a crash, into the place of
+/// all of it; what the group has begun before `end` is in them. For the holder of the partition's
+/// lock; after `Err` the log must be [settled](settle).
+pub(crate) fn swap_in(storage: &dyn Storage, dir: &Path, group: &[i64], end: i64) -> Result<()> {
     for part in Leftovers::list(storage, dir)?.cleaned {
         part.rename(storage, dir, CLEANED, SWAP)?;
         point("swap.staging");
     }
     storage.sync_dir(dir).at("sync", dir)?;
     point("swap.staged");
-    remove_between(storage, dir, base, end)?;
+    remove_replaced(storage, dir, &group[1..], &(group[0] + 1..end))?;
     point("swap.removed");
     Leftovers::list(storage, dir)?.rename_staged(storage, dir)
 }
@@ -87,14 +90,19 @@ fn end_of(storage: &Arc<dyn Storage>, dir: &Path, base: i64) -> Result<i64> {
     Ok(end)
 }
 
-/// Removes the segments, and the snapshots, that begin behind `base` and before `end`.
-fn remove_between(storage: &dyn Storage, dir: &Path, base: i64, end: i64) -> Result<()> {
-    let inner = |offset: &i64| (base + 1..end).contains(offset);
-    for old in files::offsets(storage, dir, files::LOG)?.into_iter().filter(inner) {
-        Segment::remove(storage, dir, old)?;
+/// Removes the segments at `bases`, and the snapshots of offsets that are replaced.
+fn remove_replaced(
+    storage: &dyn Storage,
+    dir: &Path,
+    bases: &[i64],
+    replaced: &Range<i64>,
+) -> Result<()> {
+    for old in bases {
+        Segment::remove(storage, dir, *old)?;
         point("swap.removing");
     }
-    for old in files::offsets(storage, dir, files::SNAPSHOT)?.into_iter().filter(inner) {
+    let snapshots = files::offsets(storage, dir, files::SNAPSHOT)?;
+    for old in snapshots.into_iter().filter(|offset| replaced.contains(offset)) {
         files::remove(storage, &files::path(dir, old, files::SNAPSHOT))?;
     }
     Ok(())
@@ -193,4 +201,26 @@ fn part_of(name: &str, behind: &str) -> Option<Part> {
     PARTS
         .into_iter()
         .find_map(|suffix| Some(Part { base: files::offset_of(name, suffix)?, suffix }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::mem::MemDisk;
+
+    #[test]
+    fn a_swap_takes_away_what_it_replaces_and_nothing_else_wherever_its_last_batch_says_it_ends() {
+        let (disk, dir) = (MemDisk::new(), Path::new("/log"));
+        disk.create_dir(dir).unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(disk);
+        for base in [0, 50, 100, 150] {
+            Segment::create(&storage, dir, base).unwrap();
+        }
+        Segment::create_behind(&storage, dir, 0, CLEANED).unwrap();
+
+        swap_in(&*storage, dir, &[0, 50], i64::MAX).unwrap();
+
+        assert_eq!(files::offsets(&*storage, dir, files::LOG).unwrap(), [0, 100, 150]);
+        assert!(!is_unsettled(&*storage, dir).unwrap());
+    }
 }

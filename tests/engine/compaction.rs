@@ -22,13 +22,13 @@ use crate::support::ORDERS;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// Offset, key and value of a record.
-type Found = (i64, String, Option<String>);
+pub(crate) type Found = (i64, String, Option<String>);
 
-fn open(disk: &MemDisk) -> Result<Arc<Engine>, Error> {
+pub(crate) fn open(disk: &MemDisk) -> Result<Arc<Engine>, Error> {
     Engine::open(Path::new("/data"), OpenOptions::default(), disk.env())
 }
 
-fn partition(engine: &Engine) -> Result<Arc<Partition>, Error> {
+pub(crate) fn partition(engine: &Engine) -> Result<Arc<Partition>, Error> {
     let settings = [
         ("cleanup.policy", "compact"),
         ("segment.bytes", "400"),
@@ -43,7 +43,7 @@ fn partition(engine: &Engine) -> Result<Arc<Partition>, Error> {
     engine.partition(&TopicPartition::new(ORDERS, 0))
 }
 
-fn batch(records: &[(&str, Option<&str>)]) -> Vec<u8> {
+pub(crate) fn batch(records: &[(&str, Option<&str>)]) -> Vec<u8> {
     batch_of(Compression::None, records)
 }
 
@@ -62,14 +62,14 @@ fn keys(n: usize) -> [String; 2] {
 }
 
 /// Appends the number `n` under its two keys.
-fn append(partition: &Partition, n: usize) -> Result<(), Error> {
+pub(crate) fn append(partition: &Partition, n: usize) -> Result<(), Error> {
     let ([one, two], value) = (keys(n), n.to_string());
     let records = [(one.as_str(), Some(value.as_str())), (two.as_str(), Some(value.as_str()))];
     partition.append(&mut batch(&records)).map(drop)
 }
 
 /// What the keys hold after the first `count` numbers.
-fn model(count: usize) -> BTreeMap<String, usize> {
+pub(crate) fn model(count: usize) -> BTreeMap<String, usize> {
     (0..count).flat_map(|n| keys(n).map(|key| (key, n))).collect()
 }
 
@@ -89,7 +89,7 @@ fn read_on(partition: &Partition, cursor: &mut Cursor, max_bytes: usize) -> Vec<
     found
 }
 
-fn read_from(partition: &Partition, offset: i64) -> Vec<Found> {
+pub(crate) fn read_from(partition: &Partition, offset: i64) -> Vec<Found> {
     let mut cursor = Cursor::new(offset);
     let mut all = Vec::new();
     while cursor.offset() < partition.ends().unwrap().log_end_offset {
@@ -100,7 +100,7 @@ fn read_from(partition: &Partition, offset: i64) -> Vec<Found> {
 }
 
 /// The last value of each key, as a number; each record must stand where it was appended.
-fn state(found: &[Found]) -> BTreeMap<String, usize> {
+pub(crate) fn state(found: &[Found]) -> BTreeMap<String, usize> {
     let mut state = BTreeMap::new();
     for (offset, key, value) in found {
         let number: usize = value.as_ref().unwrap().parse().unwrap();
@@ -110,7 +110,7 @@ fn state(found: &[Found]) -> BTreeMap<String, usize> {
     state
 }
 
-fn logs(disk: &MemDisk) -> usize {
+pub(crate) fn logs(disk: &MemDisk) -> usize {
     let env = disk.env();
     let names = env.storage.list(Path::new("/data/orders-0")).unwrap();
     names.iter().filter(|entry| entry.name.len() == 24 && &entry.name[20..] == ".log").count()
@@ -211,7 +211,7 @@ fn a_tombstone_goes_when_it_was_seen_for_long_enough() {
 }
 
 /// A batch of a transaction of producer 7.
-fn transactional(sequence: i32, key: &str, value: &str) -> Vec<u8> {
+pub(crate) fn transactional(sequence: i32, key: &str, value: &str) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Compression::None, None);
     builder.set_producer(7, 0, sequence);
     builder.set_transactional();
@@ -220,7 +220,7 @@ fn transactional(sequence: i32, key: &str, value: &str) -> Vec<u8> {
 }
 
 /// The end of one.
-fn marker(committed: bool) -> Vec<u8> {
+pub(crate) fn marker(committed: bool) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Compression::None, None);
     builder.set_producer(7, 0, -1);
     builder.set_transactional();
@@ -278,7 +278,7 @@ fn a_tombstone_whose_time_is_over_goes_when_asked_though_nothing_was_appended() 
 }
 
 /// The sizes of the segments' logs, in order.
-fn sizes(disk: &MemDisk) -> Vec<u64> {
+pub(crate) fn sizes(disk: &MemDisk) -> Vec<u64> {
     let (env, dir) = (disk.env(), Path::new("/data/orders-0"));
     let names = env.storage.list(dir).unwrap().into_iter().map(|entry| entry.name);
     let mut logs: Vec<String> = names.filter(|name| name[name.len() - 4..] == *".log").collect();

@@ -25,5 +25,6 @@ mod retention;
 mod room;
 mod seal;
 mod settings;
+mod swaps;
 mod sync;
 mod topics;

@@ -300,14 +300,14 @@ impl Partition {
         self.shared.check_hurry()
     }
 
-    fn swap_in(&self, cleaned: Cleaned) -> Result<()> {
+    fn swap_in(&self, cleaned: Cleaned<'_>) -> Result<()> {
         let _turn = self.turn()?;
         self.may_go_on()?;
         self.check_place()?;
         // After an error it is the next turn that ends this.
         self.page.begin_swap();
         point("compact.begun");
-        swap::swap_in(&*self.shared.env.storage, &self.dir, cleaned.base, cleaned.end)?;
+        swap::swap_in(&*self.shared.env.storage, &self.dir, cleaned.group, cleaned.end)?;
         point("compact.swapped");
         self.page.end_swap();
         point("compact.ended");

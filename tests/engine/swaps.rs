@@ -1,0 +1,69 @@
+//! Compaction where something is in its way: damage, somebody else who compacts, or a reader whose
+//! view is from before.
+
+use std::path::{Path, PathBuf};
+
+use brokerless::env::mem::MemDisk;
+use brokerless::env::Access;
+use brokerless::record::BatchInfo;
+use brokerless::{Corruption, Error};
+
+use crate::compaction::{append, open, partition, read_from, sizes};
+
+/// A batch: its base offset, the file it is in and its place there.
+type Place = (i64, PathBuf, u64);
+
+/// The batches of each segment.
+fn batches(disk: &MemDisk) -> Vec<Vec<Place>> {
+    let (env, dir) = (disk.env(), Path::new("/data/orders-0"));
+    let names = env.storage.list(dir).unwrap().into_iter().map(|entry| entry.name);
+    let mut logs: Vec<_> = names.filter(|name| name.len() == 24 && name[20..] == *".log").collect();
+    logs.sort();
+    let of = |name: &String| {
+        let path = dir.join(name);
+        let file = env.storage.open(&path, Access::Read).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        file.read_at(0, &mut bytes).unwrap();
+        let (mut at, mut found) = (0, Vec::new());
+        while at < bytes.len() {
+            let info = BatchInfo::parse(&bytes[at..]).unwrap();
+            found.push((info.base_offset, path.clone(), at as u64));
+            at += info.size;
+        }
+        found
+    };
+    logs.iter().map(of).collect()
+}
+
+/// Gives a batch another base offset, which its checksum does not cover.
+fn renumber(disk: &MemDisk, (_, path, position): &Place, offset: i64) {
+    let file = disk.env().storage.open(path, Access::Update).unwrap();
+    file.write_at(*position, &offset.to_be_bytes()).unwrap();
+}
+
+#[test]
+fn a_batch_whose_offset_is_damaged_ends_a_compaction_before_anything_is_lost() {
+    for (segment, is_last, offset) in
+        [(0, true, 32), (0, true, 1 << 40), (0, false, -1), (1, false, 0), (1, true, 0)]
+    {
+        let disk = MemDisk::new();
+        let engine = open(&disk).unwrap();
+        let orders = partition(&engine).unwrap();
+        (0..40).for_each(|n| append(&orders, n).unwrap());
+        let (before, sizes_before) = (read_from(&orders, 0), sizes(&disk));
+        let batches = &batches(&disk)[segment];
+        let hit = if is_last { batches.last() } else { batches.first() }.unwrap();
+        renumber(&disk, hit, offset);
+
+        let compacted = orders.compact(0);
+
+        let Err(Error::CorruptRecord { path, position, what }) = compacted else {
+            panic!("{segment}, {offset}: {compacted:?}");
+        };
+        assert_eq!((&path, position), (&hit.1, hit.2), "{segment}, {offset}");
+        assert!(matches!(what, Corruption::Offset { .. }), "{what}");
+        assert_eq!(sizes(&disk), sizes_before, "{segment}, {offset}");
+        renumber(&disk, hit, hit.0);
+        assert_eq!(read_from(&orders, 0), before, "{segment}, {offset}");
+    }
+}
