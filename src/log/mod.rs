@@ -13,6 +13,7 @@ pub(crate) mod index;
 mod offset_map;
 pub(crate) mod producers;
 pub(crate) mod recovery;
+pub(crate) mod replay;
 pub(crate) mod retention;
 pub(crate) mod scan;
 pub(crate) mod segment;

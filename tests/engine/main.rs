@@ -20,6 +20,7 @@ mod losses;
 mod members;
 mod offsets;
 mod openings;
+mod producers;
 mod recovery;
 mod retention;
 mod room;

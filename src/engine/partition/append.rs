@@ -20,7 +20,7 @@ use crate::engine::partition::Partition;
 use crate::env::point::point;
 use crate::error::{At, AtPosition, Error, Result};
 use crate::log::producers::Producers;
-use crate::log::scan::{Check, Found, Scan};
+use crate::log::replay;
 use crate::log::segment::Segment;
 use crate::log::segments::Edition;
 use crate::log::tail::Tail;
@@ -268,7 +268,7 @@ impl Partition {
         self.sync_indexes()?;
         point("roll.announced");
         let storage = &self.shared.env.storage;
-        self.producers(&tail)?.save(&**storage, &self.dir, tail.end_offset)?;
+        self.save_producers(&tail)?;
         point("roll.saved");
         Segment::create(storage, &self.dir, tail.end_offset)?;
         point("roll.created");
@@ -328,6 +328,19 @@ impl Partition {
         if planted("no-cut-sync") { Ok(()) } else { self.sync_segment(active) }
     }
 
+    /// Keeps what the log says of producers. If it is damaged it is left to who opens it next, who
+    /// begins with an older snapshot and comes to the damage too.
+    fn save_producers(&self, tail: &Tail) -> Result<()> {
+        match self.producers(tail) {
+            Ok(producers) => producers.save(&*self.shared.env.storage, &self.dir, tail.end_offset),
+            Err(error @ Error::CorruptRecord { .. }) => {
+                log::warn!("{} has no snapshot of its producers: {error}", self.id);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// What the log up to its end says of producers.
     fn producers(&self, tail: &Tail) -> Result<Producers> {
         if !self.page.has_producers() {
@@ -337,16 +350,11 @@ impl Partition {
         let (from, mut producers) = Producers::load(storage, &self.dir, tail.end_offset)?
             .unwrap_or((0, Producers::default()));
         let edition = Edition { newest: tail.segment_base, swaps: self.page.swaps() };
-        for base in self.segments.bases(edition)? {
-            let segment = self.segments.get(base, edition)?;
-            let sealed = base < tail.segment_base;
-            let end = if sealed { segment.len()? } else { tail.end_position };
-            let mut scan = Scan::new(&*segment.log, &segment.path, 0, end, Check::Headers);
-            while let Found::Batch(info) = scan.next()? {
-                if info.base_offset >= from && !info.is_control {
-                    producers.replay(&info, None);
-                }
-            }
+        let bases = self.segments.bases(edition)?;
+        let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
+        for base in &bases[first..] {
+            let segment = self.segments.get(*base, edition)?;
+            replay::replay(&segment, from, Self::end_of(&segment, tail)?, &mut producers)?;
         }
         Ok(producers)
     }

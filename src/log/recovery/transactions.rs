@@ -1,21 +1,14 @@
 //! The transactions of a log, read again from the newest snapshot of producers on.
 
-use bytes::Bytes;
-
 use crate::env::Entry;
-use crate::error::{AtPosition, Corruption, Result};
+use crate::error::Result;
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::files;
 use crate::log::producers::Producers;
 use crate::log::recovery::Site;
-use crate::log::scan::{Check, Found, Scan};
+use crate::log::replay;
 use crate::log::segment::Segment;
 use crate::log::tail::Tail;
-use crate::record::Batch;
-use crate::record::control::{ControlType, EndTransactionMarker};
-
-/// A control batch decompresses to no more than this.
-const CONTROL_LIMIT: usize = 1 << 20;
 
 /// What the log says of transactions, from the newest snapshot on.
 pub(crate) struct Transactions {
@@ -43,10 +36,11 @@ impl Transactions {
         let mut aborted = Vec::new();
         let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
         for base in &bases[first..] {
-            let mut of_segment = Vec::new();
-            if plain.is_none_or(|plain| *base < plain) {
-                replay_segment(site, *base, from, tail, &mut producers, &mut of_segment)?;
-            }
+            let mut of_segment = if plain.is_none_or(|plain| *base < plain) {
+                replay_segment(site, *base, from, tail, &mut producers)?
+            } else {
+                Vec::new()
+            };
             if site.writable && rebuilt.contains(base) {
                 aborted::write(&**site.storage, site.dir, *base, &of_segment)?;
             }
@@ -93,8 +87,7 @@ fn index(
     let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
     let mut entries = Vec::new();
     for base in &bases[first..=at] {
-        entries.clear();
-        replay_segment(site, *base, from, tail, &mut producers, &mut entries)?;
+        entries = replay_segment(site, *base, from, tail, &mut producers)?;
     }
     if site.writable {
         aborted::write(&**site.storage, site.dir, base, &entries)?;
@@ -113,40 +106,8 @@ fn replay_segment(
     from: i64,
     tail: &Tail,
     producers: &mut Producers,
-    aborted: &mut Vec<AbortedTransaction>,
-) -> Result<()> {
+) -> Result<Vec<AbortedTransaction>> {
     let segment = Segment::open(site.storage, site.dir, base, false)?;
     let end = if base == tail.segment_base { tail.end_position } else { segment.len()? };
-    let start = segment.find(from, end)?;
-    let mut scan = Scan::new(&*segment.log, &segment.path, start, end, Check::Headers);
-    loop {
-        let position = scan.position();
-        let info = match scan.next()? {
-            Found::Batch(info) => info,
-            Found::End => return Ok(()),
-            Found::Bad(what) => return Err(what).at_position(&segment.path, position),
-        };
-        let mut ends = None;
-        if info.is_control {
-            let bytes = Bytes::copy_from_slice(scan.last(info.size)?);
-            ends = marker(bytes).at_position(&segment.path, position)?;
-        }
-        if info.is_control && ends.is_none() {
-            continue;
-        }
-        aborted.extend(producers.replay(&info, ends));
-    }
-}
-
-/// What a control batch says of a transaction, if it does.
-fn marker(batch: Bytes) -> Result<Option<EndTransactionMarker>, Corruption> {
-    let batch = Batch::decode(batch, CONTROL_LIMIT)?;
-    let Some(record) = batch.records().next().transpose()? else { return Ok(None) };
-    let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
-    match ControlType::parse(key)? {
-        ControlType::Abort | ControlType::Commit => {
-            EndTransactionMarker::parse(key, value).map(Some)
-        }
-        _ => Ok(None),
-    }
+    replay::replay(&segment, from, end, producers)
 }
