@@ -3,12 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use brokerless::engine::{Cursor, Engine, OpenOptions};
 use brokerless::env::mem::MemDisk;
 use brokerless::env::Access;
 use brokerless::record::BatchInfo;
-use brokerless::{Corruption, Error};
+use brokerless::{Corruption, Error, IsolationLevel, TopicPartition};
 
-use crate::compaction::{append, open, partition, read_from, sizes};
+use crate::compaction::{append, batch, open, partition, read_from, sizes};
+use crate::support::ORDERS;
 
 /// A batch: its base offset, the file it is in and its place there.
 type Place = (i64, PathBuf, u64);
@@ -66,4 +68,25 @@ fn a_batch_whose_offset_is_damaged_ends_a_compaction_before_anything_is_lost() {
         renumber(&disk, hit, hit.0);
         assert_eq!(read_from(&orders, 0), before, "{segment}, {offset}");
     }
+}
+
+#[test]
+fn who_only_reads_looks_again_where_the_log_he_knew_ends_in_the_middle_of_nothing() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let orders = partition(&engine).unwrap();
+    let put = |key| orders.append(&mut batch(&[(key, Some("1"))])).map(drop).unwrap();
+    put("once");
+    (0..3).for_each(|_| put("often"));
+    let options = OpenOptions { read_only: true, ..OpenOptions::default() };
+    let looking = Engine::open(Path::new("/data"), options, disk.env()).unwrap();
+    let looking = looking.partition(&TopicPartition::new(ORDERS, 0)).unwrap();
+    assert_eq!(looking.ends().unwrap().log_end_offset, 4);
+
+    (0..8).for_each(|_| put("often"));
+    assert!(orders.compact(0).unwrap());
+
+    let mut cursor = Cursor::new(2);
+    let chunk = looking.read(&mut cursor, 200, IsolationLevel::ReadUncommitted).unwrap();
+    assert_eq!(BatchInfo::parse(&chunk.bytes).unwrap().base_offset, read_from(&orders, 2)[0].0);
 }

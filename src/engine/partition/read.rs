@@ -136,11 +136,9 @@ impl Partition {
     /// Whether a reader that has a view of its own, in which nobody tells what others replace, has
     /// looked again for what is there, because it came upon that.
     fn looked_again<T>(&self, done: &Result<T>, swaps: u64, looks: &mut Range<u32>) -> bool {
-        let is_old_view = matches!(
-            done,
-            Err(Error::Replaced { .. }
-                | Error::CorruptRecord { what: Corruption::Offset { .. }, .. })
-        );
+        // What he knows of a file may also lead into the middle of a batch of the new one, or behind
+        // its end.
+        let is_old_view = matches!(done, Err(Error::Replaced { .. } | Error::CorruptRecord { .. }));
         self.shared.root.is_none()
             && is_old_view
             && looks.next().is_some()
