@@ -30,7 +30,6 @@ fn compact_now(dir: &Path, id: &TopicPartition) -> Result<(u64, u64, bool)> {
         return Err(Error::PolicyViolation { partition: id.clone(), why });
     }
     let before = partition.size()?;
-    partition.seal()?;
-    let compacted = partition.compact(engine.env().clock.now())?;
+    let compacted = partition.compact_all(engine.env().clock.now())?;
     Ok((before, partition.size()?, compacted))
 }

@@ -2,14 +2,15 @@
 //! view is from before.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use brokerless::engine::{Cursor, Engine, OpenOptions};
+use brokerless::engine::{Cursor, Engine, OpenOptions, with_patience};
 use brokerless::env::mem::MemDisk;
-use brokerless::env::Access;
+use brokerless::env::{Access, point};
 use brokerless::record::BatchInfo;
 use brokerless::{Corruption, Error, IsolationLevel, TopicPartition};
 
-use crate::compaction::{append, batch, open, partition, read_from, sizes};
+use crate::compaction::{append, batch, logs, model, open, partition, read_from, sizes, state};
 use crate::support::ORDERS;
 
 /// A batch: its base offset, the file it is in and its place there.
@@ -89,4 +90,46 @@ fn who_only_reads_looks_again_where_the_log_he_knew_ends_in_the_middle_of_nothin
     let mut cursor = Cursor::new(2);
     let chunk = looking.read(&mut cursor, 200, IsolationLevel::ReadUncommitted).unwrap();
     assert_eq!(BatchInfo::parse(&chunk.bytes).unwrap().base_offset, read_from(&orders, 2)[0].0);
+}
+
+#[test]
+fn who_asks_for_a_compaction_is_not_told_that_it_is_done_while_another_is_at_it() {
+    let disk = MemDisk::new();
+    let (engine, other) = (open(&disk).unwrap(), open(&disk.process()).unwrap());
+    let (here, there) = (partition(&engine).unwrap(), partition(&other).unwrap());
+    (0..24).for_each(|n| append(&here, n).unwrap());
+    let asks = move |name| {
+        if name == "compact.written" {
+            let asked = with_patience(Duration::from_millis(1), || there.compact(0));
+            assert!(matches!(asked, Err(Error::Timeout { .. })), "{asked:?}");
+        }
+    };
+
+    assert!(point::with_hook(asks, || here.compact(0)).unwrap());
+
+    assert_eq!(state(&read_from(&here, 0)), model(24));
+}
+
+#[test]
+fn who_waits_for_another_to_compact_what_is_there_does_not_seal_it_again_and_again() {
+    let disk = MemDisk::new();
+    let (engine, other) = (open(&disk).unwrap(), open(&disk.process()).unwrap());
+    let (here, there) = (partition(&engine).unwrap(), partition(&other).unwrap());
+    (0..25).for_each(|n| append(&here, n).unwrap());
+    let asks = {
+        let disk = disk.clone();
+        move |name| {
+            if name == "compact.written" {
+                let segments = logs(&disk);
+                let asked = with_patience(Duration::from_millis(1), || there.compact_all(0));
+                assert!(asked.is_err(), "{asked:?}");
+                assert_eq!(logs(&disk), segments);
+            }
+        }
+    };
+
+    point::with_hook(asks, || here.compact(0)).unwrap();
+
+    assert!(here.compact_all(0).unwrap());
+    assert_eq!(sizes(&disk).last(), Some(&0));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::config::directory::MAX_DECOMPRESSED_SETTING;
 use crate::engine::partition::Partition;
+use crate::engine::patience;
 use crate::engine::topics::OFFSETS_TOPIC;
 use crate::engine::upkeep::jumps::Moment;
 use crate::env::point::point;
@@ -68,18 +69,52 @@ impl Partition {
     /// The same; `None` if somebody else is at it, who may die of it.
     pub(super) fn look_at(&self, now: Moment) -> Result<Option<bool>> {
         let rolled = if self.shared.read_only { Ok(()) } else { self.roll_if_late(now.wall) };
-        let compact = |()| self.compact_where(now, |work| Ok(work.is_due(self, now.wall)));
-        self.unless_deleted(rolled.and_then(compact))
+        let compact = |()| {
+            let Some(alone) = self.try_upkeep()? else { return Ok(None) };
+            self.compact_where(alone, now, |work| Ok(work.is_due(self, now.wall))).map(Some)
+        };
+        self.unless_deleted(rolled.and_then(|()| self.may_compact()).and_then(compact))
     }
 
     /// Compacts all that may be, due or not: also what was compacted before, if a tombstone or a
     /// marker has been there for its time. A broker lets these stay until something else is due.
+    /// Waits for who is at it: [`Error::Timeout`] if that one does not come to an end.
     pub fn compact(&self, now: Timestamp) -> Result<bool> {
+        self.compact_asked(now, || Ok(()))
+    }
+
+    /// The same of all there is: the active segment is [sealed](Self::seal) first, when nobody else
+    /// is at it.
+    pub fn compact_all(&self, now: Timestamp) -> Result<bool> {
+        self.compact_asked(now, || self.seal().map(drop))
+    }
+
+    fn compact_asked(&self, now: Timestamp, prepare: impl Fn() -> Result<()>) -> Result<bool> {
         let now = self.shared.moment(now);
         let is_worth_it =
             |work: &Work| Ok(work.dirty_bytes > 0 || self.has_expired(&work.bases, now)?);
-        let compacted = self.unless_deleted(self.compact_where(now, is_worth_it));
-        Ok(compacted?.unwrap_or(false))
+        let compact = |()| {
+            let alone = self.upkeep()?;
+            prepare()?;
+            self.compact_where(alone, now, is_worth_it)
+        };
+        self.unless_deleted(self.may_compact().and_then(compact))
+    }
+
+    /// The right to remove or replace sealed segments, when who has it has come to an end.
+    fn upkeep(&self) -> Result<Box<dyn RecordLock>> {
+        let what = "another compaction of the partition, or its retention,";
+        patience::long(what, &*self.shared.env.clock, || {
+            self.may_go_on()?;
+            self.try_upkeep()
+        })
+    }
+
+    fn may_compact(&self) -> Result<()> {
+        if self.shared.read_only {
+            return Err(Error::ReadOnly(self.shared.dir.clone()));
+        }
+        self.ready()
     }
 
     /// Begins a new segment if a record of the active one has waited for `max.compaction.lag.ms`. A
@@ -120,17 +155,13 @@ impl Partition {
 
     fn compact_where(
         &self,
+        _alone: Box<dyn RecordLock>,
         now: Moment,
         is_due: impl Fn(&Work) -> Result<bool>,
-    ) -> Result<Option<bool>> {
-        if self.shared.read_only {
-            return Err(Error::ReadOnly(self.shared.dir.clone()));
-        }
-        self.ready()?;
-        let Some(_alone) = self.try_upkeep()? else { return Ok(None) };
+    ) -> Result<bool> {
         let compacted = self.compact_alone(now, is_due);
         self.rest();
-        compacted.map(Some)
+        compacted
     }
 
     fn compact_alone(&self, now: Moment, is_due: impl Fn(&Work) -> Result<bool>) -> Result<bool> {
