@@ -22,7 +22,7 @@ use crate::types::{Timestamp, TopicPartition};
 /// When nothing is due.
 const NEVER: Timestamp = Timestamp::MAX;
 
-/// How long a note that could not be written waits, in milliseconds.
+/// How long waits what could not be written, in milliseconds.
 const AGAIN: Timestamp = 1000;
 
 /// What this process knows of what is due.
@@ -142,13 +142,13 @@ impl Engine {
         if self.shared.chores.next_flush.load(Ordering::Acquire) == NEVER {
             return Ok(());
         }
-        for partition in self.known_partitions() {
+        self.flush_each(|partition| {
             let waits = partition.config().flush_ms != i64::MAX && partition.is_recovered();
             if waits && !partition.page.is_deleted() {
                 partition.sync(partition.page.tail().end_offset)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn flush_by_time(&self, now: Timestamp) -> Result<()> {
@@ -158,7 +158,17 @@ impl Engine {
         }
         // Before they are looked at: who appends meanwhile sets it again.
         next.store(NEVER, Ordering::Release);
-        self.known_partitions().iter().try_for_each(|partition| partition.flush_by_time(now))
+        let flushed = self.flush_each(|partition| partition.flush_by_time(now));
+        if flushed.is_err() {
+            self.shared.chores.flush_at(now.saturating_add(AGAIN));
+        }
+        flushed
+    }
+
+    /// All of them, also behind one that fails; gives the first error.
+    fn flush_each(&self, flush: impl Fn(&Partition) -> Result<()>) -> Result<()> {
+        let partitions = self.known_partitions();
+        partitions.iter().map(|partition| flush(partition)).fold(Ok(()), Result::and)
     }
 
     pub(super) fn known_partitions(&self) -> Vec<Arc<Partition>> {
@@ -225,14 +235,73 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
     use std::path::Path;
     use std::time::Duration;
 
     use super::*;
     use crate::engine::OpenOptions;
-    use crate::env::mem::MemDisk;
+    use crate::env::mem::{Call, MemDisk, Repeat};
     use crate::record::BatchBuilder;
     use crate::types::Compression;
+
+    /// Two logs that `flush.ms` asks to sync now.
+    fn waiting(disk: &MemDisk) -> (Arc<Engine>, [Arc<Partition>; 2]) {
+        let engine = Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap();
+        let partitions = ["a", "b"].map(|topic| {
+            let settings = [("flush.ms".to_owned(), "1000".to_owned())];
+            engine.create_topic(topic, Some(1), &settings).unwrap();
+            let partition = engine.partition(&TopicPartition::new(topic, 0)).unwrap();
+            append(&partition);
+            partition.sync(1).unwrap();
+            append(&partition);
+            partition
+        });
+        disk.clock().advance(Duration::from_secs(2));
+        (engine, partitions)
+    }
+
+    fn append(partition: &Partition) {
+        let mut batch = BatchBuilder::new(Compression::None, None);
+        batch.append(1, None, Some(b"value"), &[]);
+        partition.append(&mut batch.finish().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_synced_keeps_no_other_from_it() {
+        for early in [false, true] {
+            let disk = MemDisk::new();
+            let (engine, partitions) = waiting(&disk);
+            disk.fail_call(Call::SyncData, 1, ErrorKind::StorageFull, Repeat::Once);
+
+            let now = engine.env().clock.now();
+            let done = if early { engine.flush_early() } else { engine.flush_by_time(now) };
+
+            assert!(matches!(done, Err(Error::Poisoned(_))), "{early}: {done:?}");
+            let synced = partitions.iter().filter(|it| it.page.synced_offset() == 2).count();
+            assert_eq!(synced, 1, "{early}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_synced_is_tried_again() {
+        for early in [false, true] {
+            let disk = MemDisk::new();
+            let (engine, partitions) = waiting(&disk);
+            assert!(partitions.iter().all(|partition| partition.give_back()));
+            disk.fail_call(Call::Lock, 1, ErrorKind::StorageFull, Repeat::Forever);
+            let now = engine.env().clock.now();
+            let failed = if early { engine.flush_early() } else { engine.flush_by_time(now) };
+            assert!(failed.is_err(), "{early}");
+            disk.heal();
+
+            let due = engine.next_chore().unwrap();
+            engine.do_chores(due).unwrap();
+
+            assert!(due <= now + AGAIN, "{early}: {now}, {due}");
+            assert!(partitions.iter().all(|it| it.page.synced_offset() == 2), "{early}");
+        }
+    }
 
     #[test]
     fn who_looks_after_a_directory_that_was_closed_has_nothing_to_complain_of() {
@@ -240,9 +309,7 @@ mod tests {
         let engine = Engine::open(Path::new("/data"), OpenOptions::default(), disk.env()).unwrap();
         engine.create_topic("a", Some(1), &[]).unwrap();
         let partition = engine.partition(&TopicPartition::new("a", 0)).unwrap();
-        let mut batch = BatchBuilder::new(Compression::None, None);
-        batch.append(1, None, Some(b"value"), &[]);
-        partition.append(&mut batch.finish().unwrap()).unwrap();
+        append(&partition);
         partition.sync(1).unwrap();
         disk.clock().advance(Duration::from_secs(120));
         assert!(engine.next_chore().is_some());
