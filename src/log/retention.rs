@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::config::TopicConfig;
 use crate::env::Storage;
 use crate::env::point::point;
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::log::files;
 use crate::log::segment::Segment;
 use crate::types::Timestamp;
@@ -112,8 +112,12 @@ impl Stock<'_> {
 
 /// The largest timestamp in a segment; where no record has one, when it was written last.
 pub(crate) fn youngest(segment: &Segment, end: u64) -> Result<Timestamp> {
-    let youngest = segment.youngest(segment.times.entries()?, end)?.timestamp;
-    if youngest >= 0 {
+    let youngest = match segment.youngest(segment.times.entries()?, end) {
+        // Else a batch that nobody can read would keep all that come behind it.
+        Err(Error::CorruptRecord { .. }) => segment.max_indexed_timestamp()?.filter(|it| *it > 0),
+        found => Some(found?.timestamp).filter(|it| *it >= 0),
+    };
+    if let Some(youngest) = youngest {
         return Ok(youngest);
     }
     Ok(segment.log.status().at("stat", &segment.path)?.modified)

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use brokerless::engine::{Cursor, Engine, OpenOptions, Partition};
 use brokerless::env::mem::{MemDisk, Repeat};
-use brokerless::env::{Clock, Env, point};
+use brokerless::env::{Access, Clock, Env, point};
+use brokerless::record::BatchInfo;
 use brokerless::{Error, IsolationLevel, TopicPartition};
 
 use crate::support::{ORDERS, batch_at, read_from};
@@ -620,4 +621,52 @@ fn who_only_reads_is_out_of_range_where_retention_went_beside_him_and_then_reads
     let gone = read().unwrap_err();
     assert!(matches!(gone, Error::OffsetOutOfRange { start: 5, offset: 2, .. }), "{gone:?}");
     check_records(&looked_at, "after it has looked again");
+}
+
+/// Makes the last batch of the segment at `base` one that does not end.
+fn damage(disk: &MemDisk, base: i64) {
+    let path = format!("/data/orders-0/{base:020}.log");
+    let file = disk.env().storage.open(Path::new(&path), Access::Update).unwrap();
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    file.read_at(0, &mut bytes).unwrap();
+    let first = BatchInfo::parse(&bytes).unwrap().size as u64;
+    file.write_at(first + 8, &i32::MAX.to_be_bytes()).unwrap();
+}
+
+#[test]
+fn damage_in_the_oldest_segment_keeps_it_no_longer_than_its_time_index_or_its_file_says() {
+    // The file was last written when it was damaged, after ten minutes.
+    for (indexed, wait, due) in [(true, 51, 2), (false, 60, 10)] {
+        let disk = MemDisk::new();
+        let engine = open(&disk).unwrap();
+        let partition = partition(&engine).unwrap();
+        append_slowly(&disk, &partition, 10);
+        damage(&disk, 0);
+        if !indexed {
+            let path = format!("/data/orders-0/{:020}.timeindex", 0);
+            disk.env().storage.open(Path::new(&path), Access::Update).unwrap().set_len(0).unwrap();
+        }
+
+        disk.clock().advance(minutes(wait));
+        assert!(!partition.retain_if_due(now(&disk)).unwrap(), "{indexed}");
+        disk.clock().advance(minutes(1));
+        assert!(partition.retain_if_due(now(&disk)).unwrap(), "{indexed}");
+
+        assert_eq!(start(&partition), due, "{indexed}");
+    }
+}
+
+#[test]
+fn damage_in_the_oldest_segment_does_not_keep_what_is_beyond_the_size() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let limits = [("retention.ms", KEPT), ("retention.bytes", "400")];
+    let partition = partition_with(&engine, &limits).unwrap();
+    append_slowly(&disk, &partition, 20);
+    let first_kept = files(&disk)["log"][7];
+    damage(&disk, first_kept);
+
+    assert!(partition.retain_if_due(now(&disk)).unwrap());
+
+    assert_eq!(start(&partition), first_kept);
 }
