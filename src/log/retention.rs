@@ -110,8 +110,12 @@ impl Stock<'_> {
     }
 }
 
-/// The largest timestamp in a segment; where no record has one, when it was written last.
+/// The largest timestamp in a segment; where no record has one, when it was written last. One in
+/// which there is nothing is older than all.
 pub(crate) fn youngest(segment: &Segment, end: u64) -> Result<Timestamp> {
+    if end == 0 {
+        return Ok(Timestamp::MIN);
+    }
     let youngest = match segment.youngest(segment.times.entries()?, end) {
         // Else a batch that nobody can read would keep all that come behind it.
         Err(Error::CorruptRecord { .. }) => segment.max_indexed_timestamp()?.filter(|it| *it > 0),

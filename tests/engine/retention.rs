@@ -670,3 +670,22 @@ fn damage_in_the_oldest_segment_does_not_keep_what_is_beyond_the_size() {
 
     assert_eq!(start(&partition), first_kept);
 }
+
+#[test]
+fn a_segment_that_compaction_has_emptied_holds_up_none_behind_it() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let both = [("cleanup.policy", "compact,delete"), ("retention.ms", KEPT)];
+    let partition = partition_with(&engine, &both).unwrap();
+    append_slowly(&disk, &partition, 10);
+    disk.clock().advance(minutes(45));
+    assert!(partition.compact(now(&disk)).unwrap());
+    let first =
+        disk.env().storage.open(Path::new(&format!("/data/orders-0/{:020}.log", 0)), Access::Read);
+    assert_eq!(first.unwrap().len().unwrap(), 0);
+
+    disk.clock().advance(minutes(14));
+    assert!(partition.retain_if_due(now(&disk)).unwrap());
+
+    assert_eq!(start(&partition), 8);
+}
