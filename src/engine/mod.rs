@@ -24,6 +24,7 @@ use crate::env::{Env, Storage};
 use crate::error::{At, Error, Result};
 use crate::log::checkpoint::Offsets;
 use crate::log::recovery::Trust;
+use crate::log::settled::Settled;
 use crate::planted::planted;
 use crate::types::TopicPartition;
 
@@ -130,6 +131,7 @@ impl Engine {
     }
 
     fn inspect(dir: &Path, env: Env) -> Result<Arc<Self>> {
+        let env = Env { storage: Arc::new(Settled::new(env.storage)), clock: env.clock };
         let control = root::inspect(dir, &env)?;
         let topics = Topics::survey(&*env.storage, dir, &control, false)?;
         Self::new(dir, env, control, None, topics)

@@ -18,6 +18,7 @@ pub(crate) mod retention;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod segments;
+pub(crate) mod settled;
 mod siphash;
 pub(crate) mod swap;
 pub(crate) mod tail;

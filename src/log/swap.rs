@@ -10,7 +10,7 @@
 //!    of this step.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::env::point::point;
@@ -77,6 +77,50 @@ pub(crate) fn swap_in(storage: &dyn Storage, dir: &Path, group: &[i64], end: i64
     remove_replaced(storage, dir, &group[1..], &(group[0] + 1..end))?;
     point("swap.removed");
     Leftovers::list(storage, dir)?.rename_staged(storage, dir)
+}
+
+/// Offsets behind the base of a staged segment whose files it replaces.
+#[derive(Debug)]
+pub(crate) struct Replaced(Range<i64>);
+
+impl Replaced {
+    /// Whether a file of that name is one of them.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        let kinds = PARTS.iter().chain([&files::SNAPSHOT]);
+        let mut offsets = kinds.filter_map(|suffix| files::offset_of(name, suffix));
+        offsets.any(|offset| self.0.contains(&offset))
+    }
+}
+
+/// What the staged segments replace in a folder that was listed.
+pub(crate) fn replaced(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    entries: &[Entry],
+) -> Result<Vec<Replaced>> {
+    let left = Leftovers::of(entries);
+    let logs = left.swap.iter().filter(|part| part.suffix == files::LOG);
+    logs.filter(|part| part.base < left.least_cleaned())
+        .map(|part| Ok(Replaced(part.base + 1..end_of(storage, dir, part.base)?)))
+        .collect()
+}
+
+/// Whether the staged files of the segment at `base` are all there, in a folder that was listed.
+pub(crate) fn is_whole(entries: &[Entry], base: i64) -> bool {
+    base < Leftovers::of(entries).least_cleaned()
+}
+
+/// The folder and the base offset of a segment, if that is the path of a file of it.
+pub(crate) fn part_at(path: &Path) -> Option<(&Path, i64)> {
+    let part = part_of(path.file_name()?.to_str()?, "")?;
+    Some((path.parent()?, part.base))
+}
+
+/// The path of the file that is staged for a path.
+pub(crate) fn behind(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(SWAP);
+    PathBuf::from(name)
 }
 
 /// One past the last offset in a staged segment.
@@ -161,6 +205,11 @@ impl Leftovers {
         self.cleaned.is_empty() && self.swap.is_empty() && self.deleted.is_empty()
     }
 
+    /// The first segment that is not whole: from here on nothing staged counts.
+    fn least_cleaned(&self) -> i64 {
+        self.cleaned.iter().map(|part| part.base).min().unwrap_or(i64::MAX)
+    }
+
     /// Gives the staged files the names of those they replace, which survive a crash after `Ok`.
     fn rename_staged(&self, storage: &dyn Storage, dir: &Path) -> Result<()> {
         storage.sync_dir(dir).at("sync", dir)?;
@@ -174,7 +223,7 @@ impl Leftovers {
     /// Removes what was not whole when the process or the machine died, and what somebody was
     /// about to remove.
     fn undo(&mut self, storage: &dyn Storage, dir: &Path) -> Result<()> {
-        let least = self.cleaned.iter().map(|part| part.base).min().unwrap_or(i64::MAX);
+        let least = self.least_cleaned();
         let (not_whole, whole) =
             std::mem::take(&mut self.swap).into_iter().partition(|part| part.base >= least);
         self.swap = whole;

@@ -453,8 +453,20 @@ fn work(disk: &MemDisk, mut during: impl FnMut()) -> Result<(), Error> {
     Ok(())
 }
 
+/// What somebody finds who changes nothing, and where the log ends for him.
+fn seen(disk: &MemDisk, what: &str) -> (Vec<Found>, i64) {
+    let options = OpenOptions { read_only: true, ..OpenOptions::default() };
+    let engine = Engine::open(Path::new("/data"), options, disk.env()).unwrap();
+    let partition = engine.partition(&TopicPartition::new(ORDERS, 0)).unwrap();
+    let ends = partition.ends().unwrap_or_else(|error| panic!("{what}: {error}"));
+    (read_from(&partition, 0), ends.log_end_offset)
+}
+
 /// Opens the directory again: what was acknowledged must be there, and all must work.
 fn check(disk: &MemDisk, acknowledged: usize, what: &str) {
+    let (looking, end) = seen(disk, what);
+    assert!(end as usize >= 2 * acknowledged, "{what}, read-only: {acknowledged} of {end}");
+    assert_eq!(state(&looking), model(end as usize / 2), "{what}, read-only");
     let engine = open(disk).unwrap_or_else(|error| panic!("{what}: {error}"));
     let partition = partition(&engine).unwrap_or_else(|error| panic!("{what}: {error}"));
     for compacted in [false, true] {

@@ -2,6 +2,8 @@
 //! view is from before.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use brokerless::engine::{Cursor, Engine, OpenOptions, with_patience};
@@ -90,6 +92,38 @@ fn who_only_reads_looks_again_where_the_log_he_knew_ends_in_the_middle_of_nothin
     let mut cursor = Cursor::new(2);
     let chunk = looking.read(&mut cursor, 200, IsolationLevel::ReadUncommitted).unwrap();
     assert_eq!(BatchInfo::parse(&chunk.bytes).unwrap().base_offset, read_from(&orders, 2)[0].0);
+}
+
+#[test]
+fn who_only_reads_finds_all_at_whatever_moment_a_log_is_compacted() {
+    for n in 1.. {
+        let disk = MemDisk::new();
+        let engine = open(&disk).unwrap();
+        let orders = partition(&engine).unwrap();
+        (0..24).for_each(|n| append(&orders, n).unwrap());
+        assert!(orders.compact(0).unwrap());
+        (24..30).for_each(|n| append(&orders, n).unwrap());
+        let calls = Arc::new(AtomicU64::new(0));
+        let counted = calls.clone();
+        // It puts segments together.
+        let hook = Arc::new(move |_| {
+            if counted.fetch_add(1, Ordering::Relaxed) == n {
+                assert!(orders.compact(0).unwrap());
+            }
+        });
+        let looking = disk.process().with_hook(hook);
+        let options = OpenOptions { read_only: true, ..OpenOptions::default() };
+        let looking = Engine::open(Path::new("/data"), options, looking.env()).unwrap();
+        let orders = looking.partition(&TopicPartition::new(ORDERS, 0)).unwrap();
+
+        assert_eq!(orders.ends().unwrap().log_end_offset, 60, "call {n}");
+        assert_eq!(state(&read_from(&orders, 0)), model(30), "call {n}");
+
+        if calls.load(Ordering::Relaxed) <= n {
+            assert!(n > 20, "only {n} calls");
+            return;
+        }
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ use crate::engine::control::page::Page;
 use crate::engine::directory::root;
 use crate::engine::directory::root::Root;
 use crate::engine::partition::committers::Committers;
+use crate::engine::partition::read::LOOKS_ALONE;
 use crate::engine::shared::Shared;
 use crate::engine::topics;
 use crate::engine::topics::id::Id;
@@ -259,10 +260,28 @@ impl Partition {
     /// A reader's own view of a directory that it does not change.
     fn recover_alone(&self) -> Result<()> {
         let _alone = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.page.is_valid() {
-            self.fill(false)?;
+        if self.page.is_valid() { Ok(()) } else { self.fill_alone() }
+    }
+
+    /// Looks again where others removed segments meanwhile: what has taken their place does not fit
+    /// what was listed, and the log would seem to end there.
+    fn fill_alone(&self) -> Result<()> {
+        for _ in 0..LOOKS_ALONE {
+            let listed = self.bases()?;
+            let found = match self.recover_log(false) {
+                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
+                found => found?,
+            };
+            let left = self.bases()?;
+            if listed.iter().all(|base| left.contains(base)) {
+                return self.show(found);
+            }
         }
-        Ok(())
+        self.fill(false)
+    }
+
+    fn bases(&self) -> Result<Vec<i64>> {
+        files::offsets(&*self.shared.env.storage, &self.dir, files::LOG)
     }
 
     /// Takes a new view in place of the one with that edition, unless the folder is another topic's
@@ -277,14 +296,17 @@ impl Partition {
         if bytes.and_then(|bytes| topics::named_id(&bytes)).is_some_and(|id| id != self.topic_id) {
             return Ok(false);
         }
-        self.fill(false)?;
+        self.fill_alone()?;
         self.page.skip_edition();
         Ok(true)
     }
 
     /// Recovers the log, and tells all what was found; `was_cut` as in [`Past`].
     fn fill(&self, was_cut: bool) -> Result<()> {
-        let found = self.recover_log(was_cut)?;
+        self.show(self.recover_log(was_cut)?)
+    }
+
+    fn show(&self, found: Recovered) -> Result<()> {
         point("recovery.done");
         self.tell_gaps(&found.gaps)?;
         self.segments.clear();

@@ -24,7 +24,7 @@ const STRETCH: usize = 256 * 1024;
 const KEPT: usize = 4 * STRETCH;
 
 /// How often a reader without a lock looks again in one call, while others replace segments.
-const LOOKS_ALONE: u32 = 3;
+pub(super) const LOOKS_ALONE: u32 = 3;
 
 /// A reader's place in a log.
 #[derive(Debug)]
