@@ -445,7 +445,7 @@ def test_a_folder_of_something_else_is_said(
 
     said = {
         "where": f"brokerless: {tmp_path / 'letters'} is no data directory\n",
-        "dump": "brokerless: letters holds no file of a log\n",
+        "dump": "letters: it holds no file of a log\n",
     }
     assert (done.returncode, done.stderr.decode()) == (1, said[args[0]])
 
