@@ -76,16 +76,23 @@ pub(super) fn reserve(out: &mut Vec<u8>, more: usize) -> Result<(), Corruption> 
     out.try_reserve(more).map_err(|_| Corruption::Memory { need: more })
 }
 
-/// Stops one byte beyond the limit.
+/// Stops one byte beyond the limit. Zeros behind the end are padding, as for Kafka's decoder and for
+/// kafka-python's.
 fn gunzip_into(out: &mut Vec<u8>, bytes: &[u8], limit: usize) -> Result<(), Corruption> {
-    let most = (limit as u64).saturating_add(1);
+    let most = limit.saturating_add(1);
     let plain = without_reserved_flags(bytes);
-    let mut decoder = flate2::read::MultiGzDecoder::new(&*plain).take(most);
-    let size = decoder.read_to_end(out).map_err(|_| GZIP_REFUSES)?;
-    match size {
-        0 if bytes.is_empty() => Err(GZIP_REFUSES),
-        _ if size > limit => Err(Corruption::TooLarge { limit }),
-        _ => Ok(()),
+    let mut rest = &*plain;
+    loop {
+        let left = most.saturating_sub(out.len()) as u64;
+        let mut member = flate2::bufread::GzDecoder::new(rest).take(left);
+        member.read_to_end(out).map_err(|_| GZIP_REFUSES)?;
+        if out.len() > limit {
+            return Err(Corruption::TooLarge { limit });
+        }
+        rest = member.into_inner().into_inner();
+        if rest.iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
     }
 }
 
@@ -207,6 +214,15 @@ mod tests {
         packed[3] |= 0b1110_0000;
 
         assert_eq!(decompress(Compression::Gzip, &packed, usize::MAX).unwrap(), text());
+    }
+
+    #[test]
+    fn zeros_behind_the_end_of_gzip_are_padding() {
+        let members =
+            ["one ", "two"].map(|text| compressed(Compression::Gzip, None, text.as_bytes()));
+        let packed = [&members.concat()[..], &[0; 9]].concat();
+
+        assert_eq!(decompress(Compression::Gzip, &packed, usize::MAX).unwrap(), b"one two");
     }
 
     #[test]
