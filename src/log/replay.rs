@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
-use crate::error::{AtPosition, Corruption, Result};
+use crate::error::{AtPosition, Result};
 use crate::log::aborted::AbortedTransaction;
 use crate::log::producers::Producers;
 use crate::log::scan::{Check, Found, Scan};
 use crate::log::segment::Segment;
 use crate::record::Batch;
-use crate::record::control::{ControlType, EndTransactionMarker};
+use crate::record::control::EndTransactionMarker;
 
 /// A control batch decompresses to no more than this.
 const CONTROL_LIMIT: usize = 1 << 20;
@@ -34,24 +34,14 @@ pub(crate) fn replay(
         let mut ends = None;
         if info.is_control {
             let bytes = Bytes::copy_from_slice(scan.last(info.size)?);
-            ends = marker(bytes).at_position(&segment.path, position)?;
+            let batch = Batch::decode(bytes, CONTROL_LIMIT);
+            ends = batch
+                .and_then(|batch| EndTransactionMarker::of(&batch))
+                .at_position(&segment.path, position)?;
         }
         if info.is_control && ends.is_none() {
             continue;
         }
         aborted.extend(producers.replay(&info, ends));
-    }
-}
-
-/// What a control batch says of a transaction, if it does.
-fn marker(batch: Bytes) -> Result<Option<EndTransactionMarker>, Corruption> {
-    let batch = Batch::decode(batch, CONTROL_LIMIT)?;
-    let Some(record) = batch.records().next().transpose()? else { return Ok(None) };
-    let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
-    match ControlType::parse(key)? {
-        ControlType::Abort | ControlType::Commit => {
-            EndTransactionMarker::parse(key, value).map(Some)
-        }
-        _ => Ok(None),
     }
 }

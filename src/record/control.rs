@@ -8,6 +8,7 @@
 //!
 //! A later version may add fields behind these; they are passed over.
 
+use super::batch::Batch;
 use super::fields::get;
 use super::info::need;
 use crate::error::Corruption;
@@ -114,6 +115,16 @@ impl EndTransactionMarker {
         need(value, VALUE_SIZE)?;
         check_version(value, "version of the end of a transaction")?;
         Ok(Self { committed, coordinator_epoch: i32::from_be_bytes(get(value, 2)) })
+    }
+
+    /// What a control batch says of a transaction; `None` if it is about something else.
+    pub fn of(batch: &Batch) -> Result<Option<Self>, Corruption> {
+        let Some(record) = batch.records().next().transpose()? else { return Ok(None) };
+        let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+        match ControlType::parse(key)? {
+            ControlType::Abort | ControlType::Commit => Self::parse(key, value).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Its type.

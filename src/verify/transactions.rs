@@ -6,7 +6,7 @@ use crate::env::Storage;
 use crate::error::{Corruption, Result};
 use crate::log::aborted::{self, AbortedTransaction};
 use crate::log::producers::Producers;
-use crate::record::control::{ControlType, EndTransactionMarker};
+use crate::record::control::EndTransactionMarker;
 use crate::record::{Batch, BatchInfo};
 
 /// The producers of a log, and the transactions of the segment that is walked over.
@@ -28,7 +28,7 @@ impl Transactions {
 
     /// Takes in a batch. The error says what is wrong with its control record.
     pub(crate) fn take(&mut self, info: &BatchInfo, batch: &Batch) -> Result<(), Corruption> {
-        let marker = if info.is_control { marker(batch)? } else { None };
+        let marker = if info.is_control { EndTransactionMarker::of(batch)? } else { None };
         if info.is_control && marker.is_none() {
             return Ok(());
         }
@@ -78,17 +78,5 @@ impl Transactions {
                 stray.last_offset, stray.producer_id
             )
         }))
-    }
-}
-
-/// What a control batch says of a transaction, if it does.
-fn marker(batch: &Batch) -> Result<Option<EndTransactionMarker>, Corruption> {
-    let Some(record) = batch.records().next().transpose()? else { return Ok(None) };
-    let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
-    match ControlType::parse(key)? {
-        ControlType::Abort | ControlType::Commit => {
-            EndTransactionMarker::parse(key, value).map(Some)
-        }
-        _ => Ok(None),
     }
 }
