@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use brokerless::engine::{Engine, OpenOptions};
+use brokerless::env::Access;
 use brokerless::env::mem::{Call, MemDisk};
 
 use crate::compaction::{batch, logs, marker, open, partition, transactional};
@@ -52,4 +53,22 @@ fn to_seal_a_segment_of_a_long_log_takes_no_more_reads_than_in_a_short_one() {
     let short = reads_until(3);
 
     assert_eq!(reads_until(12), short);
+}
+
+#[test]
+fn damage_in_a_segment_that_is_sealed_stops_no_writer() {
+    let disk = MemDisk::new();
+    let engine = open(&disk).unwrap();
+    let log = partition(&engine).unwrap();
+    log.append(&mut transactional(0, "a", "1")).unwrap();
+    // The version of the first batch's format.
+    let path = Path::new("/data/orders-0/00000000000000000000.log");
+    disk.env().storage.open(path, Access::Write).unwrap().write_at(16, &[9]).unwrap();
+
+    while logs(&disk) < 2 {
+        log.append(&mut batch(&[("pad", Some("0"))])).unwrap();
+    }
+
+    let end = log.append(&mut batch(&[("behind", Some("1"))])).unwrap().end_offset;
+    assert_eq!(log.ends().unwrap().log_end_offset, end);
 }
